@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+# Compiler, warnings, sanitizers and third-party packages, decided once for the whole tree.
+
+set(CMAKE_CXX_STANDARD 23)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS ON)
+set(CMAKE_C_STANDARD 17)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+set(EOS_SANITIZE "" CACHE STRING "address | thread | fuzzer | empty")
+option(EOS_BENCH "build bench/" OFF)
+
+find_program(EOS_CCACHE ccache)
+if(EOS_CCACHE)
+  set(CMAKE_C_COMPILER_LAUNCHER ${EOS_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${EOS_CCACHE})
+endif()
+
+add_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wconversion
+                    -Wno-sign-conversion -Wno-missing-field-initializers -Werror
+                    -fstack-protector-strong -fno-strict-aliasing
+                    -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)
+add_link_options(-Wl,-z,relro,-z,now)
+
+if(EOS_SANITIZE STREQUAL "address")
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+elseif(EOS_SANITIZE STREQUAL "thread")
+  add_compile_options(-fsanitize=thread -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=thread)
+elseif(EOS_SANITIZE STREQUAL "fuzzer")
+  add_compile_options(-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all
+                      -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+elseif(NOT EOS_SANITIZE STREQUAL "")
+  message(FATAL_ERROR "EOS_SANITIZE is '${EOS_SANITIZE}': use address, thread, fuzzer or nothing")
+endif()
+if(EOS_SANITIZE)
+  add_compile_definitions(EOS_SANITIZED=1)
+endif()
+
+find_package(OpenSSL 3.0 REQUIRED)
+find_package(Threads REQUIRED)
+find_package(GTest REQUIRED)
