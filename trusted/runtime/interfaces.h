@@ -59,16 +59,31 @@ struct BlobWrite {
 inline constexpr std::size_t kMaxBlobKeyBytes = 128;
 inline constexpr std::size_t kMaxBlobBytes = 64 * 1024;
 inline constexpr std::size_t kMaxBlobBatch = 64;
+inline constexpr std::size_t kMaxBlobBatchBytes = 1024 * 1024;  ///< keys and values of one batch
+inline constexpr std::size_t kMaxBlobListKeys = 256;
+
+/// Where a listing goes on: the keys that start with `prefix` and come after `after`.
+struct BlobListRequest {
+    std::string prefix;
+    std::string after;  ///< the last key of the page before; empty for the first page
+};
 
 /// Untrusted storage: it may lose, alter, swap, keep and replay what it is given.
+///
+/// What an honest one promises, and what a crash at any instant may cost: writes take effect in the
+/// order of the calls; after a crash a prefix of that order is there and the rest is not, a batch
+/// whole or not at all; a synced write that was acknowledged, and every write before it, buffered
+/// ones too, is in that prefix. RocksDB keeps this when all writes go through one write-ahead log.
 class BlobStore {
   public:
     virtual ~BlobStore() = default;
     /// The value stored under `key`, or nothing if there is none.
     virtual void get(std::string key, Done<std::optional<Bytes>> done) = 0;
-    /// Every key that starts with `prefix`, in any order.
-    virtual void list(std::string prefix, Done<std::vector<std::string>> done) = 0;
-    /// Applies the batch atomically; acknowledged in the order of the calls.
+    /// One page of keys in ascending bytewise order, at most kMaxBlobListKeys; an empty page is the
+    /// end.
+    virtual void list(BlobListRequest request, Done<std::vector<std::string>> done) = 0;
+    /// Applies the batch (at most kMaxBlobBatch changes, kMaxBlobBatchBytes) atomically;
+    /// acknowledged in the order of the calls.
     virtual void write(std::vector<BlobWrite> batch, Durability durability, Done<void> done) = 0;
 };
 
