@@ -102,3 +102,12 @@ endfunction()
 function(eos_finish)
   set(CMAKE_VERIFY_INTERFACE_HEADER_SETS ON PARENT_SCOPE)
 endfunction()
+
+# eos_add_folders(a b/c …): add_subdirectory for each folder that exists, in the order given (bottom first).
+function(eos_add_folders)
+  foreach(folder IN LISTS ARGN)
+    if(EXISTS "${CMAKE_CURRENT_SOURCE_DIR}/${folder}/CMakeLists.txt")
+      add_subdirectory(${folder})
+    endif()
+  endforeach()
+endfunction()

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// The one place that makes report data. Whoever asks hardware for evidence must hold a ReportData,
+// and the only way to get one is to name the purpose; nobody passes 64 raw bytes, so a peer can
+// never have bytes of its own choice signed.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "common/base/bytes.h"
+#include "common/base/result.h"
+#include "common/base/time.h"
+#include "common/crypto/hash.h"
+#include "common/crypto/p256.h"
+
+namespace eos::ratls {
+
+inline constexpr Code bad_nonce{"common/ratls", "bad_nonce",
+                                "the challenge nonce must have 16 to 64 bytes, but not 17"};
+
+inline constexpr std::size_t kReportDataBytes = 64;
+inline constexpr std::size_t kBinderBytes = 32;
+inline constexpr std::size_t kMinNonceBytes = 16;
+inline constexpr std::size_t kMaxNonceBytes = 64;
+/// The deterministic form has a 17-byte string where the challenge has the nonce.
+inline constexpr std::size_t kForbiddenNonceBytes = 17;
+
+using Binder = ByteArray<kBinderBytes>;
+
+/// What a signed report data promises.
+enum class Purpose {
+    kV1Deterministic,  ///< the leaf key, and the minute from which the leaf is valid
+    kV1Challenge,      ///< the leaf key, the client's nonce and this handshake
+    kCaCsr,  ///< a certification request for a CA key born inside, and the owner it is for
+};
+
+/// "v1-deterministic", "v1-challenge", "ca-csr": the names that policies and verdicts use.
+std::string_view purpose_name(Purpose purpose);
+
+/// Checks the length of a client's nonce.
+/// errors: bad_nonce.
+[[nodiscard]] Result<void> check_nonce(ByteView nonce);
+
+/// 64 bytes for the REPORTDATA field of a report, with the purpose they were made for. A value.
+class ReportData {
+  public:
+    /// SHA-512(SHA-256(SPKI) ‖ "YYYY-MM-DDTHH:MMZ" of not_before).
+    /// source:  attested-tls.md §3.
+    static ReportData v1_deterministic(const crypto::P256PublicKey& leaf_key, UnixTime not_before);
+
+    /// SHA-512(SHA-256(SPKI) ‖ nonce ‖ binder); always with the binder.
+    /// errors:  bad_nonce.
+    /// source:  attested-tls.md §3, §3.1, §9.3.
+    [[nodiscard]] static Result<ReportData> v1_challenge(const crypto::P256PublicKey& leaf_key,
+                                                         ByteView nonce, const Binder& binder);
+
+    /// SHA-512("enclaveos-ca-csr-1" ‖ 0x00 ‖ SHA-256(CSR) ‖ nonce ‖ SHA-256(owner SPKI)).
+    /// source:  decisions.md, "report_data has one maker".
+    static ReportData ca_csr(ByteView csr_der, const ByteArray<32>& nonce,
+                             const crypto::P256PublicKey& owner_key);
+
+    Purpose purpose() const { return purpose_; }
+    const ByteArray<kReportDataBytes>& bytes() const { return bytes_; }
+
+    friend bool operator==(const ReportData&, const ReportData&) = default;
+
+  private:
+    ReportData(Purpose purpose, const ByteArray<kReportDataBytes>& bytes)
+        : purpose_(purpose), bytes_(bytes) {}
+    Purpose purpose_;
+    ByteArray<kReportDataBytes> bytes_;
+};
+
+/// The v1 handshake binder: HKDF-Expand-Label(client_handshake_traffic_secret,
+/// "privasys-ratls-binder-v1", Transcript-Hash(ClientHello..ServerHello), 32).
+/// in:      secret and transcript_hash: one hash of the cipher suite each.
+/// source:  attested-tls.md §3.1; RFC 8446 §7.1.
+Binder handshake_binder(crypto::HashKind hash, ByteView secret, ByteView transcript_hash);
+
+/// Transcript-Hash(ClientHello..ServerHello) over the handshake messages as sent, each with its
+/// 4-byte header: ClientHello, ServerHello, or with a HelloRetryRequest all four, of which the
+/// first ClientHello counts as its synthetic message_hash. source:  RFC 8446 §4.4.1.
+Bytes transcript_hash(crypto::HashKind hash, std::span<const Bytes> messages);
+
+}  // namespace eos::ratls

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "common/ratls/report_data.h"
+
+#include <gtest/gtest.h>
+
+#include "common/base/encoding.h"
+
+// Vectors: attested-tls.md §17, published facts of the v1 protocol. The key is the P-256 generator
+// point.
+namespace eos::ratls {
+namespace {
+
+crypto::P256PublicKey generator_key() {
+    return *crypto::P256PublicKey::from_spki(
+        *from_hex("3059301306072a8648ce3d020106082a8648ce3d030107034200046b17d1f2e12c4247f8bce6e563"
+                  "a440f277037d81"
+                  "2deb33a0f4a13945d898c2964fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb64068"
+                  "37bf51f5"));
+}
+
+ByteArray<32> counting_from(unsigned char first) {
+    ByteArray<32> out;
+    for (std::size_t i = 0; i < 32; ++i) out[i] = static_cast<std::byte>(first + i);
+    return out;
+}
+
+TEST(ReportData, KeyHashVector) {
+    EXPECT_EQ(hex(generator_key().spki_hash()),
+              "5cd252fb0ce8932436faf8ccd1040981b89ee4ad6b9fe9e2a2b7e71aacb27cd3");
+}
+
+TEST(ReportData, DeterministicVectorIgnoresSeconds) {
+    for (const char* time : {"2026-09-04T10:15:00Z", "2026-09-04T10:15:59Z"}) {
+        ReportData rd = ReportData::v1_deterministic(generator_key(), *parse_rfc3339(time));
+        EXPECT_EQ(hex(rd.bytes()),
+                  "fa01dc80f3f7d06d5e373a1255a8eb8d88f7978ef59724511b7058f6c638c166"
+                  "c79c5741e468db837ae6238af80f69b74ae1a8d5953144ff08bb9be6aa74ffd3");
+    }
+}
+
+TEST(ReportData, BinderAndChallengeVectors) {
+    Bytes secret = *from_hex("b3eddb126e067f35a780b3abf45e2d8f3b1a950738f52e9600746a0e27a55a21");
+    Bytes transcript =
+        *from_hex("860c06edc07858ee8e78f0e7428c58edd6b43f2ca3e6e95f02f063cf0e1cadd8");
+    Binder binder = handshake_binder(crypto::HashKind::kSha256, secret, transcript);
+    EXPECT_EQ(hex(binder), "1d4c3b481088c6851d4fbbeffea2c3dabdf662bb60280f115a7c9991a951fd45");
+    Result<ReportData> rd = ReportData::v1_challenge(generator_key(), counting_from(0xc0), binder);
+    ASSERT_TRUE(rd.has_value());
+    EXPECT_EQ(hex(rd->bytes()),
+              "fddf5a03ac50cb4b050500ce6e0a622657530d0d15f39dde2a0394e1eb0689a8"
+              "8e709bfca9f2e77be5cad2a60a164799164a2969c069d6f0c3a9db3b43c57285");
+}
+
+// The v2 rows of §17 have the same shape: context and hctx of 32 bytes where v1 has nonce and
+// binder.
+TEST(ReportData, TwoTimesThirtyTwoVector) {
+    Bytes context(32, std::byte{0xc0});
+    Binder hctx;
+    hctx.fill(std::byte{0xe1});
+    EXPECT_EQ(hex(ReportData::v1_challenge(generator_key(), context, hctx)->bytes()),
+              "a6589a1921832ec7a6fc1f8f7d3e1ed298852c1c2a71a62153d4c74f160ee468"
+              "ff3a98b1c3e2c50ff428d74c756f115f10bf9dc32f14a0769ee720a9ee51726d");
+}
+
+TEST(ReportData, NonceLengthsAreBounded) {
+    for (std::size_t size : {0u, 8u, 15u, 17u, 65u}) {
+        EXPECT_EQ(check_nonce(Bytes(size)).error().code(), bad_nonce) << size;
+    }
+    for (std::size_t size : {16u, 18u, 32u, 64u})
+        EXPECT_TRUE(check_nonce(Bytes(size)).has_value()) << size;
+}
+
+TEST(ReportData, CsrFormDependsOnEveryInput) {
+    ByteArray<32> nonce = counting_from(0);
+    crypto::P256PublicKey other = crypto::P256PrivateKey::generate().public_key();
+    ReportData base = ReportData::ca_csr(as_bytes("csr"), nonce, generator_key());
+    EXPECT_NE(base, ReportData::ca_csr(as_bytes("csq"), nonce, generator_key()));
+    EXPECT_NE(base, ReportData::ca_csr(as_bytes("csr"), counting_from(1), generator_key()));
+    EXPECT_NE(base, ReportData::ca_csr(as_bytes("csr"), nonce, other));
+}
+
+TEST(Transcript, RetryReplacesTheFirstClientHello) {
+    Bytes client_hello = *from_hex("01000001aa");
+    Bytes retry =
+        *from_hex("020000220303cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c");
+    Bytes second_hello = *from_hex("01000001bb");
+    Bytes server_hello = *from_hex("02000001cc");
+    std::vector<Bytes> messages{client_hello, retry, second_hello, server_hello};
+    Bytes synthetic = concat(
+        {*from_hex("fe000020"), crypto::sha256(client_hello), retry, second_hello, server_hello});
+    EXPECT_EQ(hex(transcript_hash(crypto::HashKind::kSha256, messages)),
+              hex(crypto::sha256(synthetic)));
+    std::vector<Bytes> plain{client_hello, server_hello};
+    EXPECT_EQ(hex(transcript_hash(crypto::HashKind::kSha256, plain)),
+              hex(crypto::sha256({client_hello, server_hello})));
+}
+
+}  // namespace
+}  // namespace eos::ratls

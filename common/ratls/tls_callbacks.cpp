@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "common/ratls/tls_callbacks.h"
+
+#include <openssl/async.h>
+
+#include <cctype>
+
+#include "common/base/assert.h"
+#include "common/base/encoding.h"
+
+namespace eos::ratls {
+namespace {
+
+constexpr std::string_view kClientSecretLabel = "CLIENT_HANDSHAKE_TRAFFIC_SECRET ";
+
+int session_index() {
+    static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+    return index;
+}
+
+// RFC 7301: a list of length-prefixed names.
+bool offers_protocol(ByteView list, std::string_view name) {
+    while (!list.empty()) {
+        std::size_t size = std::to_integer<std::size_t>(list[0]);
+        if (size + 1 > list.size()) return false;
+        if (as_chars(list.subspan(1, size)) == name) return true;
+        list = list.subspan(1 + size);
+    }
+    return false;
+}
+
+std::string lower(std::string_view text) {
+    std::string out(text);
+    for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    return out;
+}
+
+}  // namespace
+
+void TlsSession::Callbacks::attach(SSL* ssl, TlsSession& session) {
+    EOS_ASSERT(SSL_set_ex_data(ssl, session_index(), &session) == 1);
+}
+
+TlsSession& TlsSession::Callbacks::session(const SSL* ssl) {
+    return *static_cast<TlsSession*>(SSL_get_ex_data(ssl, session_index()));
+}
+
+ServerSession& TlsSession::Callbacks::server(SSL* ssl) {
+    EOS_ASSERT(SSL_is_server(ssl));
+    return static_cast<ServerSession&>(session(ssl));
+}
+
+bool TlsSession::Callbacks::configure(SSL_CTX* context) {
+    SSL_CTX_set_keylog_callback(context, key_logged);
+    SSL_CTX_set_msg_callback(context, message_seen);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_options(context,
+                        SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+    return SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1 &&
+           SSL_CTX_set1_groups_list(context, "X25519:P-256") == 1 &&
+           SSL_CTX_set_ciphersuites(context,
+                                    "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:"
+                                    "TLS_CHACHA20_POLY1305_SHA256") == 1 &&
+           SSL_CTX_set1_sigalgs_list(context, "ECDSA+SHA256") == 1 &&
+           SSL_CTX_add_custom_ext(
+               context, kChallengeExtension,
+               SSL_EXT_CLIENT_HELLO | SSL_EXT_TLS1_3_ENCRYPTED_EXTENSIONS |
+                   SSL_EXT_TLS1_3_CERTIFICATE_REQUEST | SSL_EXT_IGNORE_ON_RESUMPTION,
+               add_extension, free_extension, nullptr, parse_extension, nullptr) == 1;
+}
+
+bool TlsSession::Callbacks::configure_server(SSL_CTX* context) {
+    SSL_CTX_set_client_hello_cb(context, client_hello, nullptr);
+    SSL_CTX_set_cert_cb(context, choose_leaf, nullptr);
+    SSL_CTX_set_alpn_select_cb(context, choose_protocol, nullptr);
+    SSL_CTX_set_max_early_data(context, 0);
+    SSL_CTX_set_max_cert_list(context, 16 * 1024);
+    return SSL_CTX_set_num_tickets(context, 0) == 1 &&
+           SSL_CTX_set1_client_sigalgs_list(context, "ECDSA+SHA256") == 1;
+}
+
+// Only a handshake with a challenge pays for a fibre: seen here, before anything else happens.
+int TlsSession::Callbacks::client_hello(SSL* ssl, int*, void*) {
+    const unsigned char* data = nullptr;
+    std::size_t size = 0;
+    bool challenged = SSL_client_hello_get0_ext(ssl, kChallengeExtension, &data, &size) == 1;
+    bool in_fibre = (SSL_get_mode(ssl) & SSL_MODE_ASYNC) != 0;
+    return challenged && !in_fibre ? SSL_CLIENT_HELLO_RETRY : SSL_CLIENT_HELLO_SUCCESS;
+}
+
+int TlsSession::Callbacks::choose_leaf(SSL* ssl, void*) {
+    ServerSession& self = server(ssl);
+    const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+    self.offer_.server_name = name == nullptr ? std::string() : lower(name);
+    if (self.offer_.nonce) {
+        // libssl must choose a signature algorithm now; the bound leaf replaces this one before
+        // Certificate is built, or the handshake ends (await_bound_leaf).
+        return self.placeholder_->install(ssl).has_value() ? 1 : 0;
+    }
+    if (self.decision_ == ServerSession::Leaf::kUndecided) return -1;
+    bool ok =
+        self.decision_ == ServerSession::Leaf::kProvided && self.leaf_->install(ssl).has_value();
+    return ok ? 1 : 0;
+}
+
+// We speak HTTP/1.1. Clients of the v2 protocol offer a routing hint beside it, which is let pass.
+int TlsSession::Callbacks::choose_protocol(SSL*, const unsigned char** out, unsigned char* out_size,
+                                           const unsigned char* in, unsigned in_size, void*) {
+    static constexpr unsigned char kHttp11[] = {'h', 't', 't', 'p', '/', '1', '.', '1'};
+    if (!offers_protocol(std::as_bytes(std::span(in, in_size)), "http/1.1"))
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    *out = kHttp11;
+    *out_size = sizeof kHttp11;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+int TlsSession::Callbacks::add_extension(SSL* ssl, unsigned, unsigned context,
+                                         const unsigned char** out, std::size_t* size, X509*,
+                                         std::size_t, int* alert, void*) {
+    TlsSession& self = session(ssl);
+    if (context == SSL_EXT_TLS1_3_ENCRYPTED_EXTENSIONS) return await_bound_leaf(ssl, alert);
+    if (context == SSL_EXT_TLS1_3_CERTIFICATE_REQUEST) return 0;
+    // ClientHello. After a HelloRetryRequest this runs again and must send the same nonce (RFC 8446
+    // §4.1.2).
+    if (SSL_is_server(ssl) || !self.offer_.nonce) return 0;
+    *out = as_uchars(*self.offer_.nonce);
+    *size = self.offer_.nonce->size();
+    return 1;
+}
+
+// EncryptedExtensions is built after the handshake secret exists and before Certificate: here the
+// bound leaf is asked for, waited for in a fibre, and installed. Nothing is added to the message.
+int TlsSession::Callbacks::await_bound_leaf(SSL* ssl, int* alert) {
+    if (!SSL_is_server(ssl)) return 0;
+    ServerSession& self = server(ssl);
+    self.make_binder();
+    while (self.decision_ == ServerSession::Leaf::kUndecided &&
+           self.progress_ != Progress::kFailed) {
+        // Without a fibre there is no way to wait, and an unbound leaf must not go out.
+        if (ASYNC_get_current_job() == nullptr || ASYNC_pause_job() != 1) break;
+    }
+    if (self.decision_ == ServerSession::Leaf::kProvided && self.leaf_->install(ssl).has_value())
+        return 0;
+    *alert = SSL_AD_INTERNAL_ERROR;
+    return -1;
+}
+
+int TlsSession::Callbacks::parse_extension(SSL* ssl, unsigned, unsigned context,
+                                           const unsigned char* in, std::size_t size, X509*,
+                                           std::size_t, int* alert, void*) {
+    TlsSession& self = session(ssl);
+    ByteView nonce = std::as_bytes(std::span(in, size));
+    if (!SSL_is_server(ssl)) {
+        // A server's nonce is for mutual attestation, which this client does not offer.
+        if (context == SSL_EXT_TLS1_3_CERTIFICATE_REQUEST) return 1;
+        *alert = SSL_AD_ILLEGAL_PARAMETER;
+        return 0;
+    }
+    if (!check_nonce(nonce)) {
+        *alert = SSL_AD_ILLEGAL_PARAMETER;
+        return 0;
+    }
+    self.offer_.nonce = to_bytes(nonce);
+    // Only a client that challenged is asked for a certificate; that its key signed is all we take
+    // from it, so any certificate will do.
+    SSL_set_verify(ssl, SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });
+    return 1;
+}
+
+void TlsSession::Callbacks::key_logged(const SSL* ssl, const char* line) {
+    std::string_view text(line);
+    if (!text.starts_with(kClientSecretLabel)) return;
+    TlsSession& self = session(ssl);
+    if (!self.offer_.nonce) return;
+    Result<Bytes> secret = from_hex(text.substr(text.rfind(' ') + 1));
+    if (secret) self.client_secret_ = std::move(*secret);
+}
+
+void TlsSession::Callbacks::message_seen(int is_write, int, int content_type, const void* data,
+                                         std::size_t size, SSL* ssl, void*) {
+    if (content_type != SSL3_RT_HANDSHAKE || size < 4) return;
+    TlsSession& self = session(ssl);
+    ByteView message(static_cast<const std::byte*>(data), size);
+    unsigned type = std::to_integer<unsigned>(message[0]);
+    if (type == SSL3_MT_KEY_UPDATE && is_write == 0) self.saw_key_update();
+    bool hello = type == SSL3_MT_CLIENT_HELLO || type == SSL3_MT_SERVER_HELLO;
+    // At most two hellos each way; a peer that sends more is refused by libssl anyway.
+    if (hello && self.progress_ != Progress::kOpen && self.hellos_.size() < 4) {
+        self.saw_handshake_message(message);
+    }
+}
+
+}  // namespace eos::ratls

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// TLS 1.3 over byte buffers, with the RA-TLS v1 extension 0xFFBB on both sides. Nothing here reads
+// a socket or waits: bytes go in, bytes come out, and a handshake that needs a leaf says so and
+// stops.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/bytes.h"
+#include "common/base/result.h"
+#include "common/crypto/p256.h"
+#include "common/ratls/report_data.h"
+
+struct ssl_ctx_st;
+struct ssl_st;
+struct x509_st;
+
+namespace eos::ratls {
+
+class ByteBio;
+
+inline constexpr Code tls_setup_failed{"common/ratls", "tls_setup_failed",
+                                       "the TLS library refused the configuration"};
+inline constexpr Code tls_failed{"common/ratls", "tls_failed", "the TLS connection failed"};
+inline constexpr Code bad_credential{"common/ratls", "bad_credential",
+                                     "certificate chain and key do not make a credential"};
+
+/// The extension that carries a challenge: in ClientHello the client's nonce, in CertificateRequest
+/// the server's. Not registered with IANA. source: attested-tls.md §4.2.
+inline constexpr unsigned kChallengeExtension = 0xFFBB;
+
+/// More KeyUpdates than this within a minute end the connection: each costs us a key derivation.
+inline constexpr int kMaxKeyUpdatesPerMinute = 16;
+
+/// A certificate chain with its key in the form libssl takes, made once and shared by many
+/// handshakes.
+class Credential {
+  public:
+    /// in:      chain: DER, leaf first, 1 to 4 certificates.
+    /// errors:  bad_credential.
+    [[nodiscard]] static Result<std::shared_ptr<const Credential>> make(
+        const std::vector<Bytes>& chain, const crypto::P256PrivateKey& leaf_key);
+
+    ~Credential();
+    Credential(const Credential&) = delete;
+    Credential& operator=(const Credential&) = delete;
+
+    /// Installs chain and key in a libssl connection. Only sessions call this.
+    [[nodiscard]] Result<void> install(ssl_st* ssl) const;
+
+    ByteView leaf_der() const { return leaf_der_; }
+
+  private:
+    Credential() = default;
+    x509_st* leaf_ = nullptr;
+    std::vector<x509_st*> issuers_;
+    crypto::PkeyHandle key_;
+    Bytes leaf_der_;
+};
+
+/// What a ClientHello asked for.
+struct HandshakeOffer {
+    std::string server_name;       ///< SNI as sent, lower-cased; empty if there was none
+    std::optional<Bytes> nonce;    ///< present if the client sent 0xFFBB: mode B
+    std::optional<Binder> binder;  ///< present once the handshake secret exists, mode B only
+};
+
+/// Where a session stands after advance().
+enum class Progress {
+    kNeedsInput,  ///< call receive() when bytes come
+    kNeedsLeaf,   ///< server: provide_leaf() or refuse_leaf(), then advance() again
+    kOpen,        ///< application data may flow
+    kClosed,      ///< the peer said close_notify; what was queued can still go out
+    kFailed,      ///< send what output() holds (an alert), then drop the connection
+};
+
+/// State shared by both roles. Sessions are pinned in memory; libssl holds pointers into them.
+class TlsSession {
+  public:
+    virtual ~TlsSession();
+    TlsSession(const TlsSession&) = delete;
+    TlsSession& operator=(const TlsSession&) = delete;
+
+    /// Bytes from the peer. Call advance() or read() afterwards.
+    void receive(ByteView ciphertext);
+
+    /// Runs the handshake as far as it goes, or nothing if it is over.
+    Progress advance();
+
+    /// Decrypted bytes, at most `limit`; empty if there are none now. Only when open.
+    Bytes read(std::size_t limit);
+
+    /// Encrypts and queues `plaintext`. Only when open.
+    void write(ByteView plaintext);
+
+    /// Queues close_notify.
+    void close();
+
+    /// Encrypted bytes for the peer, borrowed until the next call.
+    ByteView output() const;
+    void output_taken(std::size_t count);
+
+    Progress progress() const { return progress_; }
+
+    /// Received bytes that libssl has not looked at yet.
+    std::size_t unread_bytes() const;
+
+    /// The handshake's ClientHello name, nonce and binder.
+    const HandshakeOffer& offer() const { return offer_; }
+
+    /// DER of the peer's end-entity certificate; its key signed CertificateVerify. Empty if none.
+    Bytes peer_certificate() const;
+
+    /// DER of all certificates the peer sent, leaf first.
+    std::vector<Bytes> peer_chain() const;
+
+    /// Why the session failed, for a log or a person; no peer bytes.
+    const std::string& failure() const { return failure_; }
+
+    /// For counting KeyUpdates per minute; the owner's clock, called now and then.
+    void set_now_ms(std::uint64_t now_ms) { now_ms_ = now_ms; }
+
+  protected:
+    explicit TlsSession(ssl_ctx_st* context);
+
+    /// Called by advance() when libssl paused for a leaf: what the owner should be told.
+    virtual Progress paused() { return Progress::kFailed; }
+
+    void fail_session(std::string why);
+
+    struct Callbacks;
+    friend struct Callbacks;
+
+    ssl_st* ssl_ = nullptr;
+    std::unique_ptr<ByteBio> bio_;
+    HandshakeOffer offer_;
+    Progress progress_ = Progress::kNeedsInput;
+    std::string failure_;
+    std::vector<Bytes> hellos_;  ///< ClientHello..ServerHello, for the transcript hash
+    Bytes client_secret_;        ///< CLIENT_HANDSHAKE_TRAFFIC_SECRET, wiped once the binder is made
+    std::uint64_t now_ms_ = 0;
+
+  private:
+    void saw_handshake_message(ByteView message);
+    void saw_key_update();
+    void make_binder();
+
+    std::uint64_t key_update_window_ms_ = 0;
+    int key_updates_ = 0;
+};
+
+/// Frees an SSL_CTX.
+struct ContextFree {
+    void operator()(ssl_ctx_st* context) const;
+};
+using ContextHandle = std::unique_ptr<ssl_ctx_st, ContextFree>;
+
+/// The server's half of a connection.
+class ServerSession : public TlsSession {
+  public:
+    ~ServerSession() override;
+
+    /// The leaf for this connection. Called exactly once each time advance() says kNeedsLeaf.
+    void provide_leaf(std::shared_ptr<const Credential> credential);
+
+    /// No leaf: the handshake ends with an alert when advance() is called.
+    void refuse_leaf(std::string why);
+
+    /// The key that the client's certificate proved possession of, mode B only; nothing if it sent
+    /// no certificate, or one whose key is not P-256. A name in that certificate means nothing.
+    std::optional<crypto::P256PublicKey> client_key() const;
+
+    /// Whether this handshake is mode B (bound to nonce and handshake).
+    bool is_bound() const { return offer_.nonce.has_value(); }
+
+  private:
+    friend class ServerContext;
+    friend struct TlsSession::Callbacks;
+    explicit ServerSession(ssl_ctx_st* context, std::shared_ptr<const Credential> placeholder);
+    Progress paused() override { return Progress::kNeedsLeaf; }
+
+    enum class Leaf { kUndecided, kProvided, kRefused };
+    std::shared_ptr<const Credential> placeholder_;
+    std::shared_ptr<const Credential> leaf_;
+    Leaf decision_ = Leaf::kUndecided;
+};
+
+/// TLS settings of all connections of a server: TLS 1.3 only; no tickets, resumption, PSK, early
+/// data, post-handshake authentication. One per worker.
+class ServerContext {
+  public:
+    /// errors: tls_setup_failed.
+    [[nodiscard]] static Result<ServerContext> make();
+
+    std::unique_ptr<ServerSession> accept() const;
+
+  private:
+    ServerContext(ContextHandle context, std::shared_ptr<const Credential> placeholder)
+        : context_(std::move(context)), placeholder_(std::move(placeholder)) {}
+    ContextHandle context_;
+    std::shared_ptr<const Credential> placeholder_;
+};
+
+/// What a client asks of a handshake.
+struct ClientOptions {
+    std::string server_name;                       ///< SNI; empty: none is sent
+    std::optional<ByteArray<32>> nonce;            ///< asks for mode B
+    std::shared_ptr<const Credential> credential;  ///< client certificate, if any
+};
+
+/// The client's half of a connection. libssl checks CertificateVerify; everything else about the
+/// server's certificate is checked by the caller, who sends nothing before.
+class ClientSession : public TlsSession {
+  public:
+    ~ClientSession() override;
+
+  private:
+    friend class ClientContext;
+    explicit ClientSession(ssl_ctx_st* context) : TlsSession(context) {}
+};
+
+class ClientContext {
+  public:
+    /// errors: tls_setup_failed.
+    [[nodiscard]] static Result<ClientContext> make();
+
+    /// errors: tls_setup_failed (a server name that is no host name), bad_credential.
+    [[nodiscard]] Result<std::unique_ptr<ClientSession>> connect(
+        const ClientOptions& options) const;
+
+  private:
+    explicit ClientContext(ContextHandle context) : context_(std::move(context)) {}
+    ContextHandle context_;
+};
+
+}  // namespace eos::ratls

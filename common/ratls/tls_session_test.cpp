@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "common/ratls/tls_session.h"
+
+#include <gtest/gtest.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include "common/crypto/random.h"
+
+namespace eos::ratls {
+namespace {
+
+std::shared_ptr<const Credential> self_signed(const crypto::P256PrivateKey& key) {
+    X509* x = X509_new();
+    X509_set_version(x, X509_VERSION_3);
+    ASN1_INTEGER_set(X509_get_serialNumber(x), 7);
+    X509_gmtime_adj(X509_getm_notBefore(x), 0);
+    X509_gmtime_adj(X509_getm_notAfter(x), 60);
+    X509_set_pubkey(x, key.handle());
+    X509_sign(x, key.handle(), EVP_sha256());
+    unsigned char* der = nullptr;
+    int size = i2d_X509(x, &der);
+    Bytes bytes = to_bytes(std::as_bytes(std::span(der, static_cast<std::size_t>(size))));
+    OPENSSL_free(der);
+    X509_free(x);
+    return *Credential::make({bytes}, key);
+}
+
+// Client and server joined by their byte buffers; the test decides about leaves.
+class TlsPair : public ::testing::Test {
+  protected:
+    void start(ClientOptions options) {
+        server = server_context->accept();
+        client = std::move(*client_context->connect(options));
+    }
+    // Moves bytes until neither side has any, or the server needs a leaf.
+    void pump() {
+        for (int turn = 0; turn < 20; ++turn) {
+            client->advance();
+            move(*client, *server);
+            if (server->advance() == Progress::kNeedsLeaf) return;
+            move(*server, *client);
+        }
+    }
+    static void move(TlsSession& from, TlsSession& to) {
+        Bytes bytes = to_bytes(from.output());
+        from.output_taken(bytes.size());
+        to.receive(bytes);
+    }
+    static std::string read_text(TlsSession& session) { return to_string(session.read(1 << 20)); }
+
+    Result<ServerContext> server_context = ServerContext::make();
+    Result<ClientContext> client_context = ClientContext::make();
+    crypto::P256PrivateKey leaf_key = crypto::P256PrivateKey::generate();
+    std::unique_ptr<ServerSession> server;
+    std::unique_ptr<ClientSession> client;
+};
+
+TEST_F(TlsPair, WithoutChallengeTheServerAsksForADeterministicLeaf) {
+    start({.server_name = "App.Example.test"});
+    pump();
+    ASSERT_EQ(server->progress(), Progress::kNeedsLeaf);
+    EXPECT_EQ(server->offer().server_name, "app.example.test");
+    EXPECT_FALSE(server->offer().nonce.has_value());
+    auto leaf = self_signed(leaf_key);
+    server->provide_leaf(leaf);
+    pump();
+    ASSERT_EQ(client->progress(), Progress::kOpen) << client->failure();
+    ASSERT_EQ(server->progress(), Progress::kOpen) << server->failure();
+    EXPECT_TRUE(equal(client->peer_certificate(), leaf->leaf_der()));
+    EXPECT_FALSE(server->client_key().has_value());
+    client->write(as_bytes("request"));
+    move(*client, *server);
+    EXPECT_EQ(read_text(*server), "request");
+    server->write(as_bytes("answer"));
+    server->close();
+    move(*server, *client);
+    EXPECT_EQ(read_text(*client), "answer");
+    EXPECT_TRUE(client->read(10).empty());
+    EXPECT_EQ(client->progress(), Progress::kClosed);
+}
+
+TEST_F(TlsPair, ChallengeGivesBothSidesTheSameBinderAndTheLeafMadeForIt) {
+    ByteArray<32> nonce = crypto::random_array<32>();
+    crypto::P256PrivateKey client_key = crypto::P256PrivateKey::generate();
+    start({.server_name = "a.test", .nonce = nonce, .credential = self_signed(client_key)});
+    pump();
+    ASSERT_EQ(server->progress(), Progress::kNeedsLeaf) << server->failure();
+    ASSERT_TRUE(server->offer().binder.has_value());
+    EXPECT_TRUE(equal(*server->offer().nonce, nonce));
+    auto leaf = self_signed(leaf_key);
+    server->provide_leaf(leaf);
+    pump();
+    ASSERT_EQ(client->progress(), Progress::kOpen) << client->failure();
+    ASSERT_EQ(server->progress(), Progress::kOpen) << server->failure();
+    EXPECT_TRUE(equal(client->peer_certificate(), leaf->leaf_der()));
+    EXPECT_EQ(*client->offer().binder, *server->offer().binder);
+    ASSERT_TRUE(server->client_key().has_value());
+    EXPECT_EQ(*server->client_key(), client_key.public_key());
+}
+
+TEST_F(TlsPair, TwoHandshakesNeverShareABinder) {
+    ByteArray<32> nonce = crypto::random_array<32>();
+    Binder first{};
+    for (int i = 0; i < 2; ++i) {
+        start({.server_name = "a.test", .nonce = nonce});
+        pump();
+        ASSERT_TRUE(server->offer().binder.has_value());
+        if (i == 1) {
+            EXPECT_NE(*server->offer().binder, first);
+        }
+        first = *server->offer().binder;
+    }
+}
+
+TEST_F(TlsPair, BoundLeafRefusedEndsTheHandshakeWithAnAlertAndSendsNoLeaf) {
+    start({.server_name = "a.test", .nonce = crypto::random_array<32>()});
+    pump();
+    ASSERT_EQ(server->progress(), Progress::kNeedsLeaf);
+    server->refuse_leaf("no quote");
+    pump();
+    EXPECT_EQ(server->progress(), Progress::kFailed);
+    EXPECT_EQ(client->progress(), Progress::kFailed);
+    EXPECT_TRUE(client->peer_certificate().empty());
+    EXPECT_EQ(client->failure(), "tlsv1 alert internal error");
+}
+
+TEST_F(TlsPair, DeterministicLeafRefusedEndsTheHandshake) {
+    start({.server_name = "unknown.test"});
+    pump();
+    server->refuse_leaf("unknown name");
+    pump();
+    EXPECT_EQ(server->progress(), Progress::kFailed);
+    EXPECT_EQ(client->progress(), Progress::kFailed);
+}
+
+TEST_F(TlsPair, SessionDroppedWhileItWaitsForALeafLeaksNothing) {
+    start({.server_name = "a.test", .nonce = crypto::random_array<32>()});
+    pump();
+    ASSERT_EQ(server->progress(), Progress::kNeedsLeaf);
+    server.reset();
+}
+
+TEST_F(TlsPair, GarbageFails) {
+    start({});
+    server->receive(as_bytes("GET / HTTP/1.1\r\n\r\n"));
+    EXPECT_EQ(server->advance(), Progress::kFailed);
+    EXPECT_FALSE(server->failure().empty());
+}
+
+TEST_F(TlsPair, KeyWithoutItsCertificateIsNoCredential) {
+    crypto::P256PrivateKey other = crypto::P256PrivateKey::generate();
+    Bytes der = to_bytes(self_signed(leaf_key)->leaf_der());
+    EXPECT_EQ(Credential::make({der}, other).error().code(), bad_credential);
+    EXPECT_EQ(Credential::make({}, other).error().code(), bad_credential);
+    EXPECT_EQ(Credential::make({to_bytes("x")}, other).error().code(), bad_credential);
+}
+
+}  // namespace
+}  // namespace eos::ratls
