@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// The first step of the pipeline: bytes → Evidence.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <variant>
+
+#include "common/base/bytes.h"
+#include "common/base/result.h"
+#include "common/sgx_arch/report.h"
+
+namespace eos::attestation::evidence {
+
+/// The largest quote looked at. Real ones have up to 5 kB; Intel reserves 8 kB.
+inline constexpr std::size_t kMaxQuoteBytes = 16 * 1024;
+
+inline constexpr Code quote_too_large{"common/attestation/evidence", "quote_too_large",
+                                      "the quote is larger than any real one"};
+inline constexpr Code quote_truncated{"common/attestation/evidence", "quote_truncated",
+                                      "the quote ends too early"};
+inline constexpr Code quote_trailing_bytes{"common/attestation/evidence", "quote_trailing_bytes",
+                                           "a length in the quote does not reach to its end"};
+inline constexpr Code unsupported_version{"common/attestation/evidence", "unsupported_version",
+                                          "quotes of this version are not supported"};
+inline constexpr Code unsupported_attestation_key_type{
+    "common/attestation/evidence", "unsupported_attestation_key_type",
+    "the quote is signed with a kind of key that is not supported"};
+inline constexpr Code unsupported_tee_type{"common/attestation/evidence", "unsupported_tee_type",
+                                           "the quote's version and kind of TEE do not agree"};
+inline constexpr Code unknown_qe_vendor{"common/attestation/evidence", "unknown_qe_vendor",
+                                        "the quoting enclave is not Intel's"};
+inline constexpr Code certification_data_unsupported{
+    "common/attestation/evidence", "certification_data_unsupported",
+    "the quote does not carry the PCK certificate chain that offline verification needs"};
+
+/// A syntactically sound SGX quote, version 3, with an ECDSA P-256 attestation key and the PCK
+/// certificate chain. Nothing in it is authenticated before common/attestation/verify says so.
+struct SgxQuote {
+    std::uint16_t qe_svn = 0;
+    std::uint16_t pce_svn = 0;
+    ByteArray<20> user_data{};
+    sgx_arch::ReportBody report;
+
+    ByteArray<64> signature{};        ///< r ‖ s over signed_bytes
+    ByteArray<64> attestation_key{};  ///< x ‖ y
+    sgx_arch::ReportBody qe_report;
+    ByteArray<64> qe_report_signature{};  ///< r ‖ s over qe_report_bytes, by the PCK
+    Bytes qe_auth_data;
+    std::string pck_chain_pem;  ///< as in the quote, less one NUL at the end if there is one
+
+    ByteArray<48 + sgx_arch::kReportBodyBytes> signed_bytes{};  ///< header ‖ report, as sent
+    ByteArray<sgx_arch::kReportBodyBytes> qe_report_bytes{};    ///< as sent
+    /// The report body as sent, borrowed from this object.
+    ByteView report_bytes() const { return ByteView(signed_bytes).subspan(48); }
+};
+
+/// Every kind of evidence this library can parse.
+using Quote = std::variant<SgxQuote>;
+
+/// Evidence: the product of parse_quote and of nothing else.
+class Evidence {
+  public:
+    const Quote& quote() const { return quote_; }
+
+    /// The evidence as it came. Never an identifier or a replay key: ECDSA signatures are
+    /// malleable, so that other bytes can be as genuine.
+    ByteView bytes() const { return bytes_; }
+
+  private:
+    friend Result<Evidence> parse_quote(ByteView in);
+    Evidence(Quote quote, Bytes bytes) : quote_(std::move(quote)), bytes_(std::move(bytes)) {}
+
+    Quote quote_;
+    Bytes bytes_;
+};
+
+/// Parses a quote. Syntax only: nothing is verified.
+/// in:      the whole quote and nothing after it; not retained.
+/// returns: every field, copied; integers in host order.
+/// errors:  quote_too_large, quote_truncated, quote_trailing_bytes, unsupported_version,
+///          unsupported_attestation_key_type, unsupported_tee_type, unknown_qe_vendor,
+///          certification_data_unsupported.
+/// source:  Intel SGX ECDSA QuoteLibReference DCAP API, appendix A.4 (version 3).
+/// bound:   one pass over at most kMaxQuoteBytes.
+[[nodiscard]] Result<Evidence> parse_quote(ByteView in);
+
+}  // namespace eos::attestation::evidence
