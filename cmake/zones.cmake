@@ -7,6 +7,7 @@
 
 set(EOS_ARROWS
   "common/base|"
+  "common/json|common/base"
   "common/oid|common/base"
   "common/http|common/base"
   "common/crypto|common/base"
@@ -14,10 +15,10 @@ set(EOS_ARROWS
   "common/x509|common/crypto common/oid common/base"
   "common/config_tree|common/crypto common/base"
   "common/attestation/evidence|common/sgx_arch common/x509 common/oid common/crypto common/base"
-  "common/attestation/endorsements|common/sgx_arch common/x509 common/oid common/crypto common/base"
-  "common/attestation/verify|common/attestation/evidence common/attestation/endorsements common/sgx_arch common/x509 common/oid common/crypto common/base"
-  "common/attestation/appraise|common/attestation/verify common/attestation/evidence common/attestation/endorsements common/sgx_arch common/x509 common/oid common/crypto common/base"
-  "common/ratls|common/attestation/appraise common/attestation/verify common/attestation/evidence common/attestation/endorsements common/config_tree common/sgx_arch common/x509 common/oid common/crypto common/base"
+  "common/attestation/endorsements|common/sgx_arch common/x509 common/oid common/crypto common/base common/json"
+  "common/attestation/verify|common/attestation/evidence common/attestation/endorsements common/sgx_arch common/x509 common/oid common/crypto common/base common/json"
+  "common/attestation/appraise|common/attestation/verify common/attestation/evidence common/attestation/endorsements common/sgx_arch common/x509 common/oid common/crypto common/base common/json"
+  "common/ratls|common/attestation/appraise common/attestation/verify common/attestation/evidence common/attestation/endorsements common/config_tree common/sgx_arch common/x509 common/oid common/crypto common/base common/json"
   "boundary|common/base common/crypto common/sgx_arch"
   "trusted/platform|common/base common/sgx_arch boundary"
   "trusted/runtime|COMMON"
