@@ -13,6 +13,7 @@
 #include "common/base/bytes.h"
 #include "common/base/result.h"
 #include "common/base/time.h"
+#include "common/ratls/report_data.h"
 
 namespace eos::runtime {
 
@@ -42,9 +43,9 @@ class Random {
 class EvidenceSource {
   public:
     virtual ~EvidenceSource() = default;
-    /// Asks for evidence whose report data is `report_data` (64 bytes, made by common/ratls only).
-    /// The evidence handed to `done` has been compared with the report that was sent.
-    virtual void request(const ByteArray<64>& report_data, Done<Bytes> done) = 0;
+    /// Asks for evidence over `report_data`. The evidence handed to `done` has been compared with the
+    /// report that was sent.
+    virtual void request(const ratls::ReportData& report_data, Done<Bytes> done) = 0;
 };
 
 /// Whether a write must be on stable storage before it is acknowledged.
@@ -59,7 +60,8 @@ struct BlobWrite {
 inline constexpr std::size_t kMaxBlobKeyBytes = 128;
 inline constexpr std::size_t kMaxBlobBytes = 64 * 1024;
 inline constexpr std::size_t kMaxBlobBatch = 64;
-inline constexpr std::size_t kMaxBlobBatchBytes = 1024 * 1024;  ///< keys and values of one batch
+/// Keys and values of one batch: it must fit one frame of the boundary (kMaxFramePayload, 80 KiB).
+inline constexpr std::size_t kMaxBlobBatchBytes = 72 * 1024;
 inline constexpr std::size_t kMaxBlobListKeys = 256;
 
 /// Where a listing goes on: the keys that start with `prefix` and come after `after`.
