@@ -46,6 +46,7 @@ class Sha256 {
 /// The hash functions of the TLS 1.3 cipher suites.
 enum class HashKind { kSha256, kSha384 };
 
+/// 32 or 48.
 std::size_t hash_size_bytes(HashKind kind);
 
 /// The digest of `bytes`, hash_size_bytes(kind) long.

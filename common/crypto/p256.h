@@ -19,6 +19,7 @@ inline constexpr Code bad_signature{"common/crypto", "bad_signature",
 inline constexpr std::size_t kP256SpkiBytes = 91;
 inline constexpr std::size_t kP256RawSignatureBytes = 64;
 
+/// Frees libcrypto's form of a key.
 struct PkeyFree {
     void operator()(evp_pkey_st* key) const;
 };

@@ -27,6 +27,7 @@ inline constexpr Code unknown_member{"common/json", "unknown_member", "a member 
 inline constexpr Code wrong_type{"common/json", "wrong_type", "a member has the wrong type"};
 inline constexpr Code out_of_range{"common/json", "out_of_range", "a member is out of range"};
 
+/// What a document may cost.
 struct Limits {
     std::size_t size_bytes = 64 * 1024;
     std::size_t depth = 16;

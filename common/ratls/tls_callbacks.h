@@ -8,6 +8,7 @@
 
 namespace eos::ratls {
 
+/// The functions registered with libssl; each finds its session through the SSL object.
 struct TlsSession::Callbacks {
     static void attach(SSL* ssl, TlsSession& session);
     static TlsSession& session(const SSL* ssl);

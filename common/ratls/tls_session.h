@@ -222,6 +222,7 @@ class ClientSession : public TlsSession {
     explicit ClientSession(ssl_ctx_st* context) : TlsSession(context) {}
 };
 
+/// TLS settings of all connections of a client: the same restrictions as the server's.
 class ClientContext {
   public:
     /// errors: tls_setup_failed.

@@ -43,8 +43,8 @@ class Random {
 class EvidenceSource {
   public:
     virtual ~EvidenceSource() = default;
-    /// Asks for evidence over `report_data`. The evidence handed to `done` has been compared with the
-    /// report that was sent.
+    /// Asks for evidence over `report_data`. The evidence handed to `done` has been compared with
+    /// the report that was sent.
     virtual void request(const ratls::ReportData& report_data, Done<Bytes> done) = 0;
 };
 

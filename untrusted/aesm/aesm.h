@@ -43,8 +43,10 @@ enum class Status : std::uint32_t {
     kAttKeyNotInitialised = 42,  ///< InitQuoteEx has to be sent (again) first
 };
 
+/// Whether the answer should carry the id of the attestation key.
 enum class PubKeyId { kOmit, kReturn };
 
+/// InitQuoteEx: asks for the quoting enclave's target info.
 struct InitQuoteRequest {
     Bytes att_key_id;
     PubKeyId pub_key_id = PubKeyId::kReturn;
@@ -70,6 +72,7 @@ struct QuoteRequest {
 };
 using Request = std::variant<InitQuoteRequest, QuoteSizeRequest, QuoteRequest>;
 
+/// The answer to InitQuoteRequest; only status counts unless it says success.
 struct InitQuoteResponse {
     Status status = Status::kUnexpectedError;
     Bytes target_info;

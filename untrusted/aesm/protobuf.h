@@ -14,6 +14,7 @@ namespace eos::aesm::protobuf {
 /// Groups (3, 4) are obsolete and refused.
 enum class WireType : std::uint8_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
 
+/// One field as it stands on the wire.
 struct Field {
     std::uint32_t number = 0;
     WireType type = WireType::kVarint;
