@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "untrusted/daemon/blob_database.h"
+
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+#include <rocksdb/listener.h>
+#include <rocksdb/table.h>
+#include <rocksdb/write_batch.h>
+
+#include <exception>
+
+namespace eos::daemon {
+namespace {
+
+rocksdb::Slice slice(std::string_view text) {
+    return {text.data(), text.size()};
+}
+
+/// Keeps RocksDB from polling a full disk on a thread of its own: the next write looks (see
+/// write()), so that freed space is noticed at once and an idle daemon stays idle.
+class NoAutomaticRecovery : public rocksdb::EventListener {
+  public:
+    void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason /*reason*/, rocksdb::Status /*error*/,
+                              bool* auto_recovery) override {
+        *auto_recovery = false;
+    }
+};
+
+rocksdb::Options database_options(const BlobDatabase::Options& choice) {
+    rocksdb::Options out;
+    if (choice.env != nullptr) out.env = choice.env;
+    out.listeners.push_back(std::make_shared<NoAutomaticRecovery>());
+    out.create_if_missing = true;
+    out.paranoid_checks = true;
+    // An incomplete record at a log's end is what a crash leaves behind and was never acknowledged.
+    // Anything else that does not check out is reported, not skipped with all that follows it.
+    out.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+    out.compression = rocksdb::kNoCompression;  // sealed records do not compress
+    // The state of one enclave is small: a few MiB of memory are plenty.
+    out.write_buffer_size = 4 << 20;
+    out.max_write_buffer_number = 2;
+    out.max_total_wal_size = 16 << 20;
+    out.max_open_files = 128;
+    out.max_background_jobs = 2;
+    out.keep_log_file_num = 2;
+    out.max_log_file_size = 1 << 20;
+    out.stats_dump_period_sec = 0;  // nothing wakes an idle daemon
+    out.stats_persist_period_sec = 0;
+    return out;
+}
+
+bool mentions_lock(const rocksdb::Status& status) {
+    // RocksDB has no code of its own for a held LOCK file.
+    const std::string text = status.ToString();
+    return status.IsIOError() && text.find("LOCK") != std::string::npos &&
+           text.find("lock") != std::string::npos;
+}
+
+Error explain_status(const rocksdb::Status& status, const std::filesystem::path& directory) {
+    const std::string text = directory.string() + ": " + status.ToString();
+    if (status.IsNoSpace()) {
+        return Error(storage_full,
+                     text + "; free space on that file system, nothing else is needed");
+    }
+    if (status.IsCorruption()) {
+        return Error(storage_corrupt, text + "; restore the state directory from a backup");
+    }
+    return Error(storage_failed, text);
+}
+
+}  // namespace
+
+BlobDatabase::BlobDatabase(std::unique_ptr<rocksdb::DB> db, std::filesystem::path directory)
+    : directory_(std::move(directory)), db_(std::move(db)) {}
+
+BlobDatabase::~BlobDatabase() {
+    // A failure to close loses nothing that was acknowledged as synced.
+    static_cast<void>(db_->Close());
+}
+
+Error BlobDatabase::explain(const rocksdb::Status& status) const {
+    return explain_status(status, directory_);
+}
+
+Result<std::unique_ptr<BlobDatabase>> BlobDatabase::open(const Options& options) {
+    try {
+        rocksdb::DB* raw = nullptr;
+        rocksdb::Status status =
+            rocksdb::DB::Open(database_options(options), options.directory.string(), &raw);
+        if (!status.ok() && mentions_lock(status)) {
+            return fail(storage_locked,
+                        options.directory.string() + "; stop the other daemon first");
+        }
+        if (!status.ok()) return fail(explain_status(status, options.directory));
+        return std::unique_ptr<BlobDatabase>(
+            new BlobDatabase(std::unique_ptr<rocksdb::DB>(raw), options.directory));
+    } catch (const std::exception& e) {  // std::thread and the allocator inside RocksDB
+        return fail(storage_failed, options.directory.string() + ": " + e.what());
+    }
+}
+
+Result<std::optional<Bytes>> BlobDatabase::get(std::string_view key) {
+    std::string value;
+    rocksdb::Status status = db_->Get(rocksdb::ReadOptions(), slice(key), &value);
+    if (status.IsNotFound()) return std::nullopt;
+    if (!status.ok()) return fail(explain(status));
+    return to_bytes(value);
+}
+
+Result<KeyPage> BlobDatabase::list(const KeyRange& range) {
+    rocksdb::ReadOptions read;
+    read.fill_cache = false;
+    std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(read));
+    it->Seek(slice(std::max(range.prefix, range.after)));
+    if (it->Valid() && !range.after.empty() && it->key() == slice(range.after)) it->Next();
+
+    KeyPage page;
+    std::size_t size_bytes = 0;
+    for (; it->Valid() && it->key().starts_with(slice(range.prefix)); it->Next()) {
+        const std::string_view key = it->key().ToStringView();
+        const bool fits =
+            page.keys.size() < range.max_keys && size_bytes + key.size() <= range.max_bytes;
+        if (!page.keys.empty() && !fits) {
+            page.end = KeyPage::End::kMoreFollow;
+            break;
+        }
+        page.keys.emplace_back(key);
+        size_bytes += key.size();
+    }
+    if (!it->status().ok()) return fail(explain(it->status()));
+    return page;
+}
+
+Result<void> BlobDatabase::write(std::span<const BlobBatch> group) {
+    rocksdb::WriteBatch batch;
+    rocksdb::WriteOptions write;
+    for (const BlobBatch& one : group) {
+        if (one.durability == Durability::kSynced) write.sync = true;
+        for (const BlobChange& change : one.changes) {
+            rocksdb::Status status =
+                change.value ? batch.Put(slice(change.key), slice(as_chars(*change.value)))
+                             : batch.Delete(slice(change.key));
+            if (!status.ok()) return fail(explain(status));
+        }
+    }
+    // After a failed write RocksDB refuses all others until it is told to look at the disk again.
+    if (write_failed_) {
+        rocksdb::Status status = db_->Resume();
+        if (!status.ok()) return fail(explain(status));
+    }
+    rocksdb::Status status = db_->Write(write, &batch);
+    write_failed_ = !status.ok();
+    if (!status.ok()) return fail(explain(status));
+    return {};
+}
+
+}  // namespace eos::daemon

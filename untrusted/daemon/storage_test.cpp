@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include <gtest/gtest.h>
+#include <rocksdb/env.h>
+#include <rocksdb/file_system.h>
+#include <sys/stat.h>
+
+#include <atomic>
+#include <fstream>
+#include <future>
+#include <numeric>
+
+#include "untrusted/daemon/blob_database.h"
+#include "untrusted/daemon/blob_service.h"
+#include "untrusted/daemon/state_directory.h"
+#include "untrusted/daemon/testing.h"
+
+namespace eos::daemon {
+namespace {
+
+using testing::TemporaryDirectory;
+
+/// A disk that can run full, and that counts syncs.
+class TestDisk : public rocksdb::FileSystemWrapper {
+  public:
+    TestDisk() : FileSystemWrapper(rocksdb::FileSystem::Default()) {}
+    const char* Name() const override { return "TestDisk"; }
+
+    rocksdb::IOStatus NewWritableFile(const std::string& name, const rocksdb::FileOptions& options,
+                                      std::unique_ptr<rocksdb::FSWritableFile>* out,
+                                      rocksdb::IODebugContext* debug) override {
+        std::unique_ptr<rocksdb::FSWritableFile> file;
+        auto status = target()->NewWritableFile(name, options, &file, debug);
+        if (status.ok()) *out = std::make_unique<File>(std::move(file), *this);
+        return status;
+    }
+
+    std::atomic<bool> full = false;
+    std::atomic<int> log_syncs = 0;
+
+  private:
+    class File : public rocksdb::FSWritableFileOwnerWrapper {
+      public:
+        File(std::unique_ptr<rocksdb::FSWritableFile>&& file, TestDisk& disk)
+            : FSWritableFileOwnerWrapper(std::move(file)), disk_(disk) {}
+        rocksdb::IOStatus Append(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
+                                 rocksdb::IODebugContext* debug) override {
+            if (disk_.full) return rocksdb::IOStatus::NoSpace("test disk");
+            return FSWritableFileOwnerWrapper::Append(data, options, debug);
+        }
+        rocksdb::IOStatus Sync(const rocksdb::IOOptions& options,
+                               rocksdb::IODebugContext* debug) override {
+            ++disk_.log_syncs;
+            return FSWritableFileOwnerWrapper::Sync(options, debug);
+        }
+
+      private:
+        TestDisk& disk_;
+    };
+};
+
+BlobBatch put(std::string key, std::string_view value,
+              Durability durability = Durability::kSynced) {
+    BlobBatch batch{.durability = durability};
+    batch.changes.push_back({std::move(key), to_bytes(value)});
+    return batch;
+}
+
+class Storage : public ::testing::Test {
+  protected:
+    std::unique_ptr<BlobDatabase> open() {
+        auto database = BlobDatabase::open({.directory = dir_.path() / "blobs", .env = env_.get()});
+        EXPECT_TRUE(database.has_value()) << database.error().message();
+        return database ? std::move(*database) : nullptr;
+    }
+    void write(BlobDatabase& database, BlobBatch batch) {
+        auto outcome = database.write({&batch, 1});
+        ASSERT_TRUE(outcome.has_value()) << outcome.error().message();
+    }
+    static std::string value_of(BlobDatabase& database, std::string_view key) {
+        auto value = database.get(key);
+        if (!value) return "error " + std::string(value.error().code().name);
+        return *value ? to_string(**value) : "none";
+    }
+
+    TemporaryDirectory dir_;
+    std::shared_ptr<TestDisk> disk_ = std::make_shared<TestDisk>();
+    std::unique_ptr<rocksdb::Env> env_ = rocksdb::NewCompositeEnv(disk_);
+};
+
+TEST_F(Storage, WhatWasWrittenIsThereAfterReopening) {
+    {
+        auto database = open();
+        write(*database, put("a", "1"));
+        BlobBatch batch;
+        batch.changes.push_back({"a", std::nullopt});
+        batch.changes.push_back({"b", to_bytes("2")});
+        batch.changes.push_back({"empty", Bytes{}});
+        write(*database, std::move(batch));
+    }
+    auto database = open();
+    EXPECT_EQ(value_of(*database, "a"), "none");
+    EXPECT_EQ(value_of(*database, "b"), "2");
+    EXPECT_EQ(value_of(*database, "empty"), "");
+}
+
+TEST_F(Storage, KeysComeInPagesThatMissNothing) {
+    auto database = open();
+    std::vector<std::string> expected;
+    for (int i = 0; i < 100; ++i) expected.push_back("p/" + std::to_string(1000 + i));
+    for (const std::string& key : expected) write(*database, put(key, "v", Durability::kBuffered));
+    for (const char* other : {"o", "p", "p.", "p0", "q"}) write(*database, put(other, "v"));
+
+    for (KeyRange limits : {KeyRange{.max_keys = 7}, KeyRange{.max_bytes = 20},
+                            KeyRange{.max_keys = 1000}, KeyRange{.max_bytes = 1}}) {
+        limits.prefix = "p/";
+        std::vector<std::string> found;
+        KeyPage page{.end = KeyPage::End::kMoreFollow};
+        while (page.end == KeyPage::End::kMoreFollow) {
+            auto answer = database->list(limits);
+            ASSERT_TRUE(answer.has_value());
+            page = std::move(*answer);
+            ASSERT_LE(page.keys.size(), limits.max_keys);
+            found.insert(found.end(), page.keys.begin(), page.keys.end());
+            if (!page.keys.empty()) limits.after = page.keys.back();
+        }
+        EXPECT_EQ(found, expected);
+    }
+}
+
+TEST_F(Storage, ASecondDaemonIsToldWhyItCannotStart) {
+    auto first = open();
+    auto second = BlobDatabase::open({.directory = dir_.path() / "blobs", .env = env_.get()});
+    ASSERT_FALSE(second.has_value());
+    EXPECT_EQ(second.error().code(), storage_locked) << second.error().message();
+}
+
+TEST_F(Storage, AFullDiskIsNamedAndItsEndIsNoticed) {
+    auto database = open();
+    write(*database, put("before", "1"));
+    disk_->full = true;
+    BlobBatch batch = put("during", "2");
+    for (int i = 0; i < 2; ++i) {
+        auto outcome = database->write({&batch, 1});
+        ASSERT_FALSE(outcome.has_value());
+        EXPECT_EQ(outcome.error().code(), storage_full) << outcome.error().message();
+    }
+    EXPECT_EQ(value_of(*database, "before"), "1");
+    EXPECT_EQ(value_of(*database, "during"), "none");
+
+    disk_->full = false;
+    write(*database, put("after", "3"));
+    database.reset();
+    database = open();
+    EXPECT_EQ(value_of(*database, "before"), "1");
+    EXPECT_EQ(value_of(*database, "after"), "3");
+}
+
+TEST_F(Storage, AFlippedByteInAFileIsCorruption) {
+    {
+        auto database = open();
+        write(*database, put("key", std::string(4096, 'x')));
+        write(*database, put("later", "y"));
+    }
+    std::filesystem::path log;
+    for (const auto& entry : std::filesystem::directory_iterator(dir_.path() / "blobs")) {
+        if (entry.path().extension() == ".log") log = entry.path();
+    }
+    ASSERT_FALSE(log.empty());
+    std::fstream file(log, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(1000);
+    file.put('z');
+    file.close();
+
+    auto database = BlobDatabase::open({.directory = dir_.path() / "blobs", .env = env_.get()});
+    ASSERT_FALSE(database.has_value());
+    EXPECT_EQ(database.error().code(), storage_corrupt) << database.error().message();
+}
+
+TEST_F(Storage, ATornEndOfTheLogIsWhatACrashLeavesAndOpens) {
+    {
+        auto database = open();
+        write(*database, put("kept", "1"));
+        write(*database, put("torn", std::string(4096, 'x')));
+    }
+    for (const auto& entry : std::filesystem::directory_iterator(dir_.path() / "blobs")) {
+        if (entry.path().extension() == ".log" && entry.file_size() > 4096) {
+            std::filesystem::resize_file(entry.path(), entry.file_size() - 100);
+        }
+    }
+    auto database = open();
+    EXPECT_EQ(value_of(*database, "kept"), "1");
+    EXPECT_EQ(value_of(*database, "torn"), "none");
+}
+
+/// Holds the service's thread until released, so that a test decides what queues up behind it.
+class Gate {
+  public:
+    explicit Gate(BlobService& service) {
+        EXPECT_TRUE(service
+                        .submit(BlobGetJob{"gate",
+                                           [this](auto) {
+                                               entered_.set_value();
+                                               open_.get_future().wait();
+                                           }})
+                        .has_value());
+        entered_.get_future().wait();
+    }
+    void open() { open_.set_value(); }
+
+  private:
+    std::promise<void> entered_;
+    std::promise<void> open_;
+};
+
+TEST_F(Storage, QueuedWritesShareOneSyncAndAreAcknowledgedInOrder) {
+    BlobService service(open());
+    Gate gate(service);
+    const int before = disk_->log_syncs;
+    std::vector<int> order;
+    std::promise<void> all_done;
+    for (int i = 0; i < 20; ++i) {
+        auto outcome =
+            service.submit(BlobWriteJob{put("k" + std::to_string(i), "v"), [&, i](auto r) {
+                                            EXPECT_TRUE(r.has_value());
+                                            order.push_back(i);
+                                            if (i == 19) all_done.set_value();
+                                        }});
+        ASSERT_TRUE(outcome.has_value());
+    }
+    gate.open();
+    all_done.get_future().wait();
+    std::vector<int> expected(20);
+    std::iota(expected.begin(), expected.end(), 0);
+    EXPECT_EQ(order, expected);
+    EXPECT_EQ(disk_->log_syncs - before, 1);
+}
+
+TEST_F(Storage, AReadSeesTheWritesBeforeItAndNotThoseAfter) {
+    BlobService service(open());
+    Gate gate(service);
+    std::promise<std::string> seen;
+    auto accept = [](auto) {};
+    ASSERT_TRUE(service.submit(BlobWriteJob{put("k", "before"), accept}).has_value());
+    ASSERT_TRUE(service.submit(BlobGetJob{"k", [&](auto r) { seen.set_value(to_string(**r)); }})
+                    .has_value());
+    ASSERT_TRUE(service.submit(BlobWriteJob{put("k", "after"), accept}).has_value());
+    gate.open();
+    EXPECT_EQ(seen.get_future().get(), "before");
+}
+
+TEST_F(Storage, TheQueueIsBounded) {
+    BlobService service(open());
+    Gate gate(service);
+    std::size_t accepted = 0;
+    while (service.submit(BlobGetJob{"k", [](auto) {}}).has_value()) ++accepted;
+    EXPECT_EQ(accepted, BlobService::kMaxQueuedJobs);
+    EXPECT_EQ(service.submit(BlobGetJob{"k", [](auto) {}}).error().code(), service_busy);
+    gate.open();
+}
+
+TEST(StateDirectory, IsMadeClosedAndRefusedWhenOpen) {
+    TemporaryDirectory dir;
+    const auto path = dir.path() / "state";
+    EXPECT_EQ(check_state_directory(path).error().code(), bad_state_directory);
+    ASSERT_TRUE(prepare_state_directory(path).has_value());
+    struct stat info{};
+    ASSERT_EQ(::stat(path.c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 07777, 0700u);
+    for (mode_t open : {0750, 0701, 0770, 0777}) {
+        ASSERT_EQ(::chmod(path.c_str(), open), 0);
+        EXPECT_EQ(prepare_state_directory(path).error().code(), bad_state_directory) << open;
+    }
+    ASSERT_EQ(::chmod(path.c_str(), 0700), 0);
+    EXPECT_TRUE(prepare_state_directory(path).has_value());
+}
+
+TEST(StateDirectory, RefusesLinksFilesAndMissingParents) {
+    TemporaryDirectory dir;
+    ASSERT_TRUE(prepare_state_directory(dir.path() / "real").has_value());
+    std::filesystem::create_symlink(dir.path() / "real", dir.path() / "link");
+    std::ofstream(dir.path() / "file") << "x";
+    for (const char* name : {"link", "file", "missing/state"}) {
+        EXPECT_EQ(prepare_state_directory(dir.path() / name).error().code(), bad_state_directory)
+            << name;
+    }
+}
+
+}  // namespace
+}  // namespace eos::daemon
