@@ -29,6 +29,7 @@ inline constexpr Code storage_corrupt{"untrusted/daemon", "storage_corrupt",
 inline constexpr Code storage_failed{"untrusted/daemon", "storage_failed",
                                      "the database reported an error"};
 
+/// When a write is acknowledged: after it reached the operating system, or stable storage.
 enum class Durability { kBuffered, kSynced };
 
 /// Sets `key` to `value`, or deletes it where there is no value.
@@ -51,6 +52,7 @@ struct KeyRange {
     std::size_t max_bytes = 32 * 1024;  ///< of keys, together; one key is always returned
 };
 
+/// The next keys of a range, and whether others follow.
 struct KeyPage {
     enum class End { kReached, kMoreFollow };
     std::vector<std::string> keys;  ///< bytewise ascending

@@ -1,23 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <thread>
 #include <variant>
 
 #include "untrusted/daemon/blob_database.h"
 #include "untrusted/daemon/bounded_queue.h"
+#include "untrusted/daemon/service.h"
 
 namespace eos::daemon {
 
-inline constexpr Code service_busy{"untrusted/daemon", "service_busy",
-                                   "too many requests wait already"};
-
-/// Receives an outcome on the service's own thread, exactly once. Must not wait.
-template <typename T>
-using Done = std::move_only_function<void(Result<T>)>;
-
+/// One call of BlobDatabase each, and where its outcome goes.
 struct BlobGetJob {
     std::string key;
     Done<std::optional<Bytes>> done;
