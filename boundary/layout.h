@@ -49,6 +49,7 @@ struct BellMemory {
     std::uint32_t* sleeping = nullptr;
 };
 
+/// The words of the time page (time_page.h).
 struct TimeMemory {
     std::uint64_t* sequence = nullptr;
     std::uint64_t* wall_ns = nullptr;

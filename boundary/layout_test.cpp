@@ -81,8 +81,8 @@ INSTANTIATE_TEST_SUITE_P(
                     HostileHeader{"tiny ring", 3, 4096}, HostileHeader{"huge ring", 3, 1ULL << 63},
                     HostileHeader{"other ring", 3, 1 << 19}, HostileHeader{"rpc ring", 4, 1 << 17},
                     HostileHeader{"rpc wraps", 4, (1ULL << 32) + (1 << 18)}),
-    [](const auto& info) {
-        std::string name = info.param.what;
+    [](const auto& row) {
+        std::string name = row.param.what;
         for (char& c : name) c = c == ' ' ? '_' : c;
         return name;
     });

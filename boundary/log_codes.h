@@ -11,6 +11,7 @@
 
 namespace eos::boundary {
 
+/// How the daemon prints a line.
 enum class Severity : std::uint8_t { kInfo, kWarning, kError };
 
 /// A number is never used again for something else.
@@ -46,6 +47,7 @@ enum class LogCode : std::uint16_t {
     kAppTrapped = 83,
 };
 
+/// One row of the table.
 struct LogLine {
     LogCode code;
     Severity severity;

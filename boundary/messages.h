@@ -104,7 +104,7 @@ struct ConnClose {
 inline constexpr std::size_t kMaxKeyBytes = 128;          ///< runtime::kMaxBlobKeyBytes
 inline constexpr std::size_t kMaxValueBytes = 64 * 1024;  ///< runtime::kMaxBlobBytes
 inline constexpr std::size_t kMaxBatchWrites = 64;        ///< runtime::kMaxBlobBatch
-inline constexpr std::size_t kMaxKeysPerPage = 512;
+inline constexpr std::size_t kMaxKeysPerPage = 256;       ///< runtime::kMaxBlobListKeys
 inline constexpr std::size_t kTargetInfoBytes = 512;
 inline constexpr std::size_t kReportBytes = 432;
 inline constexpr std::size_t kMaxQuoteBytes = 16 * 1024;
@@ -223,32 +223,35 @@ struct Exit {
 
 // ---- rpc ring: replies and notices of the host -------------------------------------------------
 
+/// The answer to BlobWriteBatch: it is applied, and durable as asked.
 struct Done {
     friend bool operator==(const Done&, const Done&) = default;
 };
+/// The answer to BlobGet.
 struct BlobValue {
     std::optional<Bytes> value;  ///< nothing: there is no such key
 
     friend bool operator==(const BlobValue&, const BlobValue&) = default;
 };
-/// In strictly rising bytewise order.
+/// One page, in strictly rising bytewise order; an empty one is the end.
 struct BlobKeys {
-    enum class More : std::uint8_t { kNo = 0, kYes = 1 };
-    std::vector<std::string> keys;  ///< at most kMaxKeysPerPage; at least one if `more` is kYes
-    More more = More::kNo;
+    std::vector<std::string> keys;  ///< at most kMaxKeysPerPage
 
     friend bool operator==(const BlobKeys&, const BlobKeys&) = default;
 };
+/// The answer to TargetInfoRequest.
 struct TargetInfoReply {
     ByteArray<kTargetInfoBytes> target_info{};
 
     friend bool operator==(const TargetInfoReply&, const TargetInfoReply&) = default;
 };
+/// The answer to QuoteRequest. The asker compares its report body with the report it sent.
 struct QuoteReply {
     Bytes quote;  ///< 1..kMaxQuoteBytes
 
     friend bool operator==(const QuoteReply&, const QuoteReply&) = default;
 };
+/// The answer to any request that could not be served.
 struct Failed {
     enum class Why : std::uint16_t {
         kUnavailable = 1,  ///< the service is not there now
@@ -263,6 +266,7 @@ struct Failed {
     friend bool operator==(const Failed&, const Failed&) = default;
 };
 
+/// Every answer: which request, and what.
 struct Reply {
     std::uint64_t request_id = 0;
     std::variant<Done, BlobValue, BlobKeys, TargetInfoReply, QuoteReply, Failed> body;

@@ -12,6 +12,7 @@
 
 namespace eos::boundary::codec {
 
+/// Inclusive bounds.
 struct Range {
     std::uint64_t least;
     std::uint64_t most;

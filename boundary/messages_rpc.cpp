@@ -193,8 +193,6 @@ Result<BlobValue> decode_blob_value(Reader& in) {
 
 Result<void> check_keys(const BlobKeys& m) {
     EOS_TRY(codec::in_range(m.keys.size(), {0, kMaxKeysPerPage}, "keys in a page"));
-    if (m.more == BlobKeys::More::kYes && m.keys.empty())
-        return fail(malformed_message, "an empty page promises more");
     auto not_rising = [](const std::string& a, const std::string& b) { return a >= b; };
     if (std::ranges::adjacent_find(m.keys, not_rising) != m.keys.end())
         return fail(malformed_message, "keys do not rise");
@@ -203,7 +201,6 @@ Result<void> check_keys(const BlobKeys& m) {
 
 Result<BlobKeys> decode_blob_keys(Reader& in) {
     BlobKeys m;
-    m.more = EOS_TRY(enum_u8<BlobKeys::More>(in, {0, 1}));
     std::uint16_t count = EOS_TRY(in.u16le());
     EOS_TRY(codec::in_range(count, {0, kMaxKeysPerPage}, "keys in a page"));
     for (std::uint16_t i = 0; i < count; ++i) m.keys.push_back(EOS_TRY(read_key(in, 1)));
@@ -262,7 +259,7 @@ struct EncodeBody {
     Result<Encoded> operator()(const BlobKeys& m) const {
         Writer out = start();
         EOS_TRY(check_keys(m));
-        out.u8(std::to_underlying(m.more)).u16le(static_cast<std::uint16_t>(m.keys.size()));
+        out.u16le(static_cast<std::uint16_t>(m.keys.size()));
         for (const std::string& key : m.keys) EOS_TRY(write_key(out, key, 1));
         return fixed(MessageType::kReplyBlobKeys, out);
     }

@@ -7,6 +7,7 @@
 
 #include "boundary/from_host.h"
 #include "boundary/log_codes.h"
+#include "common/base/codec.h"
 
 namespace eos::boundary {
 namespace {
@@ -90,7 +91,7 @@ std::vector<Row> rows() {
         reply("ReplyDone", Done{}),
         reply("ReplyBlobValue", BlobValue{.value = kSome}),
         reply("ReplyNoBlobValue", BlobValue{}),
-        reply("ReplyBlobKeys", BlobKeys{.keys = {"a", "b"}, .more = BlobKeys::More::kYes}),
+        reply("ReplyBlobKeys", BlobKeys{.keys = {"a", "b"}}),
         reply("ReplyTargetInfo", TargetInfoReply{}),
         reply("ReplyQuote", QuoteReply{.quote = kSome}),
         reply("ReplyFailed", Failed{.why = Failed::Why::kStorage}),
@@ -145,7 +146,7 @@ TEST_P(Messages, WrongTypeIsRefused) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Messages, testing::ValuesIn(rows()),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& row) { return row.param.name; });
 
 // Builds payloads that encode() would refuse to build.
 struct Lie {
@@ -217,26 +218,24 @@ std::vector<Lie> lies_to_trusted() {
         {"UnknownFailure", kReplyFailed, reply_with([](Writer& w) { w.u16le(7); }),
          malformed_message},
         {"KeysRepeat", kReplyBlobKeys, reply_with([&](Writer& w) {
-             w.u8(0).u16le(2);
+             w.u16le(2);
              key(w, 'a');
              key(w, 'a');
          }),
          malformed_message},
         {"KeysFall", kReplyBlobKeys, reply_with([&](Writer& w) {
-             w.u8(0).u16le(2);
+             w.u16le(2);
              key(w, 'b');
              key(w, 'a');
          }),
          malformed_message},
         {"KeyCountLies", kReplyBlobKeys, reply_with([&](Writer& w) {
-             w.u8(0).u16le(2);
+             w.u16le(2);
              key(w, 'a');
          }),
          malformed_message},
-        {"TooManyKeys", kReplyBlobKeys, reply_with([](Writer& w) { w.u8(0).u16le(513); }),
+        {"TooManyKeys", kReplyBlobKeys, reply_with([](Writer& w) { w.u16le(257); }),
          message_too_large},
-        {"EmptyPageWithMore", kReplyBlobKeys, reply_with([](Writer& w) { w.u8(1).u16le(0); }),
-         malformed_message},
     };
 }
 
@@ -248,7 +247,7 @@ TEST_P(LiesToHost, AreRefused) {
     EXPECT_EQ(outcome.error().code(), GetParam().code);
 }
 INSTANTIATE_TEST_SUITE_P(All, LiesToHost, testing::ValuesIn(lies_to_host()),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& row) { return row.param.name; });
 
 class LiesToTrusted : public testing::TestWithParam<Lie> {};
 TEST_P(LiesToTrusted, AreRefused) {
@@ -258,7 +257,7 @@ TEST_P(LiesToTrusted, AreRefused) {
     EXPECT_EQ(error.code(), GetParam().code);
 }
 INSTANTIATE_TEST_SUITE_P(All, LiesToTrusted, testing::ValuesIn(lies_to_trusted()),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& row) { return row.param.name; });
 
 TEST(BlobWriteBatch, LargestSingleWriteFits) {
     BlobWriteBatch batch{

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
 // A lock-free ring of frames between exactly one producer and one consumer that do not trust each
 // other. A frame is u32le payload size ‖ u32le type ‖ payload, padded with zeros to 8 bytes. It
 // lies in the ring in 64-bit words, and wraps at any word.
@@ -9,7 +11,6 @@
 // 8. A frame's size is copied once and bounded; its payload is copied into private memory before
 // anyone looks at it. Shared memory is only ever touched as aligned 64-bit words (Intel SA-00615:
 // narrower accesses across the boundary may move stale data along).
-#pragma once
 
 #include <cstdint>
 #include <initializer_list>

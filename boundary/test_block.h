@@ -11,6 +11,7 @@
 
 namespace eos::boundary {
 
+/// Owns the memory; the layout is freshly created in it.
 class TestBlock {
   public:
     explicit TestBlock(const LayoutOptions& options) : size_(*Layout::block_bytes(options)) {

@@ -15,6 +15,7 @@ namespace eos::boundary {
 /// messages.
 inline constexpr std::uint32_t kTimePageMaxAgeMs = 10;
 
+/// Both clocks at one instant.
 struct HostTime {
     std::uint64_t wall_ns = 0;       ///< since 1970-01-01T00:00:00Z
     std::uint64_t monotonic_ns = 0;  ///< since an arbitrary start

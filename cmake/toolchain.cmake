@@ -19,6 +19,7 @@ endif()
 
 add_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wconversion
                     -Wno-sign-conversion -Wno-missing-field-initializers -Werror
+                    -Wno-maybe-uninitialized  # g++ 12 reports moves of std::variant
                     -fstack-protector-strong -fno-strict-aliasing
                     -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)
 add_link_options(-Wl,-z,relro,-z,now)
