@@ -1,0 +1,18 @@
+;; Calls its host directly and through a table.
+(module
+  (import "test" "add_one" (func $add_one (param i32) (result i32)))
+  (import "test" "wait" (func $wait (param i32) (result i32)))
+  (import "test" "fail" (func $fail))
+  (type $unary (func (param i32) (result i32)))
+  (table 2 funcref)
+  (elem (i32.const 0) $add_one $wait)
+  (memory (export "memory") 1)
+  (func (export "direct") (param i32) (result i32) (call $add_one (call $add_one (local.get 0))))
+  (func (export "indirect") (param i32) (result i32)
+    (i32.mul (i32.const 10) (call_indirect (type $unary) (local.get 0) (i32.const 0))))
+  (func (export "wait") (param i32) (result i32)
+    (i32.add (i32.const 1000) (call $wait (local.get 0))))
+  (func (export "wait_indirect") (param i32) (result i32)
+    (i32.add (i32.const 1000) (call_indirect (type $unary) (local.get 0) (i32.const 1))))
+  (func (export "fail") (call $fail))
+  (export "reexported" (func $add_one)))
