@@ -59,7 +59,9 @@ void Sha256::update(ByteView bytes) {
 Digest32 Sha256::finish() {
     Digest32 out;
     EOS_ASSERT(EVP_DigestFinal_ex(context_.get(), as_writable_uchars(out), nullptr) == 1);
-    EOS_ASSERT(EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
+    // No type: the context keeps its algorithm. Naming it again would fetch it again, which costs
+    // more than hashing a tree node.
+    EOS_ASSERT(EVP_DigestInit_ex(context_.get(), nullptr, nullptr) == 1);
     return out;
 }
 
