@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "common/ratls/leaf.h"
+
+#include <algorithm>
+#include <array>
+
+#include "common/base/assert.h"
+#include "common/base/codec.h"
+#include "common/oid/registry.h"
+#include "common/x509/builder.h"
+
+namespace eos::ratls {
+namespace {
+
+constexpr std::string_view kBindingDomain = "enclave-os/leaf-binding/1";
+constexpr ByteArray<1> kDomainEnd{};
+
+// The kinds of evidence a leaf may carry; at most one of them.
+constexpr std::array kEvidenceOids = {oid::kSgxQuote, oid::kTdxQuote, oid::kSnpReport};
+
+x509::DistinguishedName subject_of(const std::string& name) {
+    // A DNS name may be longer than a common name; the SAN is what counts.
+    Result<x509::DistinguishedName> subject = x509::DistinguishedName::common_name(name);
+    if (name.empty() || !subject) subject = x509::DistinguishedName::common_name(kUnnamedSubject);
+    EOS_ASSERT(subject.has_value());
+    return *subject;
+}
+
+void add_standard_extensions(x509::CertificateDraft& draft, const LeafContent& content,
+                             const Issuer* issuer) {
+    static constexpr std::array kPurposes = {oid::kServerAuth};
+    draft.add(x509::make_basic_constraints({}));
+    draft.add(x509::make_key_usage(x509::kDigitalSignature));
+    draft.add(x509::make_extended_key_usage(kPurposes));
+    if (!content.name.empty()) {
+        Result<x509::Extension> names =
+            x509::make_subject_alt_name({.dns_names = {content.name}, .ip_addresses = {}});
+        EOS_ASSERT(names.has_value());  // names are checked when they are configured
+        draft.add(*names);
+    }
+    if (issuer != nullptr && !issuer->key_identifier.empty()) {
+        draft.add(x509::make_authority_key_identifier(issuer->key_identifier));
+    }
+}
+
+Bytes binding_message(const crypto::Digest32& contents) {
+    return concat({as_bytes(kBindingDomain), kDomainEnd, contents});
+}
+
+bool is_evidence(const oid::Oid& oid) {
+    return std::ranges::find(kEvidenceOids, oid) != kEvidenceOids.end();
+}
+
+bool is_ours(const oid::Oid& oid) {
+    return oid.is_below(oid::kReferenceArc) || oid.is_below(oid::kOwnArc);
+}
+
+// Ours are never critical: an unknown critical extension breaks every stock client.
+Result<void> expect_not_critical(const x509::ExtensionView& extension) {
+    if (extension.critical == x509::Critical::kYes) {
+        return fail(bad_leaf, oid::describe(extension.oid) + " is critical");
+    }
+    return {};
+}
+
+Result<void> read_own_value(LeafClaimsView& claims, const x509::ExtensionView& extension) {
+    if (extension.oid == oid::kPolicyRoot) {
+        if (extension.value.size() != 32) return fail(bad_leaf, "policy_root is not 32 bytes");
+        claims.policy_root = to_array<32>(extension.value);
+    } else if (extension.oid == oid::kInstance) {
+        claims.instance = EOS_TRY(decode_instance(extension.value));
+    } else if (extension.oid == oid::kAssurance) {
+        claims.assurance = to_string(extension.value);
+    }
+    claims.values.push_back({extension.oid, to_bytes(extension.value)});
+    return {};
+}
+
+}  // namespace
+
+ByteArray<40> encode_instance(const Instance& instance) {
+    Writer out;
+    out.bytes(instance.instance_id).bytes(instance.boot_id).u64be(instance.generation);
+    return to_array<40>(out.view());
+}
+
+Result<Instance> decode_instance(ByteView value) {
+    if (value.size() != 40) return fail(bad_leaf, "instance is not 40 bytes");
+    Reader in(value);
+    Instance out;
+    out.instance_id = EOS_TRY(in.array<16>());
+    out.boot_id = EOS_TRY(in.array<16>());
+    out.generation = EOS_TRY(in.u64be());
+    return out;
+}
+
+Bytes mint_leaf(const LeafContent& content, const crypto::P256PrivateKey& leaf_key,
+                const Issuer* issuer) {
+    x509::DistinguishedName subject = subject_of(content.name);
+    x509::CertificateDraft draft(
+        {.serial = x509::Serial::random(),
+         .issuer = issuer == nullptr ? subject.der() : ByteView(issuer->subject),
+         .validity = {content.not_before, content.not_after},
+         .subject = subject.der(),
+         .spki = leaf_key.public_key().spki()});
+    add_standard_extensions(draft, content, issuer);
+    constexpr auto kPlain = x509::Critical::kNo;
+    draft.add(content.evidence_oid, kPlain, content.evidence);
+    for (const ExtensionValue& value : content.values) draft.add(value.oid, kPlain, value.value);
+    draft.add(oid::kPolicyRoot, kPlain, content.policy_root);
+    draft.add(oid::kInstance, kPlain, encode_instance(content.instance));
+    draft.add(oid::kAssurance, kPlain, as_bytes(content.assurance));
+    draft.add(oid::kLeafBinding, kPlain,
+              leaf_key.sign_der(binding_message(draft.contents_digest())));
+    return draft.sign(issuer == nullptr ? leaf_key : *issuer->key);
+}
+
+Result<LeafClaimsView> read_leaf(const x509::Certificate& certificate) {
+    LeafClaimsView claims;
+    for (const x509::ExtensionView& extension : certificate.extensions()) {
+        bool evidence = is_evidence(extension.oid);
+        if (!evidence && !is_ours(extension.oid)) continue;
+        EOS_TRY(expect_not_critical(extension));
+        if (!evidence) {
+            EOS_TRY(read_own_value(claims, extension));
+            continue;
+        }
+        if (claims.evidence) return fail(bad_leaf, "two kinds of hardware evidence");
+        claims.evidence = LeafEvidence{extension.oid, to_bytes(extension.value)};
+    }
+    return claims;
+}
+
+Result<void> check_leaf_binding(const x509::Certificate& certificate) {
+    const x509::ExtensionView* binding = certificate.find_extension(oid::kLeafBinding);
+    if (binding == nullptr) return fail(leaf_binding_missing);
+    crypto::P256PublicKey key = EOS_TRY(certificate.p256_key());
+    Bytes message = binding_message(certificate.contents_digest(oid::kLeafBinding));
+    if (Result<void> signature = key.verify_der(message, binding->value); !signature) {
+        return fail(leaf_binding_invalid, signature.error().detail());
+    }
+    return {};
+}
+
+}  // namespace eos::ratls

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// The RA-TLS leaf: an X.509 certificate that carries hardware evidence and the values of the
+// configuration it was made under, and binds them all by its own key. source: attested-tls.md §4.3,
+// §4.4, §6; decisions.md.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/base/bytes.h"
+#include "common/base/result.h"
+#include "common/base/time.h"
+#include "common/crypto/hash.h"
+#include "common/crypto/p256.h"
+#include "common/oid/oid.h"
+#include "common/x509/certificate.h"
+
+namespace eos::ratls {
+
+inline constexpr Code bad_leaf{"common/ratls", "bad_leaf", "the certificate is not a leaf of ours"};
+inline constexpr Code leaf_binding_missing{"common/ratls", "leaf_binding_missing",
+                                           "the leaf carries no leaf_binding"};
+inline constexpr Code leaf_binding_invalid{
+    "common/ratls", "leaf_binding_invalid",
+    "leaf_binding is not the leaf key's signature over this certificate's values"};
+
+/// The subject of a leaf that is served without SNI.
+inline constexpr std::string_view kUnnamedSubject = "Enclave OS RA-TLS";
+
+/// How long a mode A leaf lives, and the two sides of a mode B leaf's life.
+inline constexpr std::int64_t kDeterministicLifeSeconds = 24 * 3600;
+inline constexpr std::int64_t kChallengeBackdateSeconds = 5 * 60;
+inline constexpr std::int64_t kChallengeLifeSeconds = 5 * 60;
+
+/// The value of extension .3: which instance, which start of it, and how new its state is.
+struct Instance {
+    ByteArray<16> instance_id{};
+    ByteArray<16> boot_id{};
+    std::uint64_t generation = 0;  ///< of the sealed state, when the leaf was minted
+
+    friend bool operator==(const Instance&, const Instance&) = default;
+};
+
+/// 16 + 16 + 8 bytes, the generation big endian.
+ByteArray<40> encode_instance(const Instance& instance);
+
+/// errors: bad_leaf (not 40 bytes).
+[[nodiscard]] Result<Instance> decode_instance(ByteView value);
+
+/// One extension whose raw value stands directly in extnValue.
+struct ExtensionValue {
+    oid::Oid oid;
+    Bytes value;
+
+    friend bool operator==(const ExtensionValue&, const ExtensionValue&) = default;
+};
+
+/// The hardware evidence of a leaf and the extension it travels in.
+struct LeafEvidence {
+    oid::Oid oid;  ///< says which TEE: oid::kSgxQuote, …
+    Bytes bytes;
+};
+
+/// Everything a leaf says, apart from who signs it.
+struct LeafContent {
+    std::string name;  ///< the one DNS name; empty for the leaf that is served without SNI
+    UnixTime not_before;
+    UnixTime not_after;
+    ByteView evidence;  ///< borrowed
+    oid::Oid evidence_oid;
+    crypto::Digest32 policy_root{};
+    Instance instance;
+    std::string assurance;               ///< "production", "debug" or "process"
+    std::vector<ExtensionValue> values;  ///< 1.1, 2.x, 3.x, in ascending order of OID
+};
+
+/// Who signs leaves: an intermediate CA, or nobody, in which case leaves are self-signed.
+struct Issuer {
+    Bytes subject;                                ///< the intermediate's subject, a Name in DER
+    Bytes key_identifier;                         ///< its subjectKeyIdentifier; may be empty
+    const crypto::P256PrivateKey* key = nullptr;  ///< borrowed
+};
+
+/// Mints a leaf: serial of 127 random bits, the extensions above, leaf_binding by the leaf key, and
+/// the issuer's signature (its own if `issuer` is null). returns: certificate DER. source:
+/// attested-tls.md §4.3; decisions.md "Our own extensions".
+Bytes mint_leaf(const LeafContent& content, const crypto::P256PrivateKey& leaf_key,
+                const Issuer* issuer);
+
+/// What a leaf says, taken apart. Syntax only: nothing is verified.
+struct LeafClaimsView {
+    std::optional<LeafEvidence> evidence;
+    std::optional<crypto::Digest32> policy_root;
+    std::optional<Instance> instance;
+    std::optional<std::string> assurance;
+    std::vector<ExtensionValue> values;  ///< every extension of the two arcs, known or not
+};
+
+/// Takes the extensions of a parsed certificate apart.
+/// errors:  bad_leaf (two kinds of evidence, an extension of ours that is critical or of wrong
+/// size).
+[[nodiscard]] Result<LeafClaimsView> read_leaf(const x509::Certificate& certificate);
+
+/// Checks that leaf_binding is the leaf key's signature over every other value of this certificate.
+/// errors:  leaf_binding_missing, leaf_binding_invalid, crypto::bad_key.
+/// source:  decisions.md "Our own extensions".
+[[nodiscard]] Result<void> check_leaf_binding(const x509::Certificate& certificate);
+
+}  // namespace eos::ratls

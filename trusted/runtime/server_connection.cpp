@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "trusted/runtime/server_connection.h"
+
+#include "common/base/assert.h"
+
+namespace eos::runtime {
+namespace {
+
+// A TLS record: 5 bytes of header, a type byte, a 16-byte tag, for at most 16 KiB.
+constexpr std::size_t kRecordOverheadBytes = 22;
+constexpr std::size_t kRecordBytes = 16 * 1024;
+// Decrypted bytes that wait for the protocol; beyond that the peer gets no credit.
+constexpr std::size_t kPlaintextWindowBytes = 64 * 1024;
+
+std::size_t plaintext_that_fits(std::size_t ciphertext_bytes) {
+    std::size_t records = ciphertext_bytes / (kRecordBytes + kRecordOverheadBytes) + 1;
+    std::size_t overhead = records * kRecordOverheadBytes;
+    return ciphertext_bytes > overhead ? ciphertext_bytes - overhead : 0;
+}
+
+}  // namespace
+
+ServerConnection::ServerConnection(std::unique_ptr<ratls::ServerSession> session,
+                                   ConnectionServices& services, ByteStream& stream,
+                                   const ByteArray<16>& peer_address)
+    : session_(std::move(session)),
+      services_(services),
+      stream_(stream),
+      peer_address_(peer_address),
+      self_(std::make_shared<ServerConnection*>(this)) {
+    arm(kHandshakeMs);
+}
+
+ServerConnection::~ServerConnection() = default;
+
+void ServerConnection::arm(std::uint64_t after_ms) {
+    deadline_ms_ = services_.clock().monotonic_ms() + after_ms;
+}
+
+void ServerConnection::receive(ByteView ciphertext) {
+    if (over_) return;
+    owed_credit_ += ciphertext.size();
+    session_->receive(ciphertext);
+    run();
+}
+
+void ServerConnection::input_ended() {
+    if (over_ || input_ended_) return;
+    input_ended_ = true;
+    run();
+}
+
+void ServerConnection::writable() {
+    if (over_) return;
+    flush();
+    if (protocol_ && !finishing_) protocol_->writable();
+    run();
+}
+
+// Everything that may have become possible, until nothing more is. Protocols call back into this
+// object (write, finish); those calls only queue, and are carried on with here.
+void ServerConnection::run() {
+    if (running_) return;
+    running_ = true;
+    session_->set_now_ms(services_.clock().monotonic_ms());
+    if (!protocol_ && !over_) advance_handshake();
+    if (protocol_ && !over_) feed_protocol();
+    if (!over_) flush();
+    running_ = false;
+}
+
+void ServerConnection::advance_handshake() {
+    ratls::Progress progress = session_->advance();
+    if (progress == ratls::Progress::kNeedsLeaf && !asked_for_leaf_) {
+        ask_for_leaf();
+        progress = session_->progress();
+    }
+    if (progress == ratls::Progress::kOpen) return opened();
+    if (progress == ratls::Progress::kFailed) return finish();
+    if (input_ended_ && progress == ratls::Progress::kNeedsInput) abort();
+}
+
+void ServerConnection::ask_for_leaf() {
+    asked_for_leaf_ = true;
+    shown_ = services_.served();
+    const ratls::HandshakeOffer& offer = session_->offer();
+    if (shown_ == nullptr || shown_->find(offer.server_name) == nullptr) {
+        session_->refuse_leaf(shown_ == nullptr ? "nothing is served yet" : "unknown server name");
+        session_->advance();
+        return;
+    }
+    if (offer.nonce) arm(kBoundHandshakeMs);
+    std::weak_ptr<ServerConnection*> weak = self_;
+    services_.leaf(shown_, offer, peer_address_, [weak](Result<CredentialPtr> credential) {
+        if (auto self = weak.lock()) (*self)->leaf_arrived(std::move(credential));
+    });
+}
+
+void ServerConnection::leaf_arrived(Result<CredentialPtr> credential) {
+    if (over_ || session_->progress() != ratls::Progress::kNeedsLeaf) return;
+    if (credential) {
+        session_->provide_leaf(std::move(*credential));
+    } else {
+        session_->refuse_leaf(credential.error().message());
+    }
+    session_->advance();
+    run();
+}
+
+void ServerConnection::opened() {
+    const ratls::HandshakeOffer& offer = session_->offer();
+    const ServedName* shown = shown_->find(offer.server_name);
+    ConnectionInfo info;
+    info.server_name = shown->name;
+    info.kind = shown->kind;
+    info.app = shown->app;
+    info.tag = shown->tag;
+    info.peer_address = peer_address_;
+    info.is_bound = session_->is_bound();
+    if (std::optional<crypto::P256PublicKey> key = session_->client_key()) {
+        info.client_key_hash = key->spki_hash();
+    }
+    shown_.reset();
+    deadline_ms_ = 0;
+    info_ = std::move(info);
+    protocol_ = services_.start_protocol(*info_, *this);
+    // Between the choice of the leaf and now, what it says may have changed.
+    std::shared_ptr<const Served> now = services_.served();
+    if (now) served_changed(*now, kCloseMs);
+}
+
+void ServerConnection::feed_protocol() {
+    while (!over_ && !finishing_ && protocol_->wants_input()) {
+        if (pending_plaintext_.size() < kPlaintextWindowBytes) {
+            append(pending_plaintext_,
+                   session_->read(kPlaintextWindowBytes - pending_plaintext_.size()));
+        }
+        if (pending_plaintext_.empty()) break;
+        std::size_t taken = protocol_->receive(pending_plaintext_);
+        EOS_ASSERT(taken <= pending_plaintext_.size());
+        pending_plaintext_.erase(pending_plaintext_.begin(),
+                                 pending_plaintext_.begin() + static_cast<std::ptrdiff_t>(taken));
+        if (taken == 0) break;
+    }
+    if (over_ || finishing_) return;
+    if (session_->progress() == ratls::Progress::kFailed) return finish();
+    bool closed = session_->progress() == ratls::Progress::kClosed || input_ended_;
+    if (closed && pending_plaintext_.empty()) protocol_->input_ended();
+}
+
+void ServerConnection::flush() {
+    ByteView output = session_->output();
+    std::size_t count = std::min(output.size(), stream_.writable_bytes());
+    if (count > 0) {
+        stream_.send(output.first(count));
+        session_->output_taken(count);
+    }
+    // Credit is given for what TLS has taken; what it has not taken yet still occupies the window.
+    std::size_t unread = session_->unread_bytes();
+    if (owed_credit_ > unread) {
+        stream_.consumed(owed_credit_ - unread);
+        owed_credit_ = unread;
+    }
+    if (finishing_ && session_->output().empty()) {
+        over_ = true;
+        stream_.close();
+    }
+}
+
+std::size_t ServerConnection::writable_bytes() const {
+    if (over_ || finishing_) return 0;
+    std::size_t queued = session_->output().size();
+    std::size_t room = stream_.writable_bytes();
+    return room > queued ? plaintext_that_fits(room - queued) : 0;
+}
+
+void ServerConnection::write(ByteView plaintext) {
+    EOS_ASSERT(plaintext.size() <= writable_bytes());
+    session_->write(plaintext);
+    if (!running_) flush();
+}
+
+void ServerConnection::finish() {
+    if (over_ || finishing_) return;
+    finishing_ = true;
+    session_->close();
+    arm(kCloseMs);
+    if (!running_) flush();
+}
+
+void ServerConnection::abort() {
+    if (over_) return;
+    over_ = true;
+    stream_.abort();
+}
+
+void ServerConnection::served_changed(const Served& served, std::uint64_t drain_ms) {
+    if (!info_) return;
+    const ServedName* row = served.find(info_->server_name);
+    if (row == nullptr || row->tag != info_->tag) drain(drain_ms);
+}
+
+void ServerConnection::drain(std::uint64_t drain_ms) {
+    if (over_ || draining_ || finishing_) return;
+    draining_ = true;
+    if (!protocol_) return abort();
+    arm(drain_ms);
+    protocol_->drain();
+    if (!running_) flush();
+}
+
+void ServerConnection::tick() {
+    if (over_) return;
+    std::uint64_t now_ms = services_.clock().monotonic_ms();
+    if (deadline_ms_ != 0 && now_ms >= deadline_ms_) return abort();
+    if (protocol_ && !finishing_) protocol_->tick(now_ms);
+    run();
+}
+
+std::optional<std::uint64_t> ServerConnection::next_deadline_ms() const {
+    std::optional<std::uint64_t> next;
+    if (deadline_ms_ != 0) next = deadline_ms_;
+    if (protocol_ && !finishing_) {
+        std::optional<std::uint64_t> inner = protocol_->next_deadline_ms();
+        if (inner && (!next || *inner < *next)) next = inner;
+    }
+    return next;
+}
+
+}  // namespace eos::runtime

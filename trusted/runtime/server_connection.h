@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// One connection from its first byte to its last: TLS, the leaf it is shown, and the protocol
+// inside. A connection lives and dies with what it was shown: when the values of its leaf change,
+// it drains. source: architecture.md §6.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "common/ratls/tls_session.h"
+#include "trusted/runtime/interfaces.h"
+#include "trusted/runtime/leaf_mint.h"
+#include "trusted/runtime/served.h"
+
+namespace eos::runtime {
+
+/// How long a client may take for its handshake; a bound leaf may take the quote's time on top.
+inline constexpr std::uint64_t kHandshakeMs = 10'000;
+inline constexpr std::uint64_t kBoundHandshakeMs = 30'000;
+
+/// How long a closing connection may take to send what is queued.
+inline constexpr std::uint64_t kCloseMs = 5'000;
+
+/// Whom a connection talks to and who talks: fixed when the handshake ends.
+struct ConnectionInfo {
+    std::string server_name;  ///< the name whose leaf was shown
+    NameKind kind = NameKind::kPlatform;
+    std::string app;               ///< for kApp
+    crypto::Digest32 tag{};        ///< of the name, when its leaf was shown
+    ByteArray<16> peer_address{};  ///< as the host claims
+    bool is_bound = false;         ///< mode B: the leaf was made for this handshake
+    std::optional<crypto::Digest32> client_key_hash;  ///< SHA-256 of the SPKI it proved to hold
+};
+
+/// Where a protocol puts what it has to say.
+class PlaintextSink {
+  public:
+    virtual ~PlaintextSink() = default;
+    /// How many bytes write() takes now.
+    virtual std::size_t writable_bytes() const = 0;
+    /// At most writable_bytes() (asserted).
+    virtual void write(ByteView plaintext) = 0;
+    /// Nothing more will be said: ends the connection when all has gone out.
+    virtual void finish() = 0;
+    /// Ends the connection at once.
+    virtual void abort() = 0;
+};
+
+/// What runs inside TLS: HTTP/1.1 now, HTTP/2 beside it later. Never called after it finished.
+class ConnectionProtocol {
+  public:
+    virtual ~ConnectionProtocol() = default;
+    /// returns: how many bytes were taken; the rest is offered again when more is wanted.
+    virtual std::size_t receive(ByteView plaintext) = 0;
+    /// Whether receive() would take bytes now.
+    virtual bool wants_input() const = 0;
+    /// The peer will send nothing more.
+    virtual void input_ended() = 0;
+    /// The sink has room again.
+    virtual void writable() = 0;
+    /// Accept no further request; finish after the answer in flight.
+    virtual void drain() = 0;
+    virtual void tick(std::uint64_t now_ms) = 0;
+    virtual std::optional<std::uint64_t> next_deadline_ms() const = 0;
+};
+
+/// What a connection needs from its server.
+class ConnectionServices {
+  public:
+    virtual ~ConnectionServices() = default;
+    virtual const Clock& clock() const = 0;
+    /// What is served now; null: nothing yet, so no handshake is answered.
+    virtual std::shared_ptr<const Served> served() const = 0;
+    /// A leaf for this handshake out of `served`, at once (mode A) or later (mode B).
+    virtual void leaf(std::shared_ptr<const Served> served, const ratls::HandshakeOffer& offer,
+                      const ByteArray<16>& peer_address, Done<CredentialPtr> done) = 0;
+    /// The protocol for a connection whose handshake is done. `sink` outlives it.
+    virtual std::unique_ptr<ConnectionProtocol> start_protocol(const ConnectionInfo& info,
+                                                               PlaintextSink& sink) = 0;
+};
+
+/// threads: one, the worker's.
+class ServerConnection : private PlaintextSink {
+  public:
+    /// All must outlive the connection. `peer_address` is the host's claim.
+    ServerConnection(std::unique_ptr<ratls::ServerSession> session, ConnectionServices& services,
+                     ByteStream& stream, const ByteArray<16>& peer_address);
+    ~ServerConnection() override;
+
+    /// Bytes from the network.
+    void receive(ByteView ciphertext);
+    /// The peer's half of the transport ended.
+    void input_ended();
+    /// The transport has room again.
+    void writable();
+    void tick();
+    std::optional<std::uint64_t> next_deadline_ms() const;
+
+    /// What is served changed: drains if this connection was shown something else.
+    void served_changed(const Served& served, std::uint64_t drain_ms);
+    /// Drains whatever it was shown: the program is stopping.
+    void drain(std::uint64_t drain_ms);
+
+    /// Whether nothing more will happen: the transport has been closed or aborted.
+    bool is_over() const { return over_; }
+
+    /// Set once the handshake is done.
+    const std::optional<ConnectionInfo>& info() const { return info_; }
+    const std::string& failure() const { return session_->failure(); }
+
+  private:
+    std::size_t writable_bytes() const override;
+    void write(ByteView plaintext) override;
+    void finish() override;
+    void abort() override;
+
+    void run();
+    void advance_handshake();
+    void ask_for_leaf();
+    void leaf_arrived(Result<CredentialPtr> credential);
+    void opened();
+    void feed_protocol();
+    void flush();
+    void arm(std::uint64_t after_ms);
+
+    std::unique_ptr<ratls::ServerSession> session_;
+    ConnectionServices& services_;
+    ByteStream& stream_;
+    ByteArray<16> peer_address_;
+    std::shared_ptr<const Served> shown_;  // what the leaf was taken from, until the handshake ends
+    std::optional<ConnectionInfo> info_;
+    std::unique_ptr<ConnectionProtocol> protocol_;
+    Bytes pending_plaintext_;        // decrypted, not yet taken by the protocol
+    std::size_t owed_credit_ = 0;    // ciphertext bytes given to TLS, not yet reported as consumed
+    std::uint64_t deadline_ms_ = 0;  // of the handshake, the drain or the close; 0: none
+    bool asked_for_leaf_ = false;
+    bool input_ended_ = false;
+    bool draining_ = false;
+    bool finishing_ = false;
+    bool over_ = false;
+    bool running_ = false;
+    std::shared_ptr<ServerConnection*> self_;  // weakly held by answers that come later
+};
+
+}  // namespace eos::runtime
