@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "common/attestation/endorsements/tcb.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "common/base/encoding.h"
+#include "common/json/json.h"
+
+namespace eos::attestation::endorsements {
+namespace {
+
+constexpr std::array<std::pair<TcbStatus, std::string_view>, 7> kStatusNames{{
+    {TcbStatus::up_to_date, "UpToDate"},
+    {TcbStatus::sw_hardening_needed, "SWHardeningNeeded"},
+    {TcbStatus::configuration_needed, "ConfigurationNeeded"},
+    {TcbStatus::configuration_and_sw_hardening_needed, "ConfigurationAndSWHardeningNeeded"},
+    {TcbStatus::out_of_date, "OutOfDate"},
+    {TcbStatus::out_of_date_configuration_needed, "OutOfDateConfigurationNeeded"},
+    {TcbStatus::revoked, "Revoked"},
+}};
+
+constexpr json::Limits kLimits{.size_bytes = kMaxCollateralBytes, .depth = 8};
+constexpr std::size_t kMaxTextBytes = 64;
+
+template <std::size_t N>
+Result<ByteArray<N>> hex_member(json::Object& object, std::string_view name) {
+    std::string text = EOS_TRY(object.text(name, 2 * N));
+    Result<ByteArray<N>> value = array_from_hex<N>(text);
+    if (!value.has_value()) return fail(std::move(value).error().within(object.path(name)));
+    return value;
+}
+
+Result<UnixTime> time_member(json::Object& object, std::string_view name) {
+    std::string text = EOS_TRY(object.text(name, kMaxTextBytes));
+    Result<UnixTime> value = parse_rfc3339(text);
+    if (!value.has_value()) return fail(std::move(value).error().within(object.path(name)));
+    return value;
+}
+
+Result<std::uint16_t> u16_member(json::Object& object, std::string_view name) {
+    return static_cast<std::uint16_t>(EOS_TRY(object.number(name, 0xffff)));
+}
+
+Result<TcbStatus> status_member(json::Object& object, const Code& code) {
+    std::string text = EOS_TRY(object.text("tcbStatus", kMaxTextBytes));
+    std::optional<TcbStatus> status = tcb_status_from(text);
+    if (!status.has_value()) {
+        return fail(code, object.path("tcbStatus") + ": unknown status " +
+                              printable(as_bytes(text), kMaxTextBytes));
+    }
+    return *status;
+}
+
+Result<std::vector<std::string>> advisories_member(json::Object& object) {
+    std::vector<std::string> out;
+    const json::Value* list = EOS_TRY(object.array("advisoryIDs", kMaxAdvisories));
+    if (list == nullptr) return out;
+    for (const json::Value& item : *list) {
+        out.push_back(EOS_TRY(json::as_text(item, object.path("advisoryIDs"), kMaxTextBytes)));
+    }
+    return out;
+}
+
+/// Version 3: sixteen objects with a member svn.
+Result<TcbComponents> component_list(json::Object& tcb) {
+    TcbComponents out{};
+    const json::Value* list = EOS_TRY(tcb.array("sgxtcbcomponents", kTcbComponents));
+    if (list == nullptr || list->size() != kTcbComponents) {
+        return fail(bad_tcb_info, tcb.path("sgxtcbcomponents") + ": expected 16 components");
+    }
+    for (std::size_t i = 0; i < kTcbComponents; ++i) {
+        json::Object component = EOS_TRY(
+            json::Object::of((*list)[i], json::element_path(tcb.path("sgxtcbcomponents"), i)));
+        out[i] = static_cast<std::byte>(EOS_TRY(component.number("svn", 0xff)));
+    }
+    return out;
+}
+
+/// Version 2: sgxtcbcomp01svn to sgxtcbcomp16svn.
+Result<TcbComponents> numbered_components(json::Object& tcb) {
+    TcbComponents out{};
+    for (std::size_t i = 0; i < kTcbComponents; ++i) {
+        std::string number = std::to_string(i + 1);
+        if (number.size() == 1) number = "0" + number;
+        out[i] = static_cast<std::byte>(EOS_TRY(tcb.number("sgxtcbcomp" + number + "svn", 0xff)));
+    }
+    return out;
+}
+
+Result<TcbLevel> parse_level(const json::Value& value, std::string path, std::uint32_t version) {
+    json::Object level = EOS_TRY(json::Object::of(value, std::move(path)));
+    const json::Value* tcb_value = EOS_TRY(level.require("tcb"));
+    json::Object tcb = EOS_TRY(json::Object::of(*tcb_value, level.path("tcb")));
+    TcbLevel out;
+    out.sgx_components =
+        version == 2 ? EOS_TRY(numbered_components(tcb)) : EOS_TRY(component_list(tcb));
+    out.pce_svn = EOS_TRY(u16_member(tcb, "pcesvn"));
+    out.date = EOS_TRY(time_member(level, "tcbDate"));
+    out.status = EOS_TRY(status_member(level, bad_tcb_info));
+    out.advisories = EOS_TRY(advisories_member(level));
+    return out;
+}
+
+Result<EnclaveLevel> parse_enclave_level(const json::Value& value, std::string path) {
+    json::Object level = EOS_TRY(json::Object::of(value, std::move(path)));
+    const json::Value* tcb_value = EOS_TRY(level.require("tcb"));
+    json::Object tcb = EOS_TRY(json::Object::of(*tcb_value, level.path("tcb")));
+    EnclaveLevel out;
+    out.isv_svn = EOS_TRY(u16_member(tcb, "isvsvn"));
+    out.date = EOS_TRY(time_member(level, "tcbDate"));
+    out.status = EOS_TRY(status_member(level, bad_identity));
+    out.advisories = EOS_TRY(advisories_member(level));
+    return out;
+}
+
+/// The members that both kinds of statement have.
+template <typename Statement>
+Result<void> parse_frame(json::Object& object, const Code& code, Statement& out) {
+    out.issue_date = EOS_TRY(time_member(object, "issueDate"));
+    out.next_update = EOS_TRY(time_member(object, "nextUpdate"));
+    if (out.next_update <= out.issue_date) return fail(code, "nextUpdate is before issueDate");
+    out.evaluation_data_number =
+        static_cast<std::uint32_t>(EOS_TRY(object.number("tcbEvaluationDataNumber", 0xffffffff)));
+    return {};
+}
+
+Result<const json::Value*> levels_member(json::Object& object, const Code& code) {
+    const json::Value* levels = EOS_TRY(object.array("tcbLevels", kMaxTcbLevels));
+    if (levels == nullptr || levels->empty()) return fail(code, "tcbLevels: no levels");
+    return levels;
+}
+
+}  // namespace
+
+std::string_view tcb_status_name(TcbStatus status) {
+    for (const auto& [value, name] : kStatusNames) {
+        if (value == status) return name;
+    }
+    __builtin_unreachable();
+}
+
+std::optional<TcbStatus> tcb_status_from(std::string_view name) {
+    for (const auto& [value, text] : kStatusNames) {
+        if (text == name) return value;
+    }
+    return {};
+}
+
+Result<TcbInfo> parse_tcb_info(ByteView in) {
+    json::Value root = EOS_TRY(json::parse(in, kLimits));
+    json::Object object = EOS_TRY(json::Object::of(root, ""));
+    TcbInfo out;
+    out.version = static_cast<std::uint32_t>(EOS_TRY(object.number("version", 0xffff)));
+    if (out.version != 2 && out.version != 3) {
+        return fail(bad_tcb_info, "version " + std::to_string(out.version));
+    }
+    if (out.version == 3) {  // version 2 knows SGX only and has no id
+        std::string id = EOS_TRY(object.text("id", kMaxTextBytes));
+        if (id != "SGX") {
+            return fail(bad_tcb_info, "id " + printable(as_bytes(id), kMaxTextBytes));
+        }
+    }
+    EOS_TRY(parse_frame(object, bad_tcb_info, out));
+    out.fmspc = EOS_TRY(hex_member<6>(object, "fmspc"));
+    out.pce_id = EOS_TRY(hex_member<2>(object, "pceId"));
+    // Type 0 is the only one whose components are compared as match() does.
+    EOS_TRY(object.number("tcbType", 0));
+    const json::Value* levels = EOS_TRY(levels_member(object, bad_tcb_info));
+    for (std::size_t i = 0; i < levels->size(); ++i) {
+        out.levels.push_back(
+            EOS_TRY(parse_level((*levels)[i], json::element_path("tcbLevels", i), out.version)));
+    }
+    return out;
+}
+
+Result<QeIdentity> parse_qe_identity(ByteView in) {
+    json::Value root = EOS_TRY(json::parse(in, kLimits));
+    json::Object object = EOS_TRY(json::Object::of(root, ""));
+    std::uint64_t version = EOS_TRY(object.number("version", 0xffff));
+    std::string id = EOS_TRY(object.text("id", kMaxTextBytes));
+    if (version != 2 || id != "QE") {
+        return fail(bad_identity, "version " + std::to_string(version) + ", id " +
+                                      printable(as_bytes(id), kMaxTextBytes));
+    }
+    QeIdentity out;
+    EOS_TRY(parse_frame(object, bad_identity, out));
+    out.misc_select = EOS_TRY(hex_member<4>(object, "miscselect"));
+    out.misc_select_mask = EOS_TRY(hex_member<4>(object, "miscselectMask"));
+    out.attributes = EOS_TRY(hex_member<16>(object, "attributes"));
+    out.attributes_mask = EOS_TRY(hex_member<16>(object, "attributesMask"));
+    out.mr_signer = EOS_TRY(hex_member<32>(object, "mrsigner"));
+    out.isv_prod_id = EOS_TRY(u16_member(object, "isvprodid"));
+    const json::Value* levels = EOS_TRY(levels_member(object, bad_identity));
+    for (std::size_t i = 0; i < levels->size(); ++i) {
+        out.levels.push_back(
+            EOS_TRY(parse_enclave_level((*levels)[i], json::element_path("tcbLevels", i))));
+    }
+    return out;
+}
+
+const TcbLevel* match(const TcbInfo& info, const PlatformTcb& platform) {
+    for (const TcbLevel& level : info.levels) {
+        bool reached = platform.pce_svn >= level.pce_svn;
+        for (std::size_t i = 0; i < kTcbComponents; ++i)
+            reached = reached && platform.components[i] >= level.sgx_components[i];
+        if (reached) return &level;
+    }
+    return nullptr;
+}
+
+const EnclaveLevel* match(const QeIdentity& identity, std::uint16_t isv_svn) {
+    for (const EnclaveLevel& level : identity.levels) {
+        if (isv_svn >= level.isv_svn) return &level;
+    }
+    return nullptr;
+}
+
+TcbStatus merge(const PlatformAndEnclave& statuses) {
+    const auto [platform, enclave] = statuses;
+    if (platform == TcbStatus::revoked) return TcbStatus::revoked;
+    if (enclave == TcbStatus::up_to_date) return platform;
+    if (enclave != TcbStatus::out_of_date) return TcbStatus::revoked;
+    switch (platform) {
+        case TcbStatus::up_to_date:
+        case TcbStatus::sw_hardening_needed:
+            return TcbStatus::out_of_date;
+        case TcbStatus::configuration_needed:
+        case TcbStatus::configuration_and_sw_hardening_needed:
+            return TcbStatus::out_of_date_configuration_needed;
+        case TcbStatus::out_of_date:
+        case TcbStatus::out_of_date_configuration_needed:
+        case TcbStatus::revoked:
+            return platform;
+    }
+    __builtin_unreachable();
+}
+
+}  // namespace eos::attestation::endorsements
