@@ -17,7 +17,8 @@ if(EOS_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${EOS_CCACHE})
 endif()
 
-add_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Wconversion
+add_compile_options(-Wall -Wextra -Wshadow -Wconversion
+                    $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor> $<$<COMPILE_LANGUAGE:CXX>:-Wold-style-cast>
                     -Wno-sign-conversion -Wno-missing-field-initializers -Werror
                     -Wno-maybe-uninitialized  # g++ 12 reports moves of std::variant
                     -fstack-protector-strong -fno-strict-aliasing

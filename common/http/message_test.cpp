@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "common/http/message.h"
+
+#include <gtest/gtest.h>
+
+namespace eos::http {
+namespace {
+
+TEST(Headers, KeepsOrderLowersNamesAndTrimsValues) {
+    Headers headers;
+    ASSERT_TRUE(headers.add("Set-Cookie", " a=1\t"));
+    ASSERT_TRUE(headers.add("X-Empty", ""));
+    ASSERT_TRUE(headers.add("SET-COOKIE", "b=2  c"));
+    ASSERT_EQ(headers.count(), 3u);
+    EXPECT_EQ(headers[0].name, "set-cookie");
+    EXPECT_EQ(headers[0].value, "a=1");
+    EXPECT_EQ(headers[1].value, "");
+    EXPECT_EQ(headers.all("set-cookie"), (std::vector<std::string_view>{"a=1", "b=2  c"}));
+    EXPECT_EQ(headers.first("set-cookie"), "a=1");
+    EXPECT_EQ(headers.single("set-cookie").error().code(), repeated_header);
+    EXPECT_EQ(headers.single("x-empty").value(), "");
+    EXPECT_EQ(headers.single("absent").value(), std::nullopt);
+    headers.clear();
+    EXPECT_EQ(headers.count(), 0u);
+}
+
+TEST(Headers, RefusesWhatCouldSplitAMessage) {
+    Headers headers;
+    for (std::string_view name : {"", "a b", "a:", "a\r", "a\n", "\xc3\xa4"}) {
+        EXPECT_EQ(headers.add(name, "v").error().code(), bad_header_name) << name;
+    }
+    EXPECT_EQ(headers.add(std::string_view("a\0b", 3), "v").error().code(), bad_header_name);
+    using namespace std::string_view_literals;
+    for (std::string_view value :
+         {"a\r\nX: y"sv, "a\rb"sv, "a\nb"sv, "a\0b"sv, "\x7f"sv, "\x01"sv}) {
+        EXPECT_EQ(headers.add("name", value).error().code(), bad_header_value);
+    }
+    EXPECT_EQ(headers.count(), 0u);
+    EXPECT_TRUE(headers.add("name", "tab\tand \xc3\xa4"));
+}
+
+TEST(Headers, BoundsCountNameValueAndTotal) {
+    Headers many;
+    for (std::size_t i = 0; i < kMaxHeaderCount; ++i) ASSERT_TRUE(many.add("n", "v"));
+    EXPECT_EQ(many.add("n", "v").error().code(), headers_too_large);
+
+    Headers big;
+    EXPECT_TRUE(big.add(std::string(kMaxHeaderNameBytes, 'n'), "v"));
+    EXPECT_EQ(big.add(std::string(kMaxHeaderNameBytes + 1, 'n'), "v").error().code(),
+              headers_too_large);
+    EXPECT_TRUE(big.add("n", std::string(kMaxHeaderValueBytes, 'v')));
+    EXPECT_EQ(big.add("n", std::string(kMaxHeaderValueBytes + 1, 'v')).error().code(),
+              headers_too_large);
+    const std::size_t left = kMaxHeaderBytes - kMaxHeaderNameBytes - 1 - kMaxHeaderValueBytes - 1;
+    EXPECT_EQ(big.add("n", std::string(left, 'v')).error().code(), headers_too_large);
+    EXPECT_TRUE(big.add("n", std::string(left - 1, 'v')));
+}
+
+TEST(Headers, ListContainsLooksAtWholeTokens) {
+    Headers headers;
+    ASSERT_TRUE(headers.add("Connection", "keep-alive, Close"));
+    ASSERT_TRUE(headers.add("Connection", "x,,upgrade "));
+    EXPECT_TRUE(headers.list_contains("connection", "close"));
+    EXPECT_TRUE(headers.list_contains("connection", "upgrade"));
+    EXPECT_FALSE(headers.list_contains("connection", "clos"));
+    EXPECT_FALSE(headers.list_contains("connection", "keep"));
+    EXPECT_FALSE(headers.list_contains("other", "close"));
+}
+
+TEST(Method, NamesAreCaseSensitive) {
+    for (std::size_t i = 0; i < kMethodCount; ++i) {
+        const auto method = static_cast<Method>(i);
+        EXPECT_EQ(find_method(to_string(method)), method);
+    }
+    EXPECT_EQ(find_method("get"), std::nullopt);
+    EXPECT_EQ(find_method("CONNECT"), std::nullopt);
+    EXPECT_EQ(find_method(""), std::nullopt);
+}
+
+TEST(Message, ReasonPhrases) {
+    EXPECT_EQ(reason_phrase(421), "Misdirected Request");
+    EXPECT_EQ(reason_phrase(599), "Unknown");
+}
+
+}  // namespace
+}  // namespace eos::http

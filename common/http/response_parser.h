@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
+#include <memory>
+
+#include "common/http/message.h"
+#include "common/http/parser.h"
+
+namespace eos::http {
+
+class MessageReader;
+
+inline constexpr Code unexpected_response{"common/http", "unexpected_response",
+                                          "the response is not one to this request"};
+
+/// A response's head as received, with what frames its body.
+struct ReceivedResponse {
+    ResponseHead head;  ///< framing fields included, as they came
+    Version version = Version::kHttp11;
+    BodySize body;
+};
+
+/// Reads HTTP/1.x responses from one connection, as strictly as RequestParser reads requests.
+/// Interim (1xx) responses are skipped; 101 is refused, since nobody asks for an upgrade.
+/// threads: one at a time.
+class ResponseParser {
+  public:
+    ResponseParser();
+    ~ResponseParser();
+    ResponseParser(ResponseParser&&) noexcept;
+    ResponseParser& operator=(ResponseParser&&) noexcept;
+
+    /// Says which request the next response answers; before its first byte is fed. Bytes that
+    /// arrive when no response is expected are refused.
+    void expect(Method request_method);
+
+    /// Looks at the input up to the next event (parser.h).
+    /// errors: those of RequestParser but the ones about targets, methods and authorities;
+    ///         unexpected_response. The parser is then dead.
+    [[nodiscard]] Result<Step> feed(ByteView input);
+
+    /// The peer will send nothing more: kComplete if that ends the body, kNeedInput if no response
+    /// was under way.
+    /// errors: truncated_message.
+    [[nodiscard]] Result<Step> finish();
+
+    /// The head; once, after kHead.
+    ReceivedResponse take_head();
+
+    /// How many bytes of body this response may have; to be set after kHead. Without it: none.
+    void set_body_limit(std::uint64_t bytes);
+
+  private:
+    std::unique_ptr<MessageReader> reader_;
+    ReceivedResponse head_;
+    bool expecting_ = false;
+    bool skipping_ = false;  ///< inside an interim response
+    std::size_t interim_count_ = 0;
+};
+
+}  // namespace eos::http
