@@ -82,6 +82,9 @@ class RisingIds {
         return {};
     }
 
+    /// The highest id accepted so far; 0 before the first.
+    std::uint64_t last() const { return last_; }
+
   private:
     std::uint64_t last_ = 0;
 };

@@ -22,13 +22,15 @@ std::size_t plaintext_that_fits(std::size_t ciphertext_bytes) {
 
 ServerConnection::ServerConnection(std::unique_ptr<ratls::ServerSession> session,
                                    ConnectionServices& services, ByteStream& stream,
-                                   const ByteArray<16>& peer_address)
+                                   const ByteArray<16>& peer_address, Changed changed)
     : session_(std::move(session)),
       services_(services),
       stream_(stream),
       peer_address_(peer_address),
+      changed_(std::move(changed)),
       self_(std::make_shared<ServerConnection*>(this)) {
     arm(kHandshakeMs);
+    changed_();
 }
 
 ServerConnection::~ServerConnection() = default;
@@ -67,6 +69,21 @@ void ServerConnection::run() {
     if (protocol_ && !over_) feed_protocol();
     if (!over_) flush();
     running_ = false;
+    changed_();
+}
+
+// Something was queued from outside run(): send it now, look at further input later.
+void ServerConnection::queued() {
+    if (running_) return;
+    flush();
+    must_carry_on_ = true;
+    changed_();
+}
+
+void ServerConnection::carry_on() {
+    if (over_ || !must_carry_on_) return;
+    must_carry_on_ = false;
+    run();
 }
 
 void ServerConnection::advance_handshake() {
@@ -177,7 +194,7 @@ std::size_t ServerConnection::writable_bytes() const {
 void ServerConnection::write(ByteView plaintext) {
     EOS_ASSERT(plaintext.size() <= writable_bytes());
     session_->write(plaintext);
-    if (!running_) flush();
+    queued();
 }
 
 void ServerConnection::finish() {
@@ -185,13 +202,14 @@ void ServerConnection::finish() {
     finishing_ = true;
     session_->close();
     arm(kCloseMs);
-    if (!running_) flush();
+    queued();
 }
 
 void ServerConnection::abort() {
     if (over_) return;
     over_ = true;
     stream_.abort();
+    if (!running_) changed_();
 }
 
 void ServerConnection::served_changed(const Served& served, std::uint64_t drain_ms) {
@@ -206,7 +224,7 @@ void ServerConnection::drain(std::uint64_t drain_ms) {
     if (!protocol_) return abort();
     arm(drain_ms);
     protocol_->drain();
-    if (!running_) flush();
+    queued();
 }
 
 void ServerConnection::tick() {

@@ -85,9 +85,13 @@ class ConnectionServices {
 /// threads: one, the worker's.
 class ServerConnection : private PlaintextSink {
   public:
+    /// Called whenever anything happened: is_over() or next_deadline_ms() may have changed, and
+    /// carry_on() is due. It must not call back into the connection.
+    using Changed = std::move_only_function<void()>;
+
     /// All must outlive the connection. `peer_address` is the host's claim.
     ServerConnection(std::unique_ptr<ratls::ServerSession> session, ConnectionServices& services,
-                     ByteStream& stream, const ByteArray<16>& peer_address);
+                     ByteStream& stream, const ByteArray<16>& peer_address, Changed changed);
     ~ServerConnection() override;
 
     /// Bytes from the network.
@@ -98,6 +102,9 @@ class ServerConnection : private PlaintextSink {
     void writable();
     void tick();
     std::optional<std::uint64_t> next_deadline_ms() const;
+    /// Goes on with what an answer from outside the connection made possible; never inside one of
+    /// its own calls, so that protocols need not be re-entrant.
+    void carry_on();
 
     /// What is served changed: drains if this connection was shown something else.
     void served_changed(const Served& served, std::uint64_t drain_ms);
@@ -106,6 +113,8 @@ class ServerConnection : private PlaintextSink {
 
     /// Whether nothing more will happen: the transport has been closed or aborted.
     bool is_over() const { return over_; }
+
+    bool is_draining() const { return draining_; }
 
     /// Set once the handshake is done.
     const std::optional<ConnectionInfo>& info() const { return info_; }
@@ -124,12 +133,14 @@ class ServerConnection : private PlaintextSink {
     void opened();
     void feed_protocol();
     void flush();
+    void queued();
     void arm(std::uint64_t after_ms);
 
     std::unique_ptr<ratls::ServerSession> session_;
     ConnectionServices& services_;
     ByteStream& stream_;
     ByteArray<16> peer_address_;
+    Changed changed_;
     std::shared_ptr<const Served> shown_;  // what the leaf was taken from, until the handshake ends
     std::optional<ConnectionInfo> info_;
     std::unique_ptr<ConnectionProtocol> protocol_;
@@ -142,6 +153,7 @@ class ServerConnection : private PlaintextSink {
     bool finishing_ = false;
     bool over_ = false;
     bool running_ = false;
+    bool must_carry_on_ = false;
     std::shared_ptr<ServerConnection*> self_;  // weakly held by answers that come later
 };
 
