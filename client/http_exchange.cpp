@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "client/http_exchange.h"
+
+#include "common/http/serialize.h"
+
+namespace eos::client {
+namespace {
+
+constexpr std::size_t kSendBytes = 64 * 1024;
+
+}  // namespace
+
+Result<Response> HttpExchange::run(Request request, std::size_t max_body_bytes, Deadline deadline) {
+    parser_.expect(request.head.method);
+    EOS_TRY(send(request, deadline));
+    return read(max_body_bytes, deadline);
+}
+
+Result<void> HttpExchange::send(Request& request, Deadline deadline) {
+    bool has_body = request.head.method == http::Method::kPost ||
+                    request.head.method == http::Method::kPut || !request.body.empty();
+    request.head.body =
+        has_body ? http::BodySize::known(request.body.size()) : http::BodySize::none();
+    Bytes head;
+    EOS_TRY(http::append_request_head(head, request.head, http::Persistence::kKeepAlive));
+    EOS_TRY(channel_.send(head, deadline));
+    for (std::size_t sent = 0; sent < request.body.size();) {
+        ByteView part =
+            request.body.subspan(sent, std::min(kSendBytes, request.body.size() - sent));
+        EOS_TRY(channel_.send(part, deadline));
+        sent += part.size();
+        if (request.progress) request.progress(sent);
+    }
+    return {};
+}
+
+Result<Response> HttpExchange::read(std::size_t max_body_bytes, Deadline deadline) {
+    Response response;
+    for (;;) {
+        http::Step step = EOS_TRY(parser_.feed(unparsed_));
+        append(response.body, step.body);
+        unparsed_.erase(unparsed_.begin(),
+                        unparsed_.begin() + static_cast<std::ptrdiff_t>(step.consumed));
+        switch (step.event) {
+            case http::Event::kHead: {
+                http::ReceivedResponse received = parser_.take_head();
+                response.status = received.head.status;
+                response.headers = std::move(received.head.headers);
+                parser_.set_body_limit(max_body_bytes);
+                break;
+            }
+            case http::Event::kBody:
+                break;
+            case http::Event::kComplete:
+                return response;
+            case http::Event::kNeedInput: {
+                Bytes input = EOS_TRY(channel_.receive(deadline));
+                if (input.empty())
+                    return fail(bad_response,
+                                "the server closed the connection before it answered");
+                append(unparsed_, input);
+                break;
+            }
+        }
+    }
+}
+
+}  // namespace eos::client

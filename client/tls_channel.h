@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "client/tcp.h"
+#include "common/ratls/tls_session.h"
+
+namespace eos::client {
+
+inline constexpr Code handshake_failed{"client", "handshake_failed", "the TLS handshake failed"};
+
+/// A TLS connection whose handshake is done. Nothing has been verified about the server but that it
+/// holds the key of the certificate it showed; no application byte has been sent.
+class TlsChannel {
+  public:
+    /// errors: those of TcpSocket, handshake_failed, ratls::tls_setup_failed,
+    /// ratls::bad_credential.
+    [[nodiscard]] static Result<TlsChannel> open(const Address& address,
+                                                 const ratls::ClientOptions& options,
+                                                 Deadline deadline);
+
+    /// DER of the certificates the server sent, leaf first.
+    std::vector<Bytes> peer_chain() const { return session_->peer_chain(); }
+
+    /// The nonce that was sent and the binder of this handshake, if mode B was asked for.
+    const ratls::HandshakeOffer& offer() const { return session_->offer(); }
+
+    /// errors: connection_lost, timed_out.
+    [[nodiscard]] Result<void> send(ByteView plaintext, Deadline deadline);
+
+    /// Whatever arrives first; empty when the server ended the stream in order.
+    /// errors: connection_lost (also: the stream ended without close_notify), timed_out.
+    [[nodiscard]] Result<Bytes> receive(Deadline deadline);
+
+  private:
+    TlsChannel(TcpSocket socket, std::unique_ptr<ratls::ClientSession> session)
+        : socket_(std::move(socket)), session_(std::move(session)) {}
+    Result<void> shake_hands(Deadline deadline);
+    Result<void> flush(Deadline deadline);
+
+    TcpSocket socket_;
+    std::unique_ptr<ratls::ClientSession> session_;
+};
+
+}  // namespace eos::client
