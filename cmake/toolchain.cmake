@@ -42,6 +42,10 @@ if(EOS_SANITIZE)
   add_compile_definitions(EOS_SANITIZED=1)
 endif()
 
+# Enclave programs are static files; sanitizers need the dynamic linker.
+if(NOT EOS_SANITIZE)
+  set(OPENSSL_USE_STATIC_LIBS ON)
+endif()
 find_package(OpenSSL 3.0 REQUIRED)
 find_package(Threads REQUIRED)
 find_package(GTest REQUIRED)

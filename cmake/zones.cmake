@@ -21,6 +21,7 @@ set(EOS_ARROWS
   "common/ratls|common/attestation/appraise common/attestation/verify common/attestation/evidence common/attestation/endorsements common/config_tree common/sgx_arch common/x509 common/oid common/crypto common/base common/json"
   "boundary|common/base common/crypto common/sgx_arch"
   "trusted/platform|common/base common/sgx_arch boundary"
+  "trusted/platform/libc|trusted/platform boundary common/base"
   "trusted/runtime|COMMON"
   "trusted/wasm|COMMON"
   "trusted/mini/host_services|trusted/platform trusted/runtime boundary COMMON"
@@ -33,7 +34,7 @@ set(EOS_ARROWS
   "untrusted/runner|boundary COMMON"
   "emulation/sgx_cpu|COMMON"
   "emulation/quoting|emulation/sgx_cpu untrusted/aesm COMMON"
-  "emulation/process|emulation/sgx_cpu trusted/platform boundary COMMON"
+  "emulation/process|emulation/sgx_cpu trusted/platform trusted/platform/libc boundary COMMON"
   "client|COMMON"
   "client/cli|client COMMON"
 )

@@ -18,14 +18,16 @@
 
 namespace eos::platform {
 
+inline constexpr Code target_refused{"trusted/platform", "target_refused",
+                                     "the processor refused the target of a report"};
 inline constexpr Code key_refused{"trusted/platform", "key_refused",
                                   "the processor refused the key request"};
 
 // SGX structures as the processor takes them; common/sgx_arch knows their fields.
-using TargetInfo = ByteArray<512>;  ///< SDM 3D 38.16
+using TargetInfo = ByteArray<512>;  ///< SDM 3D, "TARGETINFO"
 using ReportData = ByteArray<64>;
-using Report = ByteArray<432>;      ///< SDM 3D 38.15
-using KeyRequest = ByteArray<512>;  ///< SDM 3D 38.18
+using Report = ByteArray<432>;      ///< SDM 3D, "REPORT"
+using KeyRequest = ByteArray<512>;  ///< SDM 3D, "KEYREQUEST"
 using Key = Secret<ByteArray<16>>;
 
 /// What a peer may conclude from this program's evidence; extension .4 of its certificates.
@@ -34,14 +36,18 @@ enum class Assurance { kProduction, kDebug, kProcess };
 /// "production", "debug", "process": the extension's value.
 std::string_view to_string(Assurance assurance);
 
-/// Why the enclave gave up at once; the runner's exit code is kAbortExitBase + the number.
+/// Why the enclave gave up at once.
 enum class AbortReason : std::uint8_t {
     kBadSharedBlock = 1,    ///< the header is not one this build understands
     kBoundaryViolated = 2,  ///< a ring or a message broke the rules
-    kNoEntropy = 3,         ///< RDSEED and RDRAND gave nothing within bounds
+    kNoEntropy = 3,         ///< the processor gave no random bytes within bounds
     kInternal = 4,
 };
+
+/// What the runner's exit code says: 0 after Exit::Why::kRequested, else one of these bases plus
+/// the number of the boundary::Exit::Why that enclave_main returned, or of the AbortReason.
 inline constexpr int kAbortExitBase = 64;
+inline constexpr int kEndExitBase = 80;
 
 /// Calls of the C library that would have left the enclave and were answered inside. In a correct
 /// program both stay 0; tests demand it.
@@ -61,12 +67,14 @@ class Platform : public boundary::TrustedSignals {
     virtual void wake(unsigned worker) = 0;
 
     /// EREPORT: a statement about this enclave that the enclave of `target` can check.
-    /// source:  SDM 3D 39.4.
-    virtual Report report(const TargetInfo& target, const ReportData& report_data) const = 0;
+    /// errors:  target_refused (the target came from the host).
+    /// source:  SDM 3D, "EREPORT".
+    [[nodiscard]] virtual Result<Report> report(const TargetInfo& target,
+                                                const ReportData& report_data) const = 0;
 
     /// EGETKEY: a key that only this CPU gives, and only to an enclave the request describes.
     /// errors:  key_refused.
-    /// source:  SDM 3D 39.4.
+    /// source:  SDM 3D, "EGETKEY".
     [[nodiscard]] virtual Result<Key> get_key(const KeyRequest& request) const = 0;
 
     /// Unpredictable bytes from the processor, for seeding; aborts when there are none.
@@ -88,8 +96,8 @@ void run_workers(unsigned count, const std::function<void(unsigned worker)>& bod
 
 namespace eos {
 
-/// The enclave's program, defined by trusted/mini (and by tests). The platform calls it once,
-/// through platform::start, and leaves with what it returns.
+/// The enclave's program, defined by trusted/mini (and by tests). Called once, by platform::start
+/// (trusted/platform/libc/start.h); the enclave ends with what it returns.
 boundary::Exit::Why enclave_main(platform::Platform& platform);
 
 }  // namespace eos
