@@ -90,7 +90,12 @@ void SgxEvidenceSource::request(const ratls::ReportData& report_data, runtime::D
 }
 
 void SgxEvidenceSource::quote(const ratls::ReportData& report_data, runtime::Done<Bytes> done) {
-    platform::Report report = platform_.report(*target_, report_data.bytes());
+    auto made = platform_.report(*target_, report_data.bytes());
+    if (!made) {  // the host's target info was no good: ask for it again next time
+        target_.reset();
+        return done(fail(std::move(made).error()));
+    }
+    platform::Report report = *made;
     calls_.call(boundary::QuoteRequest{{}, report}, kQuoteDeadlineMs,
                 [this, report, done = std::move(done)](Result<HostCalls::Body> outcome) mutable {
                     auto answer = expect_answer<boundary::QuoteReply>(std::move(outcome));
