@@ -45,6 +45,10 @@ endif()
 # Enclave programs are static files; sanitizers need the dynamic linker.
 if(NOT EOS_SANITIZE)
   set(OPENSSL_USE_STATIC_LIBS ON)
+  if("${OPENSSL_CRYPTO_LIBRARY}" MATCHES "\\.so$")  # a build folder from before this rule
+    unset(OPENSSL_CRYPTO_LIBRARY CACHE)
+    unset(OPENSSL_SSL_LIBRARY CACHE)
+  endif()
 endif()
 find_package(OpenSSL 3.0 REQUIRED)
 find_package(Threads REQUIRED)
