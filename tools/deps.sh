@@ -8,7 +8,7 @@ build=(g++ cmake ninja-build make pkg-config python3 git ca-certificates curl jq
        libssl-dev librocksdb-dev libcli11-dev nlohmann-json3-dev libspdlog-dev libfmt-dev
        libseccomp-dev node-llhttp wabt libgtest-dev libgmock-dev
        clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32)
-test=(universal-ctags clang-format-19 clang-tidy-19 libclang-rt-19-dev ccache)
+test=(universal-ctags xz-utils clang-format-19 clang-tidy-19 libclang-rt-19-dev ccache)
 bench=(nginx-light)
 
 case "${1:-build}" in

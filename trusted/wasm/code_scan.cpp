@@ -31,10 +31,19 @@ void skip_block_type(ModuleCursor& in) {
     in.signed_leb(33);
 }
 
-void skip_branch_table(ModuleCursor& in, InstructionBudget& budget) {
+void skip_branch_table(ModuleCursor& in, CodeContext& context) {
     const std::uint32_t targets = in.count("targets in a branch table", kMaxBranchTargets);
-    budget.used += targets;
+    context.instructions += targets;
     for (std::uint32_t i = 0; i <= targets && in.ok(); ++i) in.u32();
+}
+
+// The library's validator would accept a table of something other than functions.
+void skip_indirect_call(ModuleCursor& in, const CodeContext& context) {
+    in.u32();  // type
+    const std::uint32_t table = in.u32();
+    if (table >= context.tables.size() || context.tables[table] != ValueType::kFuncRef) {
+        in.fail(malformed_module, "an indirect call through no table of functions");
+    }
 }
 
 void skip_typed_select(ModuleCursor& in) {
@@ -98,14 +107,12 @@ bool has_one_index(std::uint8_t opcode) {
 }
 
 // Everything else that neither opens nor closes a block. source: 5.4.
-void skip_other_instruction(ModuleCursor& in, std::uint8_t opcode, InstructionBudget& budget) {
+void skip_other_instruction(ModuleCursor& in, std::uint8_t opcode, CodeContext& context) {
     switch (opcode) {
         case 0x0e:
-            return skip_branch_table(in, budget);
-        case 0x11:  // call_indirect
-            in.u32();
-            in.u32();
-            return;
+            return skip_branch_table(in, context);
+        case 0x11:
+            return skip_indirect_call(in, context);
         case 0x1c:
             return skip_typed_select(in);
         case 0x3f:  // memory.size
@@ -135,14 +142,14 @@ void skip_other_instruction(ModuleCursor& in, std::uint8_t opcode, InstructionBu
     }
 }
 
-void skip_plain_instruction(ModuleCursor& in, std::uint8_t opcode, InstructionBudget& budget) {
+void skip_plain_instruction(ModuleCursor& in, std::uint8_t opcode, CodeContext& context) {
     if (has_no_immediate(opcode)) return;
     if (has_one_index(opcode)) {
         in.u32();
     } else if (within(opcode, 0x28, 0x3e)) {
         skip_memory_argument(in);
     } else {
-        skip_other_instruction(in, opcode, budget);
+        skip_other_instruction(in, opcode, context);
     }
 }
 
@@ -164,10 +171,10 @@ ValueType read_value_type(ModuleCursor& in) {
     return ValueType::kI32;
 }
 
-void skip_expression(ModuleCursor& in, InstructionBudget& budget) {
+void skip_expression(ModuleCursor& in, CodeContext& context) {
     std::uint32_t depth = 1;
     while (depth > 0 && in.ok()) {
-        if (++budget.used > kMaxInstructions) {
+        if (++context.instructions > kMaxInstructions) {
             in.fail(module_limit,
                     "more than " + std::to_string(kMaxInstructions) + " instructions");
         }
@@ -188,7 +195,7 @@ void skip_expression(ModuleCursor& in, InstructionBudget& budget) {
                 --depth;
                 break;
             default:
-                skip_plain_instruction(in, opcode, budget);
+                skip_plain_instruction(in, opcode, context);
         }
     }
 }

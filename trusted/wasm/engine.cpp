@@ -279,7 +279,8 @@ Outcome Instance::run(std::uint64_t slice) {
     if (stop == seam::Stop::kOutOfSlice) return OutOfSlice{};
     if (stop == seam::Stop::kWaiting) return state.request;
     if (stop != seam::Stop::kFinished) {
-        state.phase = State::Phase::kSpent;
+        const bool usable = seam::started(state.running.get());
+        state.phase = usable ? State::Phase::kReady : State::Phase::kSpent;
         return stop == seam::Stop::kHostTrap ? state.trap : Trap{trap_code(stop), 0};
     }
     state.phase = State::Phase::kReady;

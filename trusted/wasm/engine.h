@@ -39,8 +39,9 @@ inline constexpr Code not_callable{"trusted/wasm", "not_callable",
                                    "the export cannot be called from outside"};
 inline constexpr Code argument_mismatch{"trusted/wasm", "argument_mismatch",
                                         "the arguments do not fit the function's parameters"};
-inline constexpr Code instance_spent{"trusted/wasm", "instance_spent",
-                                     "an earlier call of this instance trapped or is unfinished"};
+inline constexpr Code instance_spent{
+    "trusted/wasm", "instance_spent",
+    "an earlier call is unfinished, or the start function trapped"};
 
 inline constexpr std::uint32_t kPageBytes = 65'536;
 /// What a worker gives a call between two turns of its event loop: about 1 ms.
@@ -159,9 +160,8 @@ struct Finished {
 struct OutOfSlice {};
 using Outcome = std::variant<Finished, Trap, OutOfSlice, HostRequest>;
 
-/// One run of a module: fresh memory, its own fuel. Neither copied nor moved; one call at a
-/// time. After a trap, or when a call was left unfinished, it is good for nothing but to be
-/// dropped.
+/// One run of a module: fresh memory, its own fuel. Neither copied nor moved; one call at a time.
+/// A trap ends the call, not the instance: memory stays as it is and further calls are possible.
 class Instance {
   public:
     /// in:      `host` must outlive the instance.

@@ -118,7 +118,7 @@ TEST_F(EngineTest, RefusesWrongCalls) {
     EXPECT_EQ(instance->begin("add", other).error().code(), argument_mismatch);
 }
 
-TEST_F(EngineTest, ATrappedOrUnfinishedInstanceIsSpent) {
+TEST_F(EngineTest, AnUnfinishedInstanceTakesNoOtherCall) {
     auto instance = *Instance::create(load("basics"), host_, budget_);
     ASSERT_TRUE(instance->begin("spin", Values{Value::i32(1000)}).has_value());
     EXPECT_EQ(instance->begin("started", {}).error().code(), instance_spent);
@@ -127,7 +127,17 @@ TEST_F(EngineTest, ATrappedOrUnfinishedInstanceIsSpent) {
     run_to_end(*instance, kFuelSlice);
     ASSERT_TRUE(instance->begin("unreachable", {}).has_value());
     EXPECT_TRUE(std::holds_alternative<Trap>(instance->run(kFuelSlice)));
-    EXPECT_EQ(instance->begin("started", {}).error().code(), instance_spent);
+    // A trap ends the call, not the instance.
+    ASSERT_TRUE(instance->begin("started", {}).has_value());
+    EXPECT_EQ(std::get<Finished>(instance->run(kFuelSlice)).values, Values{Value::i32(42)});
+}
+
+TEST_F(EngineTest, AnInstanceWhoseStartTrappedIsSpent) {
+    budget_.fuel = 1000;
+    auto instance = *Instance::create(load("start_spins"), host_, budget_);
+    ASSERT_TRUE(instance->begin("run", {}).has_value());
+    EXPECT_TRUE(std::holds_alternative<Trap>(instance->run(kFuelSlice)));
+    EXPECT_EQ(instance->begin("run", {}).error().code(), instance_spent);
 }
 
 TEST_F(EngineTest, SlicingChangesNeitherResultNorFuel) {

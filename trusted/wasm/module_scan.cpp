@@ -55,7 +55,7 @@ class Scanner {
 
     ModuleCursor in_;
     ModuleInfo info_;
-    InstructionBudget budget_;
+    CodeContext context_;
     unsigned last_order_ = 0;
     std::uint32_t customs_ = 0;
     std::uint32_t element_total_ = 0;
@@ -72,7 +72,7 @@ Result<ModuleInfo> Scanner::scan() {
     while (in_.ok() && in_.remaining() > 0) section();
     if (in_.ok()) check_whole();
     EOS_TRY(in_.status());
-    info_.instructions = budget_.used;
+    info_.instructions = context_.instructions;
     return std::move(info_);
 }
 
@@ -231,6 +231,7 @@ void Scanner::tables() {
             return in_.fail(malformed_module, "a table of something other than references");
         }
         const Bounds limits = bounds(UINT32_MAX);
+        context_.tables.push_back(type);
         info_.table_elements += limits.minimum;
         info_.table_maxima.push_back(limits.maximum);
     }
@@ -344,7 +345,7 @@ void Scanner::code() {
                          "a function has more than " + std::to_string(kMaxLocals) + " locals");
             }
         }
-        skip_expression(in_, budget_);
+        skip_expression(in_, context_);
         in_.leave(old_end, "a function body");
     }
 }

@@ -507,6 +507,10 @@ Stop run(Instance* instance, std::uint64_t slice, std::uint64_t* fuel) {
     return Stop::kOutOfSlice;
 }
 
+bool started(const Instance* instance) {
+    return !instance->start_pending && !instance->starting;
+}
+
 void results(Instance* instance, std::uint64_t* out) {
     const wi::Ref ref = instance->object->exports()[instance->export_index];
     wi::Func::Ptr func(*instance->store, ref);

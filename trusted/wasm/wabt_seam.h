@@ -89,6 +89,9 @@ void begin(Instance* instance, std::uint32_t export_index, const std::uint64_t* 
 /// instance has left in all, and is lowered by what was used.
 Stop run(Instance* instance, std::uint64_t slice, std::uint64_t* fuel);
 
+/// Whether there is no start function, or it has returned.
+bool started(const Instance* instance);
+
 /// After kFinished: the results' bit patterns, as many as the function's type has.
 void results(Instance* instance, std::uint64_t* out);
 
