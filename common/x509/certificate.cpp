@@ -67,9 +67,9 @@ std::string Serial::hex() const {
     return size_ == 0 ? "00" : eos::hex(bytes());
 }
 
-bool operator<(const Serial& a, const Serial& b) {
-    if (a.size_ != b.size_) return a.size_ < b.size_;
-    return std::ranges::lexicographical_compare(a.bytes(), b.bytes());
+std::strong_ordering operator<=>(const Serial& a, const Serial& b) {
+    if (a.size_ != b.size_) return a.size_ <=> b.size_;
+    return a.bytes_ <=> b.bytes_;  // zeros behind both
 }
 
 Result<Certificate> Certificate::parse(ByteView der) {

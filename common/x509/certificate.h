@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include <compare>
 #include <memory>
 #include <optional>
 #include <span>
@@ -21,6 +22,14 @@ inline constexpr Code unsupported_algorithm{
     "common/x509", "unsupported_algorithm",
     "the signature or key is of an algorithm other than ECDSA P-256 with SHA-256"};
 inline constexpr Code bad_signature{"common/x509", "bad_signature", "a signature does not verify"};
+
+inline constexpr Code not_yet_valid{"common/x509", "not_yet_valid",
+                                    "the time of validity has not begun"};
+inline constexpr Code expired{"common/x509", "expired", "the time of validity is over"};
+inline constexpr Code key_usage{"common/x509", "key_usage", "the key may not be used for this"};
+inline constexpr Code unknown_critical_extension{
+    "common/x509", "unknown_critical_extension",
+    "a critical extension is not known here, so what carries it must be refused"};
 
 inline constexpr std::size_t kMaxCertificateBytes = 64 * 1024;
 inline constexpr std::size_t kMaxSerialBytes = 20;
@@ -44,7 +53,8 @@ class Serial {
     std::string hex() const;
 
     friend bool operator==(const Serial&, const Serial&) = default;
-    friend bool operator<(const Serial& a, const Serial& b);
+    /// By value.
+    friend std::strong_ordering operator<=>(const Serial& a, const Serial& b);
 
   private:
     ByteArray<kMaxSerialBytes> bytes_{};

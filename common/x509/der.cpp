@@ -64,7 +64,7 @@ std::optional<UnixTime> parse_time(const Element& element) {
     int year = two_digits(text, 2);
     if (century < 0 || year < 0) return {};
     year += century * 100;
-    if (year < 2050) return {};  // RFC 5280 §4.1.2.5: those years are UTCTime
+    if (year < 1950) return {};
     return parse_rest_of_time(year, text.substr(4));
 }
 
@@ -183,13 +183,13 @@ Result<std::uint16_t> DerReader::named_bits() {
     if (value.size() < 2 || value.size() > 3 || unused > 7) {
         return fail(bad_value, "named bits: expected 1 to 16 bits " + place());
     }
-    // DER: the last bit that is there is one, and those that are not there are zero.
     unsigned last = as_unsigned(value.back());
-    if (static_cast<unsigned>(std::countr_zero(last | 0x100u)) != unused) {
-        return fail(bad_value, "named bits: trailing zero bits " + place());
+    if ((last & ((1u << unused) - 1)) != 0) {
+        return fail(bad_value, "named bits: unused bits are set " + place());
     }
     unsigned out = reverse_bits(as_unsigned(value[1]));
     if (value.size() == 3) out |= reverse_bits(last) << 8;
+    if (out == 0) return fail(bad_value, "named bits: none is set " + place());
     *this = ahead;
     return static_cast<std::uint16_t>(out);
 }
@@ -201,7 +201,7 @@ Result<UnixTime> DerReader::time() {
     std::optional<UnixTime> out = parse_time(element);
     if (!out) {
         return fail(bad_value,
-                    "time " + place() + ": expected YYMMDDHHMMSSZ, or from 2050 YYYYMMDDHHMMSSZ");
+                    "time " + place() + ": expected YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ, from 1950");
     }
     *this = ahead;
     return *out;

@@ -36,12 +36,9 @@ enum class Tag : std::uint8_t {
     kEnumerated = 0x0a,
     kUtf8String = 0x0c,
     kPrintableString = 0x13,
-    kTeletexString = 0x14,
     kIa5String = 0x16,
     kUtcTime = 0x17,
     kGeneralizedTime = 0x18,
-    kUniversalString = 0x1c,
-    kBmpString = 0x1e,
     kSequence = 0x30,
     kSet = 0x31,
 };
@@ -116,12 +113,13 @@ class DerReader {
     [[nodiscard]] Result<ByteView> byte_bit_string();
 
     /// A named-bit list of at most 16 bits; bit n of the list is bit n (1 << n) of the result.
-    /// errors: those of expect(); bad_value (trailing zero bits, more than 16, none set).
-    /// source: X.690 §11.2.2.
+    /// Trailing zero bits are taken, against X.690 §11.2.2: AMD's CA certificates have them.
+    /// errors: those of expect(); bad_value (unused bits that are set, more than 16, none set).
     [[nodiscard]] Result<std::uint16_t> named_bits();
 
-    /// A UTCTime (1950 to 2049) or GeneralizedTime (from 2050), with seconds, in UTC.
-    /// errors: those of expect(); bad_value (another form or not a date).
+    /// A UTCTime (1950 to 2049) or GeneralizedTime, with seconds, in UTC. GeneralizedTime before
+    /// 2050 is taken, against RFC 5280: other projects' attestation certificates have it.
+    /// errors: those of expect(); bad_value (another form, not a date, before 1950).
     /// source: RFC 5280 §4.1.2.5.
     [[nodiscard]] Result<UnixTime> time();
 

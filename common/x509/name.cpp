@@ -57,35 +57,18 @@ Result<void> check(const NameAttribute& attribute) {
     return {};
 }
 
-bool is_string_tag(Tag tag) {
-    switch (tag) {
-        case Tag::kUtf8String:
-        case Tag::kPrintableString:
-        case Tag::kTeletexString:
-        case Tag::kIa5String:
-        case Tag::kUniversalString:
-        case Tag::kBmpString:
-            return true;
-        default:
-            return false;
-    }
-}
-
-// Strings whose content has a form; the 8-bit ones may hold anything.
-bool is_well_formed(const Element& value) {
-    std::string_view text = as_chars(value.value);
+// The string types of today's certificates. Those with 16 and 32 bits a character and T.61 are
+// history: RFC 5280 §4.1.2.4 lets no new certificate use them.
+bool is_string(const Element& value) {
+    auto is_ascii = [](char c) { return (c & 0x80) == 0; };
     switch (value.tag) {
         case Tag::kUtf8String:
             return is_utf8(value.value);
         case Tag::kPrintableString:
         case Tag::kIa5String:
-            return std::ranges::all_of(text, [](char c) { return (c & 0x80) == 0; });
-        case Tag::kBmpString:
-            return text.size() % 2 == 0;
-        case Tag::kUniversalString:
-            return text.size() % 4 == 0;
+            return std::ranges::all_of(as_chars(value.value), is_ascii);
         default:
-            return true;
+            return false;
     }
 }
 
@@ -95,8 +78,7 @@ Result<RawAttribute> read_attribute(DerReader& set) {
     out.type = EOS_TRY(attribute.oid());
     out.value = EOS_TRY(attribute.any());
     EOS_TRY(attribute.expect_end());
-    if (!is_string_tag(out.value.tag) || !is_well_formed(out.value))
-        return fail(bad_name, oid::describe(out.type) + " is not a string");
+    if (!is_string(out.value)) return fail(bad_name, oid::describe(out.type) + " is not a string");
     return out;
 }
 

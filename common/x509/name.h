@@ -45,7 +45,8 @@ class DistinguishedName {
 
     /// in:      the whole Name; copied.
     /// errors:  those of DerReader; bad_name (an RDN without attributes or not in DER order,
-    ///          an attribute that is not a string, too many attributes).
+    ///          an attribute that is not a UTF8String, PrintableString or
+    ///          IA5String, too many attributes).
     [[nodiscard]] static Result<DistinguishedName> parse(ByteView der);
 
     /// The whole Name, borrowed.
