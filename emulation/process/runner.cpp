@@ -99,8 +99,10 @@ Result<ProcessPlatform::Parts> prepare(const Options& options) {
 }
 
 Result<void> close_doors(const Options& options) {
-    // No core file and no ptrace by others of this user: the memory holds keys.
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return fail(sandbox_failed, "PR_SET_DUMPABLE");
+    // No core file and no ptrace by others of this user: the memory holds keys. (The leak sanitizer
+    // traces itself.)
+    if (kHasSandbox && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+        return fail(sandbox_failed, "PR_SET_DUMPABLE");
     if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
         return fail(sandbox_failed, "PR_SET_PDEATHSIG");
     EOS_TRY(close_descriptors(options.standard_error));
