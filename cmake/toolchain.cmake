@@ -20,7 +20,8 @@ endif()
 add_compile_options(-Wall -Wextra -Wshadow -Wconversion
                     $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor> $<$<COMPILE_LANGUAGE:CXX>:-Wold-style-cast>
                     -Wno-sign-conversion -Wno-missing-field-initializers -Werror
-                    -Wno-maybe-uninitialized  # g++ 12 reports moves of std::variant
+                    # g++ 12 takes moves of std::variant for uses of uninitialised memory.
+                    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>
                     -fstack-protector-strong -fno-strict-aliasing
                     -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)
 add_link_options(-Wl,-z,relro,-z,now)
