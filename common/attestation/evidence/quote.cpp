@@ -14,10 +14,6 @@ constexpr std::uint16_t kEcdsaP256 = 2;
 constexpr std::uint32_t kTeeSgx = 0;
 constexpr std::uint16_t kPckCertificateChain = 5;
 
-// 939a7233-f79c-4ca9-940a-0db3957f0607: Intel's quoting enclaves, and their emulation.
-constexpr std::array<std::uint8_t, 16> kQeVendorId = {
-    0x93, 0x9a, 0x72, 0x33, 0xf7, 0x9c, 0x4c, 0xa9, 0x94, 0x0a, 0x0d, 0xb3, 0x95, 0x7f, 0x06, 0x07};
-
 std::unexpected<Error> cut_off(std::string_view where) {
     return fail(quote_truncated, std::string(where));
 }
@@ -69,7 +65,7 @@ Result<void> parse_header(ByteView header, SgxQuote& out) {
     const std::uint32_t tee_type = EOS_TRY(in.u32le());
     out.qe_svn = EOS_TRY(in.u16le());
     out.pce_svn = EOS_TRY(in.u16le());
-    const ByteView vendor = EOS_TRY(in.bytes(kQeVendorId.size()));
+    const ByteView vendor = EOS_TRY(in.bytes(kIntelQeVendorId.size()));
     out.user_data = EOS_TRY(in.array<20>());
     if (key_type != kEcdsaP256) {
         return fail(unsupported_attestation_key_type,
@@ -79,7 +75,7 @@ Result<void> parse_header(ByteView header, SgxQuote& out) {
         return fail(unsupported_tee_type,
                     "type " + std::to_string(tee_type) + " in version 3, expected 0 (SGX)");
     }
-    if (!equal(vendor, std::as_bytes(std::span(kQeVendorId)))) return fail(unknown_qe_vendor);
+    if (!equal(vendor, kIntelQeVendorId)) return fail(unknown_qe_vendor);
     return {};
 }
 

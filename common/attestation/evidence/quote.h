@@ -2,6 +2,8 @@
 // The first step of the pipeline: bytes → Evidence.
 #pragma once
 
+#include <array>
+#include <bit>
 #include <cstdint>
 #include <string>
 #include <variant>
@@ -33,6 +35,11 @@ inline constexpr Code unknown_qe_vendor{"common/attestation/evidence", "unknown_
 inline constexpr Code certification_data_unsupported{
     "common/attestation/evidence", "certification_data_unsupported",
     "the quote does not carry the PCK certificate chain that offline verification needs"};
+
+/// 939a7233-f79c-4ca9-940a-0db3957f0607: Intel's quoting enclaves, and their emulation.
+inline constexpr ByteArray<16> kIntelQeVendorId = std::bit_cast<ByteArray<16>>(
+    std::to_array<std::uint8_t>({0x93, 0x9a, 0x72, 0x33, 0xf7, 0x9c, 0x4c, 0xa9, 0x94, 0x0a, 0x0d,
+                                 0xb3, 0x95, 0x7f, 0x06, 0x07}));
 
 /// A syntactically sound SGX quote, version 3, with an ECDSA P-256 attestation key and the PCK
 /// certificate chain. Nothing in it is authenticated before common/attestation/verify says so.

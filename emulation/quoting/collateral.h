@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// What Intel's provisioning service would state about the emulated platform, as JSON.
+#pragma once
+
+#include <string>
+
+#include "common/base/bytes.h"
+#include "common/base/time.h"
+#include "common/crypto/p256.h"
+#include "emulation/sgx_cpu/cpu_identity.h"
+
+namespace eos::emulation::quoting {
+
+/// From when to when a statement holds.
+struct Window {
+    UnixTime from;
+    UnixTime to;
+};
+
+/// TCB info, version 3: this CPU's security versions are UpToDate, lower ones OutOfDate.
+/// source: Intel PCS API v4, "Get TCB Info".
+std::string tcb_info_json(const sgx_cpu::CpuIdentity& cpu, const Window& window);
+
+/// QE identity, version 2, of quoting_enclave_identity().
+/// source: Intel PCS API v4, "Get SGX QE identity".
+std::string qe_identity_json(const Window& window);
+
+/// The pieces of collateral.json that are no JSON of their own.
+struct CollateralParts {
+    Bytes root_ca_crl;  ///< DER
+    Bytes pck_crl;      ///< DER
+    std::string pck_crl_issuer_chain_pem;
+    std::string tcb_signing_chain_pem;
+};
+
+/// collateral.json: the statements above, signed by the TCB signing key over their exact bytes,
+/// with chains and CRLs. source: docs/formats/emulated-platform.md.
+std::string collateral_json(const sgx_cpu::CpuIdentity& cpu, const Window& window,
+                            const CollateralParts& parts,
+                            const crypto::P256PrivateKey& tcb_signing_key);
+
+}  // namespace eos::emulation::quoting

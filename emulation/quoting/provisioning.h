@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// An emulated Intel: a provisioning PKI of its own for one emulated CPU.
+#pragma once
+
+#include <string>
+
+#include "common/base/result.h"
+#include "common/base/time.h"
+#include "emulation/quoting/quoting_enclave.h"
+#include "emulation/sgx_cpu/cpu.h"
+
+namespace eos::emulation::quoting {
+
+/// How long certificates, CRLs and collateral hold. Long, because there is no service to renew
+/// them.
+inline constexpr std::int64_t kValiditySeconds = 10 * 365 * kSecondsPerDay;
+
+/// Everything that provisioning gives to a platform and to those who verify it.
+struct Provisioned {
+    QuotingKeys keys;
+    std::string pck_chain_pem;  ///< PCK leaf, platform CA, root: goes into every quote
+    std::string root_pem;       ///< the test root, with the critical marker extension
+    std::string collateral_json;
+};
+
+/// Makes a root, a platform CA, a PCK certificate and an attestation key for this CPU, a TCB
+/// signing certificate, CRLs, TCB info and QE identity. The private keys of the CAs, of the PCK and
+/// of TCB signing end with the call: nothing else can ever be issued under this root. errors: those
+/// of the certificate builder.
+[[nodiscard]] Result<Provisioned> provision(const sgx_cpu::Cpu& cpu, UnixTime now);
+
+}  // namespace eos::emulation::quoting

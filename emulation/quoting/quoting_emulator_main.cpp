@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// sgx-quoting-emulator: makes an emulated SGX platform, and answers as its aesmd.
+#include <grp.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "common/base/encoding.h"
+#include "common/x509/pem.h"
+#include "emulation/quoting/aesm_service.h"
+#include "emulation/quoting/platform_directory.h"
+#include "emulation/quoting/unix_server.h"
+
+namespace {
+
+namespace quoting = eos::emulation::quoting;
+using eos::hex;
+using eos::Result;
+
+constexpr const char* kBanner =
+    "=====================================================================\n"
+    " EMULATED SGX. It protects nothing: every key lies in a file, and the\n"
+    " evidence is worth nothing to a verifier that was not told of its root.\n"
+    "=====================================================================\n";
+
+struct Options {
+    std::string directory;
+    bool force = false;
+    std::string socket;
+    std::string group;
+    std::uint32_t latency_ms = 0;
+    std::uint32_t fail_every = 0;
+    bool wrong_report = false;
+};
+
+std::string path_in(const Options& options, const char* name) {
+    return (std::filesystem::path(options.directory) / name).string();
+}
+
+Result<void> init(const Options& options) {
+    const auto overwrite = options.force ? quoting::Overwrite::kYes : quoting::Overwrite::kNo;
+    const eos::UnixTime now{std::chrono::duration_cast<std::chrono::seconds>(
+                                std::chrono::system_clock::now().time_since_epoch())
+                                .count()};
+    EOS_TRY(quoting::init_platform(options.directory, overwrite, now));
+    std::printf("cpu identity:  %s\ntest root:     %s\ncollateral:    %s\n",
+                path_in(options, quoting::kCpuFile).c_str(),
+                path_in(options, quoting::kRootFile).c_str(),
+                path_in(options, quoting::kCollateralFile).c_str());
+    std::puts(
+        "A verifier accepts this platform's evidence, as EMULATED, only if it is told of the\n"
+        "test root by name.");
+    return {};
+}
+
+Result<void> show(const Options& options) {
+    const quoting::QuotingEnclave enclave = EOS_TRY(quoting::load_platform(options.directory));
+    const eos::Bytes root_pem = EOS_TRY(quoting::read_file(path_in(options, quoting::kRootFile)));
+    const auto roots = EOS_TRY(eos::x509::parse_pem_certificates(eos::as_chars(root_pem)));
+    const auto& cpu = enclave.cpu().identity();
+    const auto qe = quoting::quoting_enclave_identity();
+    std::printf("FMSPC:                 %s\n", hex(cpu.fmspc).c_str());
+    std::printf("PPID:                  %s\n", hex(cpu.ppid).c_str());
+    std::printf("platform instance:     %s\n", hex(cpu.platform_instance_id).c_str());
+    std::printf("CPUSVN:                %s\n", hex(cpu.cpu_svn).c_str());
+    std::printf("PCESVN:                %u\n", static_cast<unsigned>(cpu.pce_svn));
+    std::printf("QE MRENCLAVE:          %s\n", hex(qe.mr_enclave).c_str());
+    std::printf("QE MRSIGNER:           %s\n", hex(qe.mr_signer).c_str());
+    std::printf("attestation key:       %s\n", hex(enclave.public_key_id()).c_str());
+    for (const auto& root : roots) {
+        std::printf("test root:             %s\n", path_in(options, quoting::kRootFile).c_str());
+        std::printf("test root SHA-256:     %s\n", hex(eos::crypto::sha256(root.der())).c_str());
+        std::printf("test root valid until: %s\n", eos::rfc3339(root.validity().not_after).c_str());
+    }
+    return {};
+}
+
+Result<std::optional<gid_t>> group_of(const std::string& name) {
+    if (name.empty()) return std::optional<gid_t>{};
+    const group* entry = ::getgrnam(name.c_str());
+    if (entry == nullptr)
+        return eos::fail(quoting::socket_unusable, "there is no group '" + name + "'");
+    return std::optional<gid_t>{entry->gr_gid};
+}
+
+void log_line(const std::string& line) {
+    std::fprintf(stderr, "sgx-quoting-emulator: %s\n", line.c_str());
+}
+
+/// Readable once SIGTERM or SIGINT came; both are blocked from here on.
+int termination_signals() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    return ::signalfd(-1, &signals, SFD_CLOEXEC);
+}
+
+Result<void> serve(const Options& options) {
+    const int stop_fd = termination_signals();
+    if (stop_fd < 0) return eos::fail(quoting::accept_failed, "signalfd");
+    const quoting::QuotingEnclave enclave = EOS_TRY(quoting::load_platform(options.directory));
+    const quoting::Faults faults{.fail_every = options.fail_every,
+                                 .report = options.wrong_report ? quoting::Faults::Report::kAnother
+                                                                : quoting::Faults::Report::kAsSent};
+    quoting::AesmService service(enclave, faults, log_line);
+    quoting::UnixServer server = EOS_TRY(quoting::UnixServer::listen(
+        service, {.socket = options.socket,
+                  .group = EOS_TRY(group_of(options.group)),
+                  .quote_latency = std::chrono::milliseconds(options.latency_ms),
+                  .log = log_line}));
+    std::fputs(kBanner, stdout);
+    if (faults.fail_every != 0 || options.wrong_report)
+        std::puts("FAULTS ARE SWITCHED ON (--fail-every, --wrong-report).");
+    std::printf("listening on %s\n", options.socket.c_str());
+    std::fflush(stdout);
+    EOS_TRY(server.run(stop_fd));
+    std::printf("stopped after %llu quotes\n",
+                static_cast<unsigned long long>(service.quote_count()));
+    return {};
+}
+
+int finish(const Result<void>& result) {
+    if (result) return 0;
+    log_line(result.error().message());
+    return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app("Emulated SGX platform and quoting enclave. Protects nothing.",
+                 "sgx-quoting-emulator");
+    app.require_subcommand(1);
+    Options options;
+
+    CLI::App* init_command =
+        app.add_subcommand("init", "Make a new platform under a new test root");
+    init_command->add_option("--dir", options.directory, "Directory of the platform")->required();
+    init_command->add_flag("--force", options.force,
+                           "Replace the platform in DIR; what is sealed to it is lost");
+
+    CLI::App* serve_command = app.add_subcommand("serve", "Answer as aesmd on a Unix socket");
+    serve_command->add_option("--dir", options.directory, "Directory of the platform")->required();
+    serve_command->add_option("--socket", options.socket, "Path of the socket")->required();
+    serve_command->add_option("--group", options.group,
+                              "Let members of this group connect (mode 0660 instead of 0600)");
+    serve_command
+        ->add_option("--latency-ms", options.latency_ms,
+                     "Time that each quote takes, one after the other as by hardware")
+        ->check(CLI::Range(0, 60'000));
+    serve_command->add_option("--fail-every", options.fail_every,
+                              "Fault: refuse every Nth quote as unavailable");
+    serve_command->add_flag("--wrong-report", options.wrong_report,
+                            "Fault: quote another REPORT than was sent");
+
+    CLI::App* show_command = app.add_subcommand("show", "Say which platform this is");
+    show_command->add_option("--dir", options.directory, "Directory of the platform")->required();
+
+    CLI11_PARSE(app, argc, argv);
+    if (init_command->parsed()) return finish(init(options));
+    if (serve_command->parsed()) return finish(serve(options));
+    return finish(show(options));
+}
