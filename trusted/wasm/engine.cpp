@@ -178,6 +178,10 @@ const ModuleExport* Module::find_function(std::string_view name) const {
     return nullptr;
 }
 
+bool Module::has_memory() const {
+    return state_->info.memory.has_value();
+}
+
 std::string_view Module::functions_text() const {
     return state_->info.functions_text;
 }

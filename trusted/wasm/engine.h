@@ -142,6 +142,7 @@ class Module {
     const std::vector<ModuleExport>& exports() const;
     /// The export of that name if it is a function, else nothing.
     const ModuleExport* find_function(std::string_view name) const;
+    bool has_memory() const;
     /// Content of the custom section "eos.functions".
     std::string_view functions_text() const;
 

@@ -22,4 +22,9 @@ inline Bytes test_module(const std::string& name) {
     return read_file(std::string(EOS_WASM_TEST_MODULES) + "/" + name + ".wasm");
 }
 
+/// An example app of apps/.
+inline Bytes example_app(const std::string& name) {
+    return read_file(EOS_BINARY_DIR "/apps/" + name + ".wasm");
+}
+
 }  // namespace eos::wasm::testing

@@ -34,6 +34,7 @@ Wasi::Wasi(const WasiWorld& world, WasiProgram program)
       input_(std::move(program.input)),
       output_limit_(std::min(program.output_limit_bytes, kMaxOutputBytes)),
       descriptors_{{0, Stream::kInput}, {1, Stream::kOutput}, {2, Stream::kLog}} {
+    if (program.output == WasiProgram::Output::kLog) descriptors_[1] = Stream::kLog;
     for (const EnvironmentVariable& variable : program.environment) {
         environment_.push_back(variable.name + "=" + variable.value);
     }

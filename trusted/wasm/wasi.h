@@ -68,6 +68,8 @@ struct WasiProgram {
     std::vector<EnvironmentVariable> environment;
     Bytes input;                                   ///< standard input, whole
     std::size_t output_limit_bytes = 1024 * 1024;  ///< writing more is a trap
+    enum class Output : std::uint8_t { kCollected, kLog };
+    Output output = Output::kCollected;  ///< where standard output goes
 };
 
 /// All functions of wasi_snapshot_preview1, to be offered to Module::load. Their index is what

@@ -1,0 +1,17 @@
+;; Functions whose strings are not where or what they say, and numbers of every type.
+(module
+  (memory (export "memory") 1)
+  (data (i32.const 64) "\ff\fe")
+  (func (export "eos_alloc") (param i32) (result i32)
+    (if (result i32) (i32.gt_u (local.get 0) (i32.const 100))
+      (then (i32.const 65530))
+      (else (i32.const 1024))))
+  (func (export "outside") (result i64) (i64.const 0x0000fff0_00000100))
+  (func (export "not_utf8") (result i64) (i64.const 0x00000040_00000002))
+  (func (export "length") (param i32 i32) (result i32) (local.get 1))
+  (func (export "two") (param i32 i64) (result i64 i32) (local.get 1) (local.get 0))
+  (func (export "half") (param f32) (result f32) (f32.div (local.get 0) (f32.const 2)))
+  (func (export "inverse") (param f64) (result f64) (f64.div (f64.const 1) (local.get 0)))
+  (func (export "spin") (loop $l (br $l)))
+  (func (export "vector") (result v128) (v128.const i32x4 0 0 0 0))
+  (func (export "_hidden")))
