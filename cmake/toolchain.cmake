@@ -26,15 +26,17 @@ add_compile_options(-Wall -Wextra -Wshadow -Wconversion
                     -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)
 add_link_options(-Wl,-z,relro,-z,now)
 
+# vptr: it needs the type information that -fno-rtti leaves out.
 if(EOS_SANITIZE STREQUAL "address")
-  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all
+                      -fno-omit-frame-pointer)
   add_link_options(-fsanitize=address,undefined)
 elseif(EOS_SANITIZE STREQUAL "thread")
   add_compile_options(-fsanitize=thread -fno-omit-frame-pointer)
   add_link_options(-fsanitize=thread)
 elseif(EOS_SANITIZE STREQUAL "fuzzer")
-  add_compile_options(-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=all
-                      -fno-omit-frame-pointer)
+  add_compile_options(-fsanitize=address,undefined,fuzzer-no-link -fno-sanitize=vptr
+                      -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=address,undefined)
 elseif(NOT EOS_SANITIZE STREQUAL "")
   message(FATAL_ERROR "EOS_SANITIZE is '${EOS_SANITIZE}': use address, thread, fuzzer or nothing")
