@@ -70,7 +70,8 @@ std::vector<std::pair<fs::path, Bytes>> chains() {
 std::optional<std::uint16_t> openssl_key_usage(X509* certificate) {
     std::uint32_t bits = X509_get_key_usage(certificate);
     if (bits == UINT32_MAX) return {};
-    unsigned out = (bits & KU_DECIPHER_ONLY) != 0 ? kDecipherOnly : 0u;
+    unsigned out = 0;
+    if ((bits & KU_DECIPHER_ONLY) != 0) out |= kDecipherOnly;
     for (unsigned n = 0; n < 8; ++n) out |= (bits & 0x80u >> n) != 0 ? 1u << n : 0u;
     return static_cast<std::uint16_t>(out);
 }
