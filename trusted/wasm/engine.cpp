@@ -12,6 +12,8 @@ namespace eos::wasm {
 
 namespace {
 
+// A host call is worth this many instructions, and its work this much more.
+constexpr std::uint64_t kHostCallFuel = 50;
 constexpr std::uint64_t kHostBytesPerFuel = 64;
 
 struct ModuleDeleter {
@@ -213,7 +215,9 @@ seam::HostAnswer Instance::State::call_host(seam::HostCall& call) {
     }
     HostContext context{memory(), 0};
     const HostOutcome outcome = host->call(module->imports[call.import], arguments, context);
-    call.cost = context.work_bytes / kHostBytesPerFuel;
+    // Waiting is free: how often it is asked again must not change the fuel used.
+    const bool waits = std::holds_alternative<HostRequest>(outcome);
+    call.cost = waits ? 0 : kHostCallFuel + context.work_bytes / kHostBytesPerFuel;
     if (const auto* done = std::get_if<HostReturn>(&outcome)) {
         EOS_ASSERT(done->value.has_value() == !type.results.empty());
         if (done->value) call.result = done->value->bits;

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include <map>
+#include <thread>
 
 #include "trusted/wasm/test_modules.h"
 
@@ -256,8 +256,17 @@ TEST_F(HostTest, DirectAndIndirectCallsReachTheHost) {
     EXPECT_EQ(std::get<Finished>(indirect->run(kFuelSlice)).values, Values{Value::i32(60)});
 }
 
+TEST_F(HostTest, HostCallsCostMoreThanAnInstruction) {
+    auto instance = begin("direct", Values{Value::i32(5)});
+    const Running got = run_to_end(*instance, kFuelSlice);
+    EXPECT_GT(got.fuel_used, 100u);
+    EXPECT_LT(got.fuel_used, 120u);
+}
+
 TEST_F(HostTest, AWaitingCallGoesOnWhereItStopped) {
     for (const char* function : {"wait", "wait_indirect"}) {
+        auto at_once = begin(function, Values{Value::i32(21)});
+        const std::uint64_t fuel = run_to_end(*at_once, kFuelSlice).fuel_used;
         host_.patience = 3;
         host_.calls = 0;
         auto instance = begin(function, Values{Value::i32(21)});
@@ -266,6 +275,7 @@ TEST_F(HostTest, AWaitingCallGoesOnWhereItStopped) {
         }
         EXPECT_EQ(std::get<Finished>(instance->run(kFuelSlice)).values, Values{Value::i32(1042)});
         EXPECT_EQ(host_.calls, 4);
+        EXPECT_EQ(instance->fuel_left(), Budget{}.fuel - fuel);
     }
 }
 
@@ -333,6 +343,22 @@ TEST_F(EngineTest, InstancesShareNothing) {
     run_to_end(*one, kFuelSlice);
     EXPECT_EQ(one->memory().load<std::uint32_t>(0), 0xffff'ffff);
     EXPECT_EQ(two->memory().load<std::uint32_t>(0), 0u);
+}
+
+TEST_F(EngineTest, OneModuleServesTwoThreads) {
+    const Module module = load("basics");
+    const auto work = [&module, this] {
+        for (int i = 0; i < 50; ++i) {
+            NoHost host;
+            auto instance = *Instance::create(module, host, budget_);
+            ASSERT_TRUE(instance->begin("recurse", Values{Value::i32(500)}).has_value());
+            const Running got = run_to_end(*instance, 100);
+            EXPECT_EQ(std::get<Finished>(got.outcome).values, Values{Value::i32(500)});
+        }
+    };
+    std::thread other(work);
+    work();
+    other.join();
 }
 
 TEST_F(EngineTest, AModuleOutlivesItsHandle) {

@@ -18,8 +18,9 @@ constexpr std::uint64_t kRightPoll = 1u << 27;
 constexpr std::uint32_t kFdstatBytes = 24;
 constexpr std::uint32_t kFilestatBytes = 64;
 constexpr std::uint32_t kMaxDescriptor = 1'023;  // that fd_renumber may make
-// A random byte costs more than a copied one.
-constexpr std::uint64_t kRandomWork = 16;
+// What costs more than the bytes it copies, as bytes of work.
+constexpr std::uint64_t kRandomWork = 16;  // each random byte
+constexpr std::uint64_t kIovecWork = 64;   // each entry of a list
 
 struct Iovec {
     std::uint32_t address;
@@ -166,7 +167,7 @@ Wasi::Answer Wasi::fd_read(Args args, HostContext& context) {
         input_read_ += size;
         total += static_cast<std::uint32_t>(size);
     }
-    context.work_bytes += total;
+    context.work_bytes += total + iovecs->size() * kIovecWork;
     return context.memory.store(args[3].as_u32(), total) ? Errno::kSuccess : Errno::kFault;
 }
 
@@ -192,7 +193,7 @@ Wasi::Answer Wasi::fd_write(Args args, HostContext& context) {
         }
         total += static_cast<std::uint32_t>(bytes.size());
     }
-    context.work_bytes += total;
+    context.work_bytes += total + iovecs->size() * kIovecWork;
     return context.memory.store(args[3].as_u32(), total) ? Errno::kSuccess : Errno::kFault;
 }
 

@@ -13,6 +13,7 @@ constexpr std::uint32_t kSubscriptionBytes = 48;
 constexpr std::uint32_t kEventBytes = 32;
 constexpr std::uint16_t kAbsoluteTime = 1;
 constexpr std::uint16_t kHangup = 1;
+constexpr std::uint64_t kSubscriptionWork = 640;  // as bytes copied
 
 enum class EventType : std::uint8_t { kClock = 0, kRead = 1, kWrite = 2 };
 
@@ -125,6 +126,7 @@ Wasi::Answer Wasi::poll_oneoff(Args args, HostContext& context) {
         }
     }
     if (events.empty()) return HostRequest{earliest};
+    context.work_bytes += count * kSubscriptionWork;
     poll_start_.reset();
 
     std::uint32_t out = args[1].as_u32();
