@@ -90,6 +90,9 @@ class Writer {
         return *this;
     }
 
+    /// Makes room for that many bytes in all, so that writing secrets does not move them about.
+    void reserve(std::size_t size_bytes) { out_.reserve(size_bytes); }
+
     std::size_t size() const { return out_.size(); }
     ByteView view() const { return out_; }
     Bytes take() && { return std::move(out_); }

@@ -34,6 +34,7 @@ struct SealedCore : std::enable_shared_from_this<SealedCore> {
     /// As BlobStore's, below the prefix; no answer comes once the store is gone.
     void get_blob(const std::string& key, Done<std::optional<Bytes>> done);
     void write_blobs(std::vector<BlobWrite> batch, Durability durability, Done<void> done);
+    /// in: after: a whole key, with the prefix.
     void list_blobs(std::string after, Done<std::vector<std::string>> done);
 
     /// Runs `operation` when those before it have called what they were given.

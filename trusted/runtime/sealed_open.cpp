@@ -48,12 +48,11 @@ struct Inventory {
         if (page.size() > kMaxBlobListKeys) return fail(storage_misbehaved, "a page is too long");
         const std::string& prefix = core->parts.prefix;
         for (const std::string& full : page) {
-            if (full.size() > kMaxBlobKeyBytes || !full.starts_with(prefix) ||
-                (!last.empty() && full <= prefix + last)) {
+            if (full.size() > kMaxBlobKeyBytes || !full.starts_with(prefix) || full <= last) {
                 return fail(storage_misbehaved, "a listed key is out of order or place");
             }
-            last = full.substr(prefix.size());
-            take_key(last);
+            last = full;
+            take_key(full.substr(prefix.size()));
         }
         return {};
     }
@@ -86,7 +85,7 @@ struct Inventory {
     std::vector<std::string> expected;  // sorted
     std::vector<bool> found;
     std::vector<std::string> garbage;
-    std::string last;  // below the prefix; empty before the first key
+    std::string last;  // with the prefix; empty before the first key
     std::size_t pages = 0;
 };
 

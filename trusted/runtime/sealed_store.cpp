@@ -23,7 +23,6 @@ void SealedCore::write_blobs(std::vector<BlobWrite> batch, Durability durability
 }
 
 void SealedCore::list_blobs(std::string after, Done<std::vector<std::string>> done) {
-    if (!after.empty()) after.insert(0, parts.prefix);
     parts.blobs.list({parts.prefix, std::move(after)},
                      [self = shared_from_this(),
                       done = std::move(done)](Result<std::vector<std::string>> keys) mutable {

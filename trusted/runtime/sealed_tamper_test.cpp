@@ -263,6 +263,8 @@ TEST_F(SealedTamper, LyingLists) {
     EXPECT_EQ(open_with(blobs), "storage_misbehaved");
     blobs.lie = [](const BlobListRequest&) { return Keys(257, "state/a"); };
     EXPECT_EQ(open_with(blobs), "storage_misbehaved");
+    blobs.lie = [](const BlobListRequest&) { return Keys{"state/"}; };  // not even a name
+    EXPECT_EQ(open_with(blobs), "storage_misbehaved");
     int n = 0;
     blobs.lie = [&n](const BlobListRequest&) {
         return Keys{"state/" + std::to_string(100'000 + n++)};
