@@ -55,7 +55,7 @@ void ServerConnection::input_ended() {
 void ServerConnection::writable() {
     if (over_) return;
     flush();
-    if (protocol_ && !finishing_) protocol_->writable();
+    resume_protocol();
     run();
 }
 
@@ -83,7 +83,16 @@ void ServerConnection::queued() {
 void ServerConnection::carry_on() {
     if (over_ || !must_carry_on_) return;
     must_carry_on_ = false;
+    resume_protocol();
     run();
+}
+
+// What the protocol writes now goes out with the run() that follows.
+void ServerConnection::resume_protocol() {
+    if (running_ || !protocol_ || finishing_) return;
+    running_ = true;
+    protocol_->writable();
+    running_ = false;
 }
 
 void ServerConnection::advance_handshake() {
@@ -133,6 +142,7 @@ void ServerConnection::opened() {
     info.app = shown->app;
     info.tag = shown->tag;
     info.peer_address = peer_address_;
+    info.sent_server_name = !offer.server_name.empty();
     info.is_bound = session_->is_bound();
     if (std::optional<crypto::P256PublicKey> key = session_->client_key()) {
         info.client_key_hash = key->spki_hash();

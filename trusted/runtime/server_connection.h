@@ -28,10 +28,11 @@ inline constexpr std::uint64_t kCloseMs = 5'000;
 struct ConnectionInfo {
     std::string server_name;  ///< the name whose leaf was shown
     NameKind kind = NameKind::kPlatform;
-    std::string app;               ///< for kApp
-    crypto::Digest32 tag{};        ///< of the name, when its leaf was shown
-    ByteArray<16> peer_address{};  ///< as the host claims
-    bool is_bound = false;         ///< mode B: the leaf was made for this handshake
+    std::string app;                ///< for kApp
+    crypto::Digest32 tag{};         ///< of the name, when its leaf was shown
+    ByteArray<16> peer_address{};   ///< as the host claims
+    bool sent_server_name = false;  ///< without SNI the platform's leaf was shown
+    bool is_bound = false;          ///< mode B: the leaf was made for this handshake
     std::optional<crypto::Digest32> client_key_hash;  ///< SHA-256 of the SPKI it proved to hold
 };
 
@@ -47,6 +48,10 @@ class PlaintextSink {
     virtual void finish() = 0;
     /// Ends the connection at once.
     virtual void abort() = 0;
+    /// Asks for ConnectionProtocol::writable() later in this turn of the worker, because there is
+    /// something to write, finish or read again. For answers that come from outside; never calls
+    /// back.
+    virtual void wake() = 0;
 };
 
 /// What runs inside TLS: HTTP/1.1 now, HTTP/2 beside it later. Never called after it finished.
@@ -59,7 +64,7 @@ class ConnectionProtocol {
     virtual bool wants_input() const = 0;
     /// The peer will send nothing more.
     virtual void input_ended() = 0;
-    /// The sink has room again.
+    /// The sink has room again, or wake() was called.
     virtual void writable() = 0;
     /// Accept no further request; finish after the answer in flight.
     virtual void drain() = 0;
@@ -125,6 +130,7 @@ class ServerConnection : private PlaintextSink {
     void write(ByteView plaintext) override;
     void finish() override;
     void abort() override;
+    void wake() override { queued(); }
 
     void run();
     void advance_handshake();
@@ -132,6 +138,7 @@ class ServerConnection : private PlaintextSink {
     void leaf_arrived(Result<CredentialPtr> credential);
     void opened();
     void feed_protocol();
+    void resume_protocol();
     void flush();
     void queued();
     void arm(std::uint64_t after_ms);

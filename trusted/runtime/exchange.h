@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// One request and its response, whatever the version of HTTP: what a handler sees of a connection.
+//
+// Lifetimes. The connection owns the RequestHandler and destroys it when the exchange is over,
+// never inside one of the handler's own calls. The Exchange is the right to answer; whoever holds
+// it may answer at once, later, or from a callback that outlives the connection: then nothing
+// happens. An Exchange that dies unanswered is answered 500, so no request can be forgotten.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "common/base/bytes.h"
+#include "common/base/result.h"
+#include "common/http/message.h"
+#include "trusted/runtime/server_connection.h"
+
+namespace eos::runtime {
+
+inline constexpr Code already_answered{"trusted/runtime", "already_answered",
+                                       "the exchange has a response already"};
+
+/// What the handler of a request body wants next.
+enum class BodyFlow : std::uint8_t {
+    kMore,
+    kPause,  ///< nothing until Exchange::resume_body(); the peer's window fills up
+};
+
+/// What takes a request's body. Told everything in order, by one thread.
+class RequestHandler {
+  public:
+    virtual ~RequestHandler() = default;
+    /// The next piece of the body, borrowed; never empty.
+    virtual BodyFlow on_body(ByteView piece) = 0;
+    /// The body is complete (also when there was none).
+    virtual void on_end() = 0;
+    /// Exchange::write() takes bytes again, after it took fewer than it was given.
+    virtual void on_writable() {}
+    /// The exchange ended before the response was finished: the peer is gone, too slow, or broke a
+    /// limit. The Exchange does nothing any more; the handler is destroyed when this returns.
+    virtual void on_abort() {}
+};
+
+/// What an Exchange talks to: a connection. Calls only note what is to be done; the connection does
+/// it in its next turn, so no call comes back into the caller.
+class ExchangeBackend {
+  public:
+    virtual bool is_open(std::uint64_t id) const = 0;
+    virtual Result<void> start(std::uint64_t id, const http::ResponseHead& head,
+                               http::BodySize body) = 0;
+    virtual std::size_t write(std::uint64_t id, ByteView bytes) = 0;
+    virtual void finish(std::uint64_t id) = 0;
+    virtual Result<void> respond(std::uint64_t id, const http::ResponseHead& head, Bytes body) = 0;
+    virtual void abort(std::uint64_t id) = 0;
+    virtual void resume_body(std::uint64_t id) = 0;
+    /// The Exchange died.
+    virtual void dropped(std::uint64_t id) = 0;
+
+  protected:
+    ~ExchangeBackend() = default;
+};
+
+/// The right to answer one request. Moves; whoever has it answers. After the exchange has ended for
+/// whatever reason every call does nothing and succeeds.
+class Exchange {
+  public:
+    /// `backend` expires with the connection; `id` is never used again by it.
+    Exchange(std::weak_ptr<ExchangeBackend*> backend, std::uint64_t id)
+        : backend_(std::move(backend)), id_(id) {}
+    Exchange(Exchange&& other) noexcept
+        : backend_(std::move(other.backend_)), id_(std::exchange(other.id_, 0)) {}
+    Exchange& operator=(Exchange&& other) noexcept;
+    ~Exchange();
+
+    /// Whether somebody still waits for the answer; for giving up long work early.
+    bool is_open() const;
+
+    /// Sends the head. The body follows with write() and finish(); a body of known size must have
+    /// exactly that size, else the connection is aborted so that the peer cannot take it for whole.
+    /// errors:  already_answered, and those of http::append_response_head; nothing was sent then
+    ///          and another answer can be given.
+    [[nodiscard]] Result<void> start(const http::ResponseHead& head, http::BodySize body);
+
+    /// Queues bytes of the body.
+    /// returns: how many were taken; if not all, RequestHandler::on_writable() follows. All, if the
+    ///          exchange has ended.
+    std::size_t write(ByteView bytes);
+
+    /// The body is complete.
+    void finish();
+
+    /// start(), write() and finish() in one; takes a body of any size, and a small one leaves in
+    /// one piece with the head.
+    /// errors:  as start().
+    [[nodiscard]] Result<void> respond(const http::ResponseHead& head, Bytes body);
+
+    /// Gives up: the peer sees a broken response.
+    void abort();
+
+    /// Ends BodyFlow::kPause.
+    void resume_body();
+
+  private:
+    ExchangeBackend* backend() const;
+
+    std::weak_ptr<ExchangeBackend*> backend_;
+    std::uint64_t id_ = 0;
+};
+
+/// Text known at compile time. What carries it cannot carry request data: labels of metrics and
+/// routes are of this type (decisions.md "What leaves the TEE in clear").
+class StaticText {
+  public:
+    constexpr StaticText() = default;
+    template <std::size_t N>
+    consteval StaticText(const char (&text)[N]) : text_(text, N - 1) {}
+
+    constexpr std::string_view view() const { return text_; }
+    friend constexpr bool operator==(StaticText a, StaticText b) { return a.text_ == b.text_; }
+
+  private:
+    std::string_view text_;
+};
+
+/// What became of a request's head.
+struct Dispatched {
+    /// Null: the body is not wanted; the Exchange has answered, or will.
+    std::unique_ptr<RequestHandler> handler;
+    std::uint64_t max_body_bytes = 0;  ///< beyond it: 413 and close
+    StaticText route;                  ///< the route's template, for metrics; empty: no route
+};
+
+/// Decides on the header section alone who handles a request.
+class RequestDispatcher {
+  public:
+    virtual ~RequestDispatcher() = default;
+    virtual Dispatched dispatch(http::RequestHead head, const ConnectionInfo& connection,
+                                Exchange exchange) = 0;
+};
+
+/// What is counted about a request that was answered. No request data but what is in the types.
+struct ExchangeRecord {
+    StaticText route;                    ///< empty: refused before a route was found
+    std::optional<http::Method> method;  ///< absent: the head was never understood
+    int status = 0;
+    std::uint64_t duration_ms = 0;
+};
+
+/// Hears of every response whose head was sent.
+class ExchangeObserver {
+  public:
+    virtual ~ExchangeObserver() = default;
+    virtual void answered(const ExchangeRecord& record) = 0;
+};
+
+inline constexpr Code misdirected_request{
+    "trusted/runtime", "misdirected_request",
+    "the request names another host than the one this connection was opened to"};
+
+/// Whether a request belongs on this connection: its authority must be the name whose leaf was
+/// shown. Ports are not compared: the host decides which one reaches us, so they decide nothing.
+/// A client that sent no server name was shown the platform's leaf and may address the platform by
+/// its name or by an IP address. An enclave without an owner has no name, so any is accepted.
+/// errors:  misdirected_request: answer 421 and do not route.
+/// source:  RFC 9110 §7.4; decisions.md "HTTP".
+[[nodiscard]] Result<void> check_addressed(const http::RequestHead& head,
+                                           const ConnectionInfo& connection);
+
+}  // namespace eos::runtime
