@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// The groups of checks that appraise() makes. For this folder only.
+#pragma once
+
+#include "common/attestation/appraise/appraise.h"
+
+namespace eos::attestation::appraise {
+
+/// A check that has nothing to look at because the evidence is not genuine. It does not decide: the
+/// rejection is certain, and what failed should not drown in its consequences.
+verify::Check moot(const verify::Subject& subject);
+
+/// Group "enclave": the hardware's claims against the policy. `evidence` is null if not genuine.
+verify::Check enclave_checks(const verify::VerifiedEvidence* evidence, const Policy& policy);
+
+/// Whether a pin that the evidence matches takes this form of report data.
+bool pin_accepts_binding(const verify::VerifiedEvidence& evidence, const Policy& policy,
+                         const std::string& format);
+
+/// Group "binding": whether the evidence belongs to what presents it.
+verify::Check binding_checks(const LeafClaims& leaf, const verify::Verification& verification,
+                             const Policy& policy);
+
+/// Group "configuration": the certificate's values against the policy.
+verify::Check configuration_checks(const LeafClaims& leaf, const verify::VerifiedEvidence* evidence,
+                                   const Policy& policy);
+
+/// The claims of genuine evidence and of its certificate, normalised.
+json::Value claims_to_json(const verify::VerifiedEvidence& evidence, const LeafClaims& leaf);
+
+/// Extension .3 of our own: decisions.md.
+struct InstanceClaim {
+    ByteArray<16> id{};
+    ByteArray<16> boot_id{};
+    std::uint64_t generation = 0;
+};
+std::optional<InstanceClaim> instance_claim(const LeafClaims& leaf);
+
+}  // namespace eos::attestation::appraise

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// The Relying Party's demands, as data. docs/formats/policy.md is the description for people.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "common/attestation/endorsements/tcb.h"
+#include "common/attestation/verify/roots.h"
+#include "common/json/json.h"
+#include "common/oid/oid.h"
+
+namespace eos::attestation::appraise {
+
+inline constexpr Code bad_policy{"common/attestation/appraise", "bad_policy",
+                                 "the policy contradicts itself or leaves something open"};
+
+inline constexpr std::size_t kMaxPolicyBytes = 256 * 1024;
+inline constexpr std::size_t kMaxPolicyEntries = 256;  ///< of each list
+inline constexpr std::string_view kAnyIdentityWord = "i-understand-any-enclave-is-accepted";
+inline constexpr std::string_view kEmulatedDebugWord = "allow-emulated";
+
+/// What the evidence's report data binds, and to what. The names are those of common/ratls.
+inline constexpr std::string_view kBindingV1Deterministic = "v1-deterministic";
+inline constexpr std::string_view kBindingV1Challenge = "v1-challenge";
+inline constexpr std::string_view kBindingCaCsr = "ca-csr";
+
+/// Exactly these pages.
+struct MrEnclavePin {
+    ByteArray<32> mr_enclave{};
+    friend bool operator==(const MrEnclavePin&, const MrEnclavePin&) = default;
+};
+
+/// Any program of this signer and product, from a version on.
+struct MrSignerPin {
+    ByteArray<32> mr_signer{};
+    std::uint16_t isv_prod_id = 0;
+    std::uint16_t min_isv_svn = 0;
+    friend bool operator==(const MrSignerPin&, const MrSignerPin&) = default;
+};
+
+/// One program that is accepted.
+struct IdentityPin {
+    std::variant<MrEnclavePin, MrSignerPin> identity;
+    /// The only forms of report data taken from this identity; empty: the policy's.
+    std::set<std::string> bindings;
+    friend bool operator==(const IdentityPin&, const IdentityPin&) = default;
+};
+
+/// Whether an enclave in debug mode is accepted.
+enum class DebugRule {
+    forbid,
+    allow_emulated  ///< under test roots, where every verdict says EMULATED anyway
+};
+
+/// Whether a certificate without leaf_binding is accepted.
+enum class LeafBindingRule { required, optional };
+
+/// Which statuses of Intel's are good enough, if TCB info is at hand.
+struct TcbRule {
+    std::set<endorsements::TcbStatus> statuses{endorsements::TcbStatus::up_to_date};
+    /// Advisories that may be open. Consulted for every status but UpToDate.
+    std::set<std::string> advisories;
+    std::uint32_t min_evaluation_data_number = 0;
+};
+
+/// Continuity with what the caller saw before.
+struct InstanceRule {
+    ByteArray<16> id{};
+    std::uint64_t min_generation = 0;
+};
+
+/// An appraisal policy. Plain data: appraise() decides by what it says, and whatever it leaves out
+/// has the strict value written here.
+struct Policy {
+    std::string name;
+    verify::Roots roots = verify::Roots::intel();
+    std::vector<IdentityPin> identity;  ///< any of; none: every enclave is refused
+    bool allow_any_identity = false;    ///< spelt out as kAnyIdentityWord in JSON
+    std::set<std::string> bindings{std::string(kBindingV1Challenge), std::string(kBindingCaCsr)};
+    std::uint32_t max_evidence_age_s = 86400;  ///< for evidence that is not fresh by a nonce
+    DebugRule debug = DebugRule::forbid;
+    std::set<std::string> assurance{"production"};
+    TcbRule tcb;
+    std::set<ByteArray<16>> platforms;   ///< platform instance id or PPID; empty: any
+    std::map<oid::Oid, Bytes> required;  ///< extension values that the certificate must carry
+    std::set<ByteArray<32>> ca;          ///< SHA-256 of the SPKI of a CA of the chain; empty: any
+    std::optional<InstanceRule> instance;
+    LeafBindingRule leaf_binding = LeafBindingRule::required;
+    std::set<std::string> waivers;  ///< ids of checks that need not be evaluated
+};
+
+/// The ids that a waiver may name: checks that can be left out for want of an input.
+std::span<const std::string_view> waivable_checks();
+
+/// Parses and checks a policy.
+/// errors:  those of json::parse; json::missing_member, unknown_member, wrong_type, out_of_range;
+///          bad_encoding; oid::bad_oid; verify::bad_test_root and those of x509 (test roots);
+///          bad_policy. The detail names the member.
+/// source:  docs/formats/policy.md.
+/// bound:   kMaxPolicyBytes, kMaxPolicyEntries.
+[[nodiscard]] Result<Policy> parse_policy(ByteView in);
+
+/// The policy as JSON with every member spelt out; parse_policy() of it gives the same policy.
+json::Value policy_to_json(const Policy& policy);
+
+/// The canonical bytes: compact, members and sets sorted, defaults spelt out, hex in lower case.
+/// Two policies that demand the same have the same bytes, whatever their files look like.
+std::string canonical_policy(const Policy& policy);
+
+/// SHA-256 of canonical_policy().
+crypto::Digest32 policy_hash(const Policy& policy);
+
+/// One member that differs. Missing on one side is the empty string.
+struct PolicyDifference {
+    std::string path;  ///< JSON pointer, e.g. "/identity/0/mr_enclave"
+    std::string before;
+    std::string after;
+};
+
+/// What changed from one policy to another, sorted by path.
+std::vector<PolicyDifference> diff_policies(const Policy& before, const Policy& after);
+
+}  // namespace eos::attestation::appraise

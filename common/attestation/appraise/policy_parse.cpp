@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include <algorithm>
+#include <array>
+
+#include "common/attestation/appraise/policy.h"
+#include "common/base/encoding.h"
+#include "common/oid/registry.h"
+#include "common/x509/pem.h"
+
+namespace eos::attestation::appraise {
+namespace {
+
+constexpr json::Limits kLimits{.size_bytes = kMaxPolicyBytes, .depth = 8};
+constexpr std::size_t kMaxNameBytes = 128;
+constexpr std::size_t kMaxValueBytes = 4096;
+constexpr std::size_t kMaxPemBytes = 8 * 1024;
+constexpr std::uint64_t kMaxAge_s = 366 * 86400;
+
+constexpr std::array<std::string_view, 3> kBindings{kBindingV1Deterministic, kBindingV1Challenge,
+                                                    kBindingCaCsr};
+constexpr std::array<std::string_view, 3> kAssurances{"production", "debug", "process"};
+
+/// A list of strings, each once.
+Result<std::set<std::string>> text_set(json::Object& object, std::string_view name) {
+    std::set<std::string> out;
+    const json::Value* list = EOS_TRY(object.array(name, kMaxPolicyEntries));
+    if (list == nullptr) return out;
+    for (std::size_t i = 0; i < list->size(); ++i) {
+        std::string path = json::element_path(object.path(name), i);
+        std::string text = EOS_TRY(json::as_text((*list)[i], path, kMaxNameBytes));
+        if (!out.insert(std::move(text)).second) return fail(bad_policy, path + ": repeated");
+    }
+    return out;
+}
+
+/// As text_set, with every string one of `known` and at least one of them.
+Result<std::set<std::string>> word_set(json::Object& object, std::string_view name,
+                                       std::span<const std::string_view> known) {
+    std::set<std::string> out = EOS_TRY(text_set(object, name));
+    if (out.empty()) return fail(bad_policy, object.path(name) + ": empty");
+    for (const std::string& word : out) {
+        if (std::ranges::find(known, word) != known.end()) continue;
+        return fail(bad_policy, object.path(name) + ": unknown word \"" +
+                                    printable(as_bytes(word), kMaxNameBytes) + "\"");
+    }
+    return out;
+}
+
+template <std::size_t N>
+Result<ByteArray<N>> hex_value(std::string_view text, const std::string& path) {
+    Result<ByteArray<N>> value = array_from_hex<N>(text);
+    if (!value.has_value()) return fail(std::move(value).error().within(path));
+    return value;
+}
+
+template <std::size_t N>
+Result<ByteArray<N>> hex_member(json::Object& object, std::string_view name) {
+    std::string text = EOS_TRY(object.text(name, 2 * N));
+    return hex_value<N>(text, object.path(name));
+}
+
+template <std::size_t N>
+Result<std::set<ByteArray<N>>> hex_set(json::Object& object, std::string_view name) {
+    std::set<ByteArray<N>> out;
+    for (const std::string& text : EOS_TRY(text_set(object, name)))
+        out.insert(EOS_TRY(hex_value<N>(text, object.path(name))));
+    return out;
+}
+
+Result<IdentityPin> parse_pin(const json::Value& value, std::string path) {
+    json::Object object = EOS_TRY(json::Object::of(value, path));
+    IdentityPin pin;
+    if (object.find("mr_enclave") != nullptr) {
+        pin.identity = MrEnclavePin{EOS_TRY(hex_member<32>(object, "mr_enclave"))};
+    } else {
+        MrSignerPin signer;
+        signer.mr_signer = EOS_TRY(hex_member<32>(object, "mr_signer"));
+        signer.isv_prod_id =
+            static_cast<std::uint16_t>(EOS_TRY(object.number("isv_prod_id", 0xffff)));
+        signer.min_isv_svn =
+            static_cast<std::uint16_t>(EOS_TRY(object.number("min_isv_svn", 0xffff)));
+        pin.identity = signer;
+    }
+    if (object.find("bindings") != nullptr) {
+        pin.bindings = EOS_TRY(word_set(object, "bindings", kBindings));
+    }
+    EOS_TRY(object.finish());
+    return pin;
+}
+
+Result<void> parse_identity(json::Object& root, Policy& out) {
+    const json::Value* list = EOS_TRY(root.array("identity", kMaxPolicyEntries));
+    for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
+        out.identity.push_back(
+            EOS_TRY(parse_pin((*list)[i], json::element_path(root.path("identity"), i))));
+    }
+    if (root.find("allow_any_identity") != nullptr) {
+        std::string word = EOS_TRY(root.text("allow_any_identity", kMaxNameBytes));
+        if (word != kAnyIdentityWord) {
+            return fail(bad_policy,
+                        "allow_any_identity: the only value is " + std::string(kAnyIdentityWord));
+        }
+        out.allow_any_identity = true;
+    }
+    if (out.allow_any_identity && !out.identity.empty()) {
+        return fail(bad_policy, "allow_any_identity makes the pins under identity meaningless");
+    }
+    if (!out.allow_any_identity && out.identity.empty()) {
+        return fail(bad_policy,
+                    "identity: at least one pin is needed: mr_enclave, or mr_signer "
+                    "with isv_prod_id and min_isv_svn");
+    }
+    return {};
+}
+
+Result<verify::TestRoot> parse_test_root(const json::Value& value, std::string path) {
+    json::Object object = EOS_TRY(json::Object::of(value, std::move(path)));
+    std::string name = EOS_TRY(object.text("name", kMaxNameBytes));
+    ByteArray<32> sha256 = EOS_TRY((hex_member<32>(object, "sha256")));
+    std::string pem = EOS_TRY(object.text("certificate_pem", kMaxPemBytes));
+    EOS_TRY(object.finish());
+    Result<std::vector<x509::Certificate>> all = x509::parse_pem_chain(as_bytes(pem));
+    if (!all.has_value()) {
+        return fail(std::move(all).error().within(object.path("certificate_pem")));
+    }
+    if (all->size() != 1) {
+        return fail(bad_policy, object.path("certificate_pem") + ": expected one certificate");
+    }
+    if (crypto::sha256(all->front().der()) != sha256) {
+        return fail(bad_policy, object.path("sha256") + ": not that of the certificate");
+    }
+    return verify::TestRoot{std::move(name), all->front()};
+}
+
+Result<verify::Roots> parse_roots(json::Object& root) {
+    const json::Value* value = EOS_TRY(root.require("roots"));
+    json::Object object = EOS_TRY(json::Object::of(*value, root.path("roots")));
+    bool has_vendor = object.find("vendor") != nullptr;
+    const json::Value* test = EOS_TRY(object.array("test", kMaxPolicyEntries));
+    EOS_TRY(object.finish());
+    if (has_vendor == (test != nullptr)) {
+        return fail(bad_policy,
+                    "roots: exactly one of vendor and test is needed; a policy for real "
+                    "hardware never takes emulated evidence");
+    }
+    if (has_vendor) {
+        constexpr std::array<std::string_view, 1> kVendors{"intel"};
+        EOS_TRY(word_set(object, "vendor", kVendors));
+        return verify::Roots::intel();
+    }
+    std::vector<verify::TestRoot> roots;
+    for (std::size_t i = 0; i < test->size(); ++i) {
+        roots.push_back(
+            EOS_TRY(parse_test_root((*test)[i], json::element_path(object.path("test"), i))));
+    }
+    return verify::Roots::test(std::move(roots));
+}
+
+Result<TcbRule> parse_tcb(json::Object& root) {
+    TcbRule rule;
+    const json::Value* value = root.find("tcb");
+    if (value == nullptr) return rule;
+    json::Object object = EOS_TRY(json::Object::of(*value, root.path("tcb")));
+    if (object.find("statuses") != nullptr) {
+        rule.statuses.clear();
+        for (const std::string& name : EOS_TRY(text_set(object, "statuses"))) {
+            std::optional<endorsements::TcbStatus> status = endorsements::tcb_status_from(name);
+            if (!status.has_value() || *status == endorsements::TcbStatus::revoked) {
+                return fail(bad_policy, object.path("statuses") + ": not a status to accept: \"" +
+                                            printable(as_bytes(name), kMaxNameBytes) + "\"");
+            }
+            rule.statuses.insert(*status);
+        }
+    }
+    rule.advisories = EOS_TRY(text_set(object, "advisories"));
+    if (object.find("min_evaluation_data_number") != nullptr) {
+        rule.min_evaluation_data_number = static_cast<std::uint32_t>(
+            EOS_TRY(object.number("min_evaluation_data_number", 0xffffffff)));
+    }
+    EOS_TRY(object.finish());
+    return rule;
+}
+
+/// An identifier by its name in the registry, or dotted.
+Result<oid::Oid> parse_oid(const std::string& text) {
+    if (const oid::Row* row = oid::find(std::string_view(text))) return row->oid;
+    Result<oid::Oid> oid = oid::Oid::parse(text);
+    if (!oid.has_value()) {
+        return fail(
+            std::move(oid).error().within("required." + printable(as_bytes(text), kMaxNameBytes)));
+    }
+    return oid;
+}
+
+Result<Bytes> parse_required_value(const json::Value& value, std::string path) {
+    json::Object object = EOS_TRY(json::Object::of(value, std::move(path)));
+    bool is_hex = object.find("hex") != nullptr;
+    bool is_utf8 = object.find("utf8") != nullptr;
+    EOS_TRY(object.finish());
+    if (is_hex == is_utf8) return fail(bad_policy, object.path("hex") + ": either hex or utf8");
+    if (is_utf8) return to_bytes(EOS_TRY(object.text("utf8", kMaxValueBytes)));
+    std::string text = EOS_TRY(object.text("hex", 2 * kMaxValueBytes));
+    Result<Bytes> bytes = from_hex(text);
+    if (!bytes.has_value()) return fail(std::move(bytes).error().within(object.path("hex")));
+    return bytes;
+}
+
+Result<std::map<oid::Oid, Bytes>> parse_required(json::Object& root) {
+    std::map<oid::Oid, Bytes> out;
+    const json::Value* value = root.find("required");
+    if (value == nullptr) return out;
+    if (!value->is_object()) return fail(json::wrong_type, "required: expected an object");
+    if (value->size() > kMaxPolicyEntries) return fail(json::out_of_range, "required");
+    for (const auto& [name, item] : value->items()) {
+        oid::Oid oid = EOS_TRY(parse_oid(name));
+        Bytes bytes = EOS_TRY(parse_required_value(item, "required." + oid.dotted()));
+        if (!out.emplace(oid, std::move(bytes)).second) {
+            return fail(bad_policy, "required: " + oid::describe(oid) + " is given twice");
+        }
+    }
+    return out;
+}
+
+Result<std::optional<InstanceRule>> parse_instance(json::Object& root) {
+    const json::Value* value = root.find("instance");
+    if (value == nullptr) return std::optional<InstanceRule>{};
+    json::Object object = EOS_TRY(json::Object::of(*value, root.path("instance")));
+    InstanceRule rule;
+    rule.id = EOS_TRY(hex_member<16>(object, "id"));
+    if (object.find("min_generation") != nullptr) {
+        rule.min_generation = EOS_TRY(object.number("min_generation", ~std::uint64_t{0}));
+    }
+    EOS_TRY(object.finish());
+    return std::optional(rule);
+}
+
+Result<void> parse_waivers(json::Object& root, Policy& out) {
+    out.waivers = EOS_TRY(text_set(root, "waivers"));
+    for (const std::string& id : out.waivers) {
+        if (std::ranges::find(waivable_checks(), id) != waivable_checks().end()) continue;
+        return fail(bad_policy, "waivers: \"" + printable(as_bytes(id), kMaxNameBytes) +
+                                    "\" is not a check that may be waived");
+    }
+    return {};
+}
+
+Result<void> parse_debug(json::Object& root, Policy& out) {
+    if (root.find("debug") == nullptr) return {};
+    std::string word = EOS_TRY(root.text("debug", kMaxNameBytes));
+    if (word == kEmulatedDebugWord) {
+        if (out.roots.kind() == verify::RootKind::vendor) {
+            return fail(bad_policy,
+                        "debug: a debug enclave of real hardware is open to its host; "
+                        "only emulation may be in debug mode");
+        }
+        out.debug = DebugRule::allow_emulated;
+        return {};
+    }
+    if (word != "forbid") {
+        return fail(bad_policy, "debug: either forbid or " + std::string(kEmulatedDebugWord));
+    }
+    return {};
+}
+
+Result<void> parse_leaf_rules(json::Object& root, Policy& out) {
+    if (root.find("bindings") != nullptr) {
+        out.bindings = EOS_TRY(word_set(root, "bindings", kBindings));
+    }
+    if (root.find("assurance") != nullptr) {
+        out.assurance = EOS_TRY(word_set(root, "assurance", kAssurances));
+    }
+    if (root.find("max_evidence_age_s") != nullptr) {
+        out.max_evidence_age_s =
+            static_cast<std::uint32_t>(EOS_TRY(root.number("max_evidence_age_s", kMaxAge_s)));
+    }
+    if (const json::Value* value = root.find("require_leaf_binding")) {
+        const auto* required = value->get_ptr<const bool*>();
+        if (required == nullptr) return fail(json::wrong_type, "require_leaf_binding");
+        out.leaf_binding = *required ? LeafBindingRule::required : LeafBindingRule::optional;
+    }
+    return {};
+}
+
+}  // namespace
+
+std::span<const std::string_view> waivable_checks() {
+    // leaf_binding is not among them: require_leaf_binding is the one way to say that.
+    static constexpr std::array<std::string_view, 7> kIds{
+        "assurance",   "binding.level", "crl.pck",  "crl.root",
+        "qe.identity", "report_data",   "tcb.level"};
+    return kIds;
+}
+
+Result<Policy> parse_policy(ByteView in) {
+    json::Value value = EOS_TRY(json::parse(in, kLimits));
+    json::Object root = EOS_TRY(json::Object::of(value, ""));
+    std::uint64_t version = EOS_TRY(root.number("version", 0xffffffff));
+    if (version != 1) return fail(bad_policy, "version: this program reads version 1");
+    Policy out;
+    out.name = EOS_TRY(root.text("name", kMaxNameBytes));
+    out.roots = EOS_TRY(parse_roots(root));
+    if (root.find("tees") != nullptr) {
+        constexpr std::array<std::string_view, 1> kTees{"sgx"};
+        EOS_TRY(word_set(root, "tees", kTees));
+    }
+    EOS_TRY(parse_identity(root, out));
+    EOS_TRY(parse_debug(root, out));
+    EOS_TRY(parse_leaf_rules(root, out));
+    out.tcb = EOS_TRY(parse_tcb(root));
+    out.platforms = EOS_TRY((hex_set<16>(root, "platforms")));
+    out.ca = EOS_TRY((hex_set<32>(root, "ca")));
+    out.required = EOS_TRY(parse_required(root));
+    out.instance = EOS_TRY(parse_instance(root));
+    EOS_TRY(parse_waivers(root, out));
+    EOS_TRY(root.finish());
+    return out;
+}
+
+}  // namespace eos::attestation::appraise

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include <array>
+
+#include "common/attestation/verify/intel_checks.h"
+#include "common/base/encoding.h"
+
+namespace eos::attestation::verify {
+namespace {
+
+constexpr std::string_view kProfile = "Intel PCK Certificate and CRL Profile";
+constexpr std::string_view kNoChain = "there is no certificate chain to look at";
+
+constexpr Subject kCertificates{"pck.certificates", "evidence.md, 2.5",
+                                "the quote must carry PCK certificate, PCK CA and root as PEM"};
+constexpr Subject kChain{"pck.chain", "RFC 5280, 6.1",
+                         "the chain was altered, or belongs to other evidence"};
+constexpr Subject kValidity{"pck.validity", "RFC 5280, 4.1.2.5",
+                            "check the clock; else the platform needs a new PCK certificate"};
+constexpr Subject kRoot{"pck.root", "evidence.md, 4, anchors",
+                        "evidence of emulated hardware needs a policy that names its test root"};
+constexpr Subject kExtension{"pck.extension", kProfile,
+                             "the certificate does not describe a platform: get one from Intel"};
+
+Check root_check(const Inputs& inputs, Findings& findings) {
+    const x509::Certificate& root = findings.chain->root;
+    findings.root = inputs.roots.find(root);
+    if (findings.root.has_value()) return passed(kRoot, findings.root->name);
+    return failed(kRoot, {inputs.roots.describe(),
+                          root.subject().display() + " (" + hex(crypto::sha256(root.der())) + ")"});
+}
+
+Check extension_check(Findings& findings) {
+    Result<endorsements::PckExtension> platform =
+        endorsements::parse_pck_extension(findings.chain->leaf);
+    if (!platform.has_value()) return failed(kExtension, platform.error());
+    findings.platform = *platform;
+    return passed(kExtension, "FMSPC " + hex(platform->fmspc) + ", PCE SVN " +
+                                  std::to_string(platform->tcb.pce_svn));
+}
+
+}  // namespace
+
+Check pck_checks(std::string_view pem, const Inputs& inputs, Findings& findings) {
+    Result<PckChain> chain = parse_pck_chain(pem);
+    if (!chain.has_value()) {
+        std::vector<Check> checks{failed(kCertificates, chain.error())};
+        for (const Subject& subject : {kChain, kValidity, kRoot, kExtension})
+            checks.push_back(not_evaluated(subject, std::string(kNoChain)));
+        return group("pck", std::move(checks));
+    }
+    findings.chain = *std::move(chain);
+    const std::array<const x509::Certificate*, 3> all{
+        &findings.chain->leaf, &findings.chain->intermediate, &findings.chain->root};
+    return group("pck", {passed(kCertificates),
+                         from_result(kChain, check_pck_chain(*findings.chain, inputs.roots)),
+                         from_result(kValidity, check_validity(all, inputs.time)),
+                         root_check(inputs, findings), extension_check(findings)});
+}
+
+}  // namespace eos::attestation::verify

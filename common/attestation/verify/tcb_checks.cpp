@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "common/attestation/verify/intel_checks.h"
+#include "common/base/codec.h"
+#include "common/base/encoding.h"
+
+namespace eos::attestation::verify {
+namespace {
+
+using endorsements::SignedObject;
+using endorsements::TcbStatus;
+
+constexpr std::string_view kSource = "evidence.md, 5";
+constexpr std::string_view kRefresh = "get this collateral from Intel's PCS or a cache of it";
+
+/// The ids of the checks of one signed statement.
+struct StatementIds {
+    std::string_view chain;
+    std::string_view validity;
+    std::string_view root;
+    std::string_view signature;
+    std::string_view syntax;
+    std::string_view dates;
+};
+constexpr StatementIds kTcbInfoIds{"tcb_info.chain",     "tcb_info.validity", "tcb_info.root",
+                                   "tcb_info.signature", "tcb_info.syntax",   "tcb_info.dates"};
+constexpr StatementIds kQeIdentityIds{"qe_identity.chain",  "qe_identity.validity",
+                                      "qe_identity.root",   "qe_identity.signature",
+                                      "qe_identity.syntax", "qe_identity.dates"};
+
+Subject subject(std::string_view id) {
+    return {id, kSource, kRefresh};
+}
+
+/// The signer must stand under the very key that the evidence stands under.
+Check signer_root_check(std::string_view id, const SignerChain& chain, const Inputs& inputs,
+                        const Findings& findings) {
+    std::optional<RootIdentity> root = inputs.roots.find(chain.root);
+    std::string found =
+        chain.root.subject().display() + " (" + hex(crypto::sha256(chain.root.der())) + ")";
+    if (!root.has_value()) return failed(subject(id), {inputs.roots.describe(), found});
+    if (!findings.chain.has_value()) {
+        return not_evaluated(subject(id), "the root of the evidence is not known");
+    }
+    if (equal(findings.chain->root.spki(), chain.root.spki())) {
+        return passed(subject(id), root->name);
+    }
+    return failed(subject(id), {"the root of the evidence", found});
+}
+
+/// Who signed the statement, and whether they did.
+void add_signer_checks(std::vector<Check>& out, const StatementIds& ids, const SignedObject& object,
+                       const Inputs& inputs, Findings& findings) {
+    Result<SignerChain> chain = parse_signer_chain(object.issuer_chain_pem);
+    if (!chain.has_value()) {
+        out.push_back(failed(subject(ids.chain), chain.error()));
+        for (std::string_view id : {ids.validity, ids.root, ids.signature})
+            out.push_back(not_evaluated(subject(id), "there is no issuer chain to look at"));
+        return;
+    }
+    out.push_back(from_result(subject(ids.chain), check_signer_chain(*chain, inputs.roots)));
+    const std::array<const x509::Certificate*, 2> all{&chain->signer, &chain->root};
+    out.push_back(from_result(subject(ids.validity), check_validity(all, inputs.time)));
+    out.push_back(signer_root_check(ids.root, *chain, inputs, findings));
+    Result<crypto::P256PublicKey> key = chain->signer.p256_key();
+    Result<void> signature = key.has_value() ? key->verify_raw(object.body, object.signature)
+                                             : Result<void>(fail(key.error()));
+    out.push_back(from_result(subject(ids.signature), signature));
+    findings.signers.push_back(chain->signer);
+}
+
+template <typename Statement>
+Check dates_check(std::string_view id, const Statement& statement, UnixTime time) {
+    if (time >= statement.issue_date && time <= statement.next_update) {
+        return passed(subject(id),
+                      "evaluation data number " + std::to_string(statement.evaluation_data_number));
+    }
+    return failed(subject(id), {"issued before and to be updated after " + rfc3339(time),
+                                "issued " + rfc3339(statement.issue_date) + ", next update " +
+                                    rfc3339(statement.next_update)});
+}
+
+/// A component where the platform is behind a level, e.g. "component 7: SVN 0, needs 1".
+std::string shortfall(const endorsements::PlatformTcb& platform,
+                      const endorsements::TcbLevel& level) {
+    std::string out;
+    auto add = [&out](const std::string& what, unsigned has, unsigned needs) {
+        if (has >= needs) return;
+        out += (out.empty() ? "" : "; ") + what + " " + std::to_string(has) +
+               ", the newest level needs " + std::to_string(needs);
+    };
+    for (std::size_t i = 0; i < endorsements::kTcbComponents; ++i) {
+        add("SGX component " + std::to_string(i + 1) + " has SVN",
+            std::to_integer<unsigned>(platform.components[i]),
+            std::to_integer<unsigned>(level.sgx_components[i]));
+    }
+    add("the PCE has SVN", platform.pce_svn, level.pce_svn);
+    return out;
+}
+
+Check model_check(const Findings& findings) {
+    constexpr Subject kSubject{"tcb_info.platform", "evidence.md, 5.3, 1",
+                               "get the TCB info of this platform's FMSPC"};
+    if (!findings.platform.has_value()) {
+        return not_evaluated(kSubject, "the platform is not known");
+    }
+    auto describe = [](const endorsements::Fmspc& fmspc, const endorsements::PceId& pce_id) {
+        return "FMSPC " + hex(fmspc) + ", PCE id " + hex(pce_id);
+    };
+    std::string expected = describe(findings.platform->fmspc, findings.platform->pce_id);
+    std::string found = describe(findings.tcb_info->fmspc, findings.tcb_info->pce_id);
+    if (expected == found) return passed(kSubject, found);
+    return failed(kSubject, {expected, found});
+}
+
+constexpr Subject kLevel{"tcb.level", "evidence.md, 5.3, 2",
+                         "the platform is not supported any more: update its firmware"};
+
+Check level_check(Findings& findings) {
+    if (!findings.platform.has_value() || !findings.tcb_info.has_value()) {
+        return not_evaluated(kLevel, "platform and TCB info are needed");
+    }
+    const endorsements::TcbInfo& info = *findings.tcb_info;
+    findings.level = match(info, findings.platform->tcb);
+    if (findings.level == nullptr) {
+        return failed(
+            kLevel, {"one of Intel's TCB levels",
+                     "none is reached: " + shortfall(findings.platform->tcb, info.levels.front())});
+    }
+    std::string found = std::string(tcb_status_name(findings.level->status)) + " since " +
+                        rfc3339(findings.level->date).substr(0, 10);
+    if (findings.level->status == TcbStatus::revoked) {
+        return failed(kLevel, {"a level that Intel did not revoke", found});
+    }
+    return passed(kLevel, found);
+}
+
+constexpr Subject kQeIdentity{"qe.identity", "evidence.md, 3, 7",
+                              "the report is not one of Intel's quoting enclave"};
+constexpr Subject kQeLevel{"qe.level", "evidence.md, 5.3, 3",
+                           "update the quoting enclave (libsgx-ae-qe3)"};
+
+template <std::size_t N>
+ByteArray<N> masked(ByteArray<N> value, const ByteArray<N>& mask) {
+    for (std::size_t i = 0; i < N; ++i) value[i] &= mask[i];
+    return value;
+}
+
+ByteArray<4> misc_select_bytes(const sgx_arch::ReportBody& report) {
+    Writer out;
+    out.u32le(report.misc_select);
+    return to_array<4>(out.view());
+}
+
+ByteArray<16> attribute_bytes(const sgx_arch::ReportBody& report) {
+    Writer out;
+    out.u64le(report.attributes.flags).u64le(report.attributes.xfrm);
+    return to_array<16>(out.view());
+}
+
+/// The report under the mask must be the identity's value as it stands.
+Check qe_identity_check(const sgx_arch::ReportBody& report,
+                        const endorsements::QeIdentity& identity) {
+    auto describe = [](ByteView signer, unsigned product, ByteView attributes, ByteView misc) {
+        return "mr_signer " + hex(signer) + ", isv_prod_id " + std::to_string(product) +
+               ", attributes " + hex(attributes) + ", miscselect " + hex(misc);
+    };
+    std::string expected = describe(identity.mr_signer, identity.isv_prod_id, identity.attributes,
+                                    identity.misc_select);
+    std::string found = describe(report.mr_signer, report.isv_prod_id,
+                                 masked(attribute_bytes(report), identity.attributes_mask),
+                                 masked(misc_select_bytes(report), identity.misc_select_mask));
+    if (expected == found) return passed(kQeIdentity);
+    return failed(kQeIdentity, {expected, found});
+}
+
+Check qe_level_check(const sgx_arch::ReportBody& report, Findings& findings) {
+    findings.qe_level = match(*findings.qe_identity, report.isv_svn);
+    std::string found = "isv_svn " + std::to_string(report.isv_svn);
+    if (findings.qe_level == nullptr) return failed(kQeLevel, {"one of Intel's levels", found});
+    found += std::string(": ") + std::string(tcb_status_name(findings.qe_level->status));
+    if (findings.qe_level->status == TcbStatus::revoked) {
+        return failed(kQeLevel, {"a level that Intel did not revoke", found});
+    }
+    return passed(kQeLevel, found);
+}
+
+}  // namespace
+
+Check tcb_checks(const Inputs& inputs, Findings& findings) {
+    if (!inputs.endorsements.tcb_info.has_value()) {
+        return group(
+            "tcb", {not_evaluated({kLevel.id, kLevel.source, kRefresh}, "no TCB info was given")});
+    }
+    const SignedObject& object = *inputs.endorsements.tcb_info;
+    std::vector<Check> checks;
+    add_signer_checks(checks, kTcbInfoIds, object, inputs, findings);
+    Result<endorsements::TcbInfo> info = endorsements::parse_tcb_info(object.body);
+    if (!info.has_value()) {
+        checks.push_back(failed(subject(kTcbInfoIds.syntax), info.error()));
+    } else {
+        findings.tcb_info = *std::move(info);
+        checks.push_back(passed(subject(kTcbInfoIds.syntax)));
+        checks.push_back(dates_check(kTcbInfoIds.dates, *findings.tcb_info, inputs.time));
+        checks.push_back(model_check(findings));
+    }
+    checks.push_back(level_check(findings));
+    return group("tcb", std::move(checks));
+}
+
+Check qe_identity_checks(const sgx_arch::ReportBody& qe_report, const Inputs& inputs,
+                         Findings& findings) {
+    if (!inputs.endorsements.qe_identity.has_value()) {
+        return group("qe", {not_evaluated({kQeIdentity.id, kQeIdentity.source, kRefresh},
+                                          "no QE identity was given")});
+    }
+    const SignedObject& object = *inputs.endorsements.qe_identity;
+    std::vector<Check> checks;
+    add_signer_checks(checks, kQeIdentityIds, object, inputs, findings);
+    Result<endorsements::QeIdentity> identity = endorsements::parse_qe_identity(object.body);
+    if (!identity.has_value()) {
+        checks.push_back(failed(subject(kQeIdentityIds.syntax), identity.error()));
+        checks.push_back(not_evaluated(kQeIdentity, "the QE identity cannot be read"));
+        return group("qe", std::move(checks));
+    }
+    findings.qe_identity = *std::move(identity);
+    checks.push_back(passed(subject(kQeIdentityIds.syntax)));
+    checks.push_back(dates_check(kQeIdentityIds.dates, *findings.qe_identity, inputs.time));
+    checks.push_back(qe_identity_check(qe_report, *findings.qe_identity));
+    checks.push_back(qe_level_check(qe_report, findings));
+    return group("qe", std::move(checks));
+}
+
+std::optional<TcbResult> tcb_result(const Findings& findings) {
+    if (findings.level == nullptr) return {};
+    TcbResult out;
+    out.platform = findings.level->status;
+    out.status = out.platform;
+    out.date = findings.level->date;
+    out.evaluation_data_number = findings.tcb_info->evaluation_data_number;
+    out.shortfall = shortfall(findings.platform->tcb, findings.tcb_info->levels.front());
+    std::set<std::string> advisories(findings.level->advisories.begin(),
+                                     findings.level->advisories.end());
+    if (findings.qe_level != nullptr) {
+        out.quoting_enclave = findings.qe_level->status;
+        out.status = endorsements::merge({out.platform, *out.quoting_enclave});
+        out.date = std::min(out.date, findings.qe_level->date);
+        out.evaluation_data_number =
+            std::min(out.evaluation_data_number, findings.qe_identity->evaluation_data_number);
+        advisories.insert(findings.qe_level->advisories.begin(),
+                          findings.qe_level->advisories.end());
+    }
+    out.advisories.assign(advisories.begin(), advisories.end());
+    return out;
+}
+
+}  // namespace eos::attestation::verify

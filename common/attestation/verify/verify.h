@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// The second step of the pipeline: Evidence → VerifiedEvidence. Whether the evidence is genuine,
+// and what its platform is worth, at a time that the caller gives; whether it is acceptable is the
+// Relying Party's policy, in common/attestation/appraise.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "common/attestation/endorsements/endorsements.h"
+#include "common/attestation/endorsements/pck.h"
+#include "common/attestation/evidence/quote.h"
+#include "common/attestation/verify/check.h"
+#include "common/attestation/verify/roots.h"
+#include "common/base/time.h"
+#include "common/sgx_arch/report.h"
+
+namespace eos::attestation::verify {
+
+/// What a genuine SGX quote says.
+struct SgxClaims {
+    sgx_arch::ReportBody report;
+    endorsements::PckExtension platform;
+};
+
+/// One alternative per kind of TEE.
+using TeeClaims = std::variant<SgxClaims>;
+
+/// Intel's view of the platform, from TCB info and, if that was at hand, the QE identity.
+struct TcbResult {
+    endorsements::TcbStatus status{};    ///< platform and quoting enclave merged
+    endorsements::TcbStatus platform{};  ///< the platform alone
+    std::optional<endorsements::TcbStatus> quoting_enclave;
+    UnixTime date;                             ///< the earlier one of both levels
+    std::vector<std::string> advisories;       ///< of both levels, sorted, each once
+    std::uint32_t evaluation_data_number = 0;  ///< the lower one of both statements
+    std::string shortfall;  ///< which SVNs the newest level asks for and the platform lacks
+};
+
+class Verification;
+
+/// Evidence whose signatures lead to one of the given roots. Only verify() makes one.
+class VerifiedEvidence {
+  public:
+    const TeeClaims& claims() const { return claims_; }
+    const RootIdentity& root() const { return root_; }
+    /// Absent if no TCB info was given.
+    const std::optional<TcbResult>& tcb() const { return tcb_; }
+
+  private:
+    friend class Verification;
+    VerifiedEvidence(TeeClaims claims, RootIdentity root, std::optional<TcbResult> tcb)
+        : claims_(std::move(claims)), root_(std::move(root)), tcb_(std::move(tcb)) {}
+
+    TeeClaims claims_;
+    RootIdentity root_;
+    std::optional<TcbResult> tcb_;
+};
+
+/// The outcome of verify(): always a tree, and the evidence if nothing in the tree failed.
+class Verification {
+  public:
+    const Check& tree() const { return tree_; }
+    UnixTime time() const { return time_; }
+    /// Null if a check failed. Checks that could not be evaluated do not prevent it: whether they
+    /// may be missing is decided by the policy. Borrowed from this object.
+    const VerifiedEvidence* evidence() const { return evidence_ ? &*evidence_ : nullptr; }
+
+  private:
+    friend Verification verify(const evidence::Evidence&, const endorsements::Endorsements&,
+                               const Roots&, UnixTime);
+    friend Verification verify_quote(ByteView, const endorsements::Endorsements&, const Roots&,
+                                     UnixTime);
+    struct Parts {
+        TeeClaims claims;
+        RootIdentity root;
+        std::optional<TcbResult> tcb;
+    };
+    Verification(Check tree, UnixTime time, std::optional<Parts> parts);
+
+    Check tree_;
+    UnixTime time_;
+    std::optional<VerifiedEvidence> evidence_;
+};
+
+/// Makes every check that the inputs allow, and reports every failure, not only the first. The
+/// checks and their order are in docs/formats/verdict.md.
+/// in:      time: the instant to verify at; certificates, lists and statements must be valid then.
+/// returns: never fails to return a tree.
+/// source:  design evidence.md §3 and §5; Intel SGX DCAP quote verification.
+/// bound:   at most 3 + 2 + 2 × 3 + 2 P-256 verifications and inputs of bounded size.
+[[nodiscard]] Verification verify(const evidence::Evidence& evidence,
+                                  const endorsements::Endorsements& endorsements,
+                                  const Roots& roots, UnixTime time);
+
+/// Parses and verifies: a quote that does not parse gives a tree in which quote.syntax fails.
+[[nodiscard]] Verification verify_quote(ByteView quote,
+                                        const endorsements::Endorsements& endorsements,
+                                        const Roots& roots, UnixTime time);
+
+}  // namespace eos::attestation::verify
