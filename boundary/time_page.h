@@ -11,9 +11,12 @@
 
 namespace eos::boundary {
 
-/// How old the page may get: the daemon writes it at least this often, and before it publishes
-/// messages.
+/// How old the page may get while messages flow: the daemon writes it at least this often, and
+/// always before it publishes messages.
 inline constexpr std::uint32_t kTimePageMaxAgeMs = 10;
+/// The same once no message has crossed for a second: waking more often would cost an idle machine
+/// more than a finer clock is worth to its timers.
+inline constexpr std::uint32_t kTimePageIdleMaxAgeMs = 100;
 
 /// Both clocks at one instant.
 struct HostTime {

@@ -99,6 +99,21 @@ Result<std::unique_ptr<BlobDatabase>> BlobDatabase::open(const Options& options)
     }
 }
 
+Result<void> BlobDatabase::probe(const Options& options) {
+    try {
+        rocksdb::Options read_only = database_options(options);
+        read_only.create_if_missing = false;
+        rocksdb::DB* raw = nullptr;
+        rocksdb::Status status =
+            rocksdb::DB::OpenForReadOnly(read_only, options.directory.string(), &raw);
+        std::unique_ptr<rocksdb::DB> database(raw);
+        if (!status.ok()) return fail(explain_status(status, options.directory));
+        return {};
+    } catch (const std::exception& e) {
+        return fail(storage_failed, options.directory.string() + ": " + e.what());
+    }
+}
+
 Result<std::optional<Bytes>> BlobDatabase::get(std::string_view key) {
     std::string value;
     rocksdb::Status status = db_->Get(rocksdb::ReadOptions(), slice(key), &value);
@@ -107,28 +122,20 @@ Result<std::optional<Bytes>> BlobDatabase::get(std::string_view key) {
     return to_bytes(value);
 }
 
-Result<KeyPage> BlobDatabase::list(const KeyRange& range) {
+Result<std::vector<std::string>> BlobDatabase::list(const KeyRange& range) {
     rocksdb::ReadOptions read;
     read.fill_cache = false;
     std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(read));
     it->Seek(slice(std::max(range.prefix, range.after)));
     if (it->Valid() && !range.after.empty() && it->key() == slice(range.after)) it->Next();
 
-    KeyPage page;
-    std::size_t size_bytes = 0;
+    std::vector<std::string> keys;
     for (; it->Valid() && it->key().starts_with(slice(range.prefix)); it->Next()) {
-        const std::string_view key = it->key().ToStringView();
-        const bool fits =
-            page.keys.size() < range.max_keys && size_bytes + key.size() <= range.max_bytes;
-        if (!page.keys.empty() && !fits) {
-            page.end = KeyPage::End::kMoreFollow;
-            break;
-        }
-        page.keys.emplace_back(key);
-        size_bytes += key.size();
+        if (keys.size() == range.max_keys) break;
+        keys.push_back(it->key().ToString());
     }
     if (!it->status().ok()) return fail(explain(it->status()));
-    return page;
+    return keys;
 }
 
 Result<void> BlobDatabase::write(std::span<const BlobBatch> group) {

@@ -49,14 +49,6 @@ struct KeyRange {
     std::string prefix;
     std::string after;  ///< empty: from the first
     std::size_t max_keys = 256;
-    std::size_t max_bytes = 32 * 1024;  ///< of keys, together; one key is always returned
-};
-
-/// The next keys of a range, and whether others follow.
-struct KeyPage {
-    enum class End { kReached, kMoreFollow };
-    std::vector<std::string> keys;  ///< bytewise ascending
-    End end = End::kReached;
 };
 
 /// Sealed blobs by key, in RocksDB. Every call may wait for the disk: not for the network thread.
@@ -72,6 +64,11 @@ class BlobDatabase {
     /// errors:  storage_locked, storage_full, storage_corrupt, storage_failed.
     [[nodiscard]] static Result<std::unique_ptr<BlobDatabase>> open(const Options& options);
 
+    /// Reads an existing database without changing it or taking its lock, also beside a daemon that
+    /// has it open.
+    /// errors:  storage_corrupt, storage_failed.
+    [[nodiscard]] static Result<void> probe(const Options& options);
+
     ~BlobDatabase();
     BlobDatabase(const BlobDatabase&) = delete;
     BlobDatabase& operator=(const BlobDatabase&) = delete;
@@ -79,9 +76,10 @@ class BlobDatabase {
     /// errors:  storage_corrupt, storage_failed.
     [[nodiscard]] Result<std::optional<Bytes>> get(std::string_view key);
 
+    /// The next keys of the range, bytewise ascending; none: the end.
     /// errors:  storage_corrupt, storage_failed.
-    /// bound:   range.max_keys, range.max_bytes.
-    [[nodiscard]] Result<KeyPage> list(const KeyRange& range);
+    /// bound:   range.max_keys.
+    [[nodiscard]] Result<std::vector<std::string>> list(const KeyRange& range);
 
     /// Applies all batches in one write, synced if any of them asks for it. After an error none of
     /// them is visible, but a crash may yet bring them to light, all or none.

@@ -11,9 +11,9 @@ BlobService::~BlobService() {
     thread_.join();
 }
 
-Result<void> BlobService::submit(BlobJob job) {
-    if (queue_.push(job) == Queued::kYes) return {};
-    return fail(service_busy, "storage");
+void BlobService::submit(BlobJob job) {
+    if (queue_.push(job) == Queued::kYes) return;
+    std::visit([](auto& refused) { refused.done(fail(service_busy, "storage")); }, job);
 }
 
 void BlobService::run() {

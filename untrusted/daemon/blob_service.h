@@ -18,7 +18,7 @@ struct BlobGetJob {
 };
 struct BlobListJob {
     KeyRange range;
-    Done<KeyPage> done;
+    Done<std::vector<std::string>> done;
 };
 struct BlobWriteJob {
     BlobBatch batch;
@@ -39,8 +39,8 @@ class BlobService {
     BlobService(const BlobService&) = delete;
     BlobService& operator=(const BlobService&) = delete;
 
-    /// errors:  service_busy (then `done` is not called).
-    [[nodiscard]] Result<void> submit(BlobJob job);
+    /// A full queue means service_busy at once.
+    void submit(BlobJob job);
 
   private:
     void run();

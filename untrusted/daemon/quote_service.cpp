@@ -23,9 +23,9 @@ QuoteService::~QuoteService() {
     thread_.join();
 }
 
-Result<void> QuoteService::submit(QuotingJob job) {
-    if (queue_.push(job) == Queued::kYes) return {};
-    return fail(service_busy, "quoting");
+void QuoteService::submit(QuotingJob job) {
+    if (queue_.push(job) == Queued::kYes) return;
+    std::visit([](auto& refused) { refused.done(fail(service_busy, "quoting")); }, job);
 }
 
 void QuoteService::run() {

@@ -35,8 +35,8 @@ class QuoteService {
     QuoteService(const QuoteService&) = delete;
     QuoteService& operator=(const QuoteService&) = delete;
 
-    /// errors:  service_busy (then `done` is not called).
-    [[nodiscard]] Result<void> submit(QuotingJob job);
+    /// A full queue means service_busy at once.
+    void submit(QuotingJob job);
 
   private:
     void run();

@@ -10,7 +10,8 @@ namespace eos::daemon {
 inline constexpr Code service_busy{"untrusted/daemon", "service_busy",
                                    "too many requests wait already"};
 
-/// Receives an outcome on the service's own thread, exactly once. Must not wait.
+/// Receives an outcome exactly once: on the service's own thread, or service_busy on the thread
+/// that asked. Must not wait.
 template <typename T>
 using Done = std::move_only_function<void(Result<T>)>;
 

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "untrusted/daemon/event_loop.h"
+
+#include <cerrno>
+
+#include "common/base/assert.h"
+
+namespace eos::daemon {
+namespace {
+
+void control(int epoll_fd, int operation, int fd, epoll_event event) {
+    EOS_ASSERT(::epoll_ctl(epoll_fd, operation, fd, &event) == 0);
+}
+
+epoll_event event_for(std::uint32_t events, EventHandler* handler) {
+    epoll_event event{};
+    event.events = events;
+    event.data.ptr = handler;
+    return event;
+}
+
+}  // namespace
+
+EventLoop::EventLoop() : epoll_(::epoll_create1(EPOLL_CLOEXEC)) {
+    EOS_ASSERT(epoll_.valid());
+}
+
+void EventLoop::add(int fd, std::uint32_t events, EventHandler& handler) {
+    control(epoll_.get(), EPOLL_CTL_ADD, fd, event_for(events, &handler));
+}
+
+void EventLoop::modify(int fd, std::uint32_t events, EventHandler& handler) {
+    control(epoll_.get(), EPOLL_CTL_MOD, fd, event_for(events, &handler));
+}
+
+void EventLoop::remove(int fd, const EventHandler& handler) {
+    control(epoll_.get(), EPOLL_CTL_DEL, fd, epoll_event{});
+    for (epoll_event& event : pending_) {
+        if (event.data.ptr == &handler) event.data.ptr = nullptr;
+    }
+}
+
+void EventLoop::turn(Milliseconds timeout) {
+    int count = ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()),
+                             static_cast<int>(timeout.count()));
+    EOS_ASSERT(count >= 0 || errno == EINTR);
+    pending_ = std::span(events_).first(static_cast<std::size_t>(count < 0 ? 0 : count));
+    while (!pending_.empty()) {
+        const epoll_event event = pending_.front();
+        pending_ = pending_.subspan(1);
+        auto* handler = static_cast<EventHandler*>(event.data.ptr);
+        if (handler != nullptr) handler->on_events(event.events);
+    }
+}
+
+}  // namespace eos::daemon

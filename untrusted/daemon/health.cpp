@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "untrusted/daemon/health.h"
+
+#include <array>
+#include <utility>
+
+namespace eos::daemon {
+namespace {
+
+using boundary::Status;
+
+constexpr std::array<std::pair<std::uint32_t, const char*>, 6> kReasonTexts{{
+    {Status::kStarting, "the trusted side is starting"},
+    {Status::kUnowned, "unowned: provision it with enclavectl mini provision"},
+    {Status::kNoEvidence, "the trusted side has no evidence yet, so no handshake is answered"},
+    {Status::kNoCa, "the trusted side has no CA certificate"},
+    {Status::kStateRefused, "the trusted side refuses the sealed state; see the log"},
+    {Status::kDraining, "the trusted side is draining"},
+}};
+
+}  // namespace
+
+std::vector<std::string> Health::reasons() const {
+    std::vector<std::string> out;
+    for (const std::string* trouble :
+         {&runner_trouble, &quoting_trouble, &storage_trouble, &accept_trouble}) {
+        if (!trouble->empty()) out.push_back(*trouble);
+    }
+    if (draining) out.emplace_back("the daemon is stopping");
+    std::uint32_t flags = 0;
+    for (const Status& status : workers) flags |= status.not_ready_because;
+    for (const auto& [flag, text] : kReasonTexts) {
+        if ((flags & flag) != 0) out.emplace_back(text);
+    }
+    return out;
+}
+
+}  // namespace eos::daemon

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "boundary/messages.h"
+
+namespace eos::daemon {
+
+/// Why the service may not be answering, as far as the daemon knows; what /readyz shows. An empty
+/// text means no trouble. threads: one, the loop's.
+struct Health {
+    std::string runner_trouble = "the trusted process has not been started yet";
+    std::string quoting_trouble;
+    std::string storage_trouble;
+    std::string accept_trouble;
+    bool draining = false;
+    std::vector<boundary::Status> workers;  ///< the last word of each worker of this process
+
+    /// Every reason, one sentence each; none: ready.
+    std::vector<std::string> reasons() const;
+};
+
+}  // namespace eos::daemon
