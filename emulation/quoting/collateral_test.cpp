@@ -7,6 +7,7 @@
 #include <ctime>
 
 #include "common/attestation/endorsements/endorsements.h"
+#include "common/attestation/endorsements/pck.h"
 #include "common/attestation/endorsements/tcb.h"
 #include "common/oid/registry.h"
 #include "common/x509/crl.h"
@@ -31,6 +32,23 @@ class Collateral : public ::testing::Test {
     const sgx_cpu::Cpu cpu_{sgx_cpu::generate_identity()};
     const Provisioned made_ = provision(cpu_, now_).value();
 };
+
+TEST_F(Collateral, PckCertificateDescribesTheCpu) {
+    const auto pck = endorsements::parse_pck_extension(chain().at(0)).value();
+    const sgx_cpu::CpuIdentity& cpu = cpu_.identity();
+    EXPECT_EQ(pck.ppid, cpu.ppid);
+    EXPECT_EQ(pck.cpu_svn, cpu.cpu_svn);
+    EXPECT_EQ(pck.tcb.components, cpu.cpu_svn);
+    EXPECT_EQ(pck.tcb.pce_svn, cpu.pce_svn);
+    EXPECT_EQ(pck.pce_id, cpu.pce_id);
+    EXPECT_EQ(pck.fmspc, cpu.fmspc);
+    EXPECT_EQ(pck.sgx_type, endorsements::SgxType::scalable);
+    EXPECT_EQ(pck.platform_instance_id, cpu.platform_instance_id);
+    ASSERT_TRUE(pck.configuration.has_value());
+    EXPECT_EQ(pck.configuration->dynamic_platform, false);
+    EXPECT_EQ(pck.configuration->cached_keys, false);
+    EXPECT_EQ(pck.configuration->smt_enabled, true);
+}
 
 TEST_F(Collateral, TcbInfoSaysUpToDateForThisCpuAndOutOfDateBelow) {
     const auto info = endorsements::parse_tcb_info(parsed().tcb_info.value().body).value();
