@@ -117,7 +117,7 @@ TEST(SealedFormat, RootFieldsInClearAreAuthenticated) {
 }
 
 Bytes with_checksum(Bytes blob) {
-    blob.resize(blob.size() - 32);
+    blob.erase(blob.end() - 32, blob.end());
     append(blob, crypto::sha256(ByteView(blob)));
     return blob;
 }
