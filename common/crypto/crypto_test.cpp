@@ -107,6 +107,12 @@ TEST(P256, PointsOffTheCurveAreRefused) {
     spki.back() ^= std::byte{1};
     EXPECT_EQ(P256PublicKey::from_spki(spki).error().code(), bad_key);
     EXPECT_EQ(P256PublicKey::from_point(ByteView(spki).first(63)).error().code(), bad_key);
+    EXPECT_EQ(P256PublicKey::from_point(Bytes(64)).error().code(), bad_key);
+    // The point (0, y) of the curve, then the same with x = p: on the curve only modulo p.
+    const std::string y = "66485c780e2f83d72433bd5d84a06bb6541c2af31dae871728bf856a174f93f4";
+    const std::string p = "ffffffff00000001000000000000000000000000ffffffffffffffffffffffff";
+    EXPECT_TRUE(P256PublicKey::from_point(from_hex(std::string(64, '0') + y).value()).has_value());
+    EXPECT_EQ(P256PublicKey::from_point(from_hex(p + y).value()).error().code(), bad_key);
 }
 
 }  // namespace

@@ -32,14 +32,23 @@ constexpr ByteArray<27> kSpkiPrefix = [] {
     return out;
 }();
 
-// The EVP form of an SPKI of exactly our shape; null if the point is not on the curve.
+// The EVP form of an SPKI of exactly our shape; null if the point is not on the curve. Made from
+// the point and not by d2i_PUBKEY, whose search for a decoder costs more than a verification. P-256
+// has cofactor 1, so a point on the curve is a valid key (SP 800-56A §5.6.2.3).
 PkeyHandle decode_spki(ByteView spki) {
-    const unsigned char* p = as_uchars(spki);
-    PkeyHandle key(d2i_PUBKEY(nullptr, &p, static_cast<long>(spki.size())));
-    if (!key || EVP_PKEY_get_base_id(key.get()) != EVP_PKEY_EC) return nullptr;
-    Handle<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new(key.get(), nullptr));
-    if (!context || EVP_PKEY_public_check(context.get()) != 1) return nullptr;
-    return key;
+    ByteArray<65> point = to_array<65>(spki.last(65));
+    char group[] = "P-256";
+    OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, group, 0),
+        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size()),
+        OSSL_PARAM_construct_end()};
+    Handle<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new_from_name(nullptr, "EC", nullptr));
+    EVP_PKEY* key = nullptr;
+    if (!context || EVP_PKEY_fromdata_init(context.get()) != 1 ||
+        EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_PUBLIC_KEY, parameters) != 1) {
+        return nullptr;
+    }
+    return PkeyHandle(key);
 }
 
 }  // namespace
