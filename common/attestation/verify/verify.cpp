@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "common/attestation/verify/verify.h"
 
+#include <algorithm>
+#include <array>
+
 #include "common/attestation/verify/intel_checks.h"
 #include "common/base/encoding.h"
 
@@ -50,6 +53,18 @@ Check syntax_check(const Result<void>& outcome) {
     return from_result(kSubject, outcome);
 }
 
+/// The condition for VerifiedEvidence, in one place: nothing failed, and nothing is missing but
+/// what endorsements would tell.
+bool is_genuine(const Check& tree) {
+    constexpr std::array<std::string_view, 4> kMayBeMissing{"crl.pck", "crl.root", "qe.identity",
+                                                            "tcb.level"};
+    Summary summary = summarise(tree);
+    return summary.failed.empty() &&
+           std::ranges::all_of(summary.not_evaluated, [&](const std::string& id) {
+               return std::ranges::find(kMayBeMissing, id) != kMayBeMissing.end();
+           });
+}
+
 struct SgxOutcome {
     Check tree;
     Findings findings;
@@ -73,9 +88,7 @@ SgxOutcome check_sgx(const evidence::SgxQuote& quote, const Inputs& inputs) {
 
 Verification::Verification(Check tree, UnixTime time, std::optional<Parts> parts)
     : tree_(std::move(tree)), time_(time) {
-    // The condition for VerifiedEvidence, in one place: nothing failed, and nothing it is made of
-    // is missing.
-    if (!parts.has_value() || !summarise(tree_).failed.empty()) return;
+    if (!parts.has_value() || !is_genuine(tree_)) return;
     evidence_ =
         VerifiedEvidence(std::move(parts->claims), std::move(parts->root), std::move(parts->tcb));
 }

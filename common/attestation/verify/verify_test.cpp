@@ -204,7 +204,9 @@ TEST(Verify, ChainsOfAnotherShapeFail) {
         },
         [](const SyntheticIntel& i) { return pem(i.pck()) + pem(i.root()) + pem(i.root()); },
         [](const SyntheticIntel& i) { return to_string(i.pck().der()); },
-        [](const SyntheticIntel& i) { return i.chain_pem ? "text\0more" + pem(i.pck()) : ""; },
+        [](const SyntheticIntel& i) {
+            return "text\n" + pem(i.pck()) + pem(i.ca()) + pem(i.root());
+        },
     };
     for (Make make : makes) {
         SyntheticIntel intel;
@@ -475,6 +477,43 @@ TEST(Verify, StatusesAreMergedAndExplained) {
     old_qe.qe_report.isv_svn = 5;
     old_qe.tcb_info["tcbLevels"][0]["tcbStatus"] = "ConfigurationNeeded";
     EXPECT_EQ(run(old_qe).evidence()->tcb()->status, TcbStatus::out_of_date_configuration_needed);
+}
+
+/// Every byte of a quote is covered by a signature or by strict parsing: there is no exception.
+TEST(Verify, NoSingleBitFlipIsAccepted) {
+    SyntheticIntel intel;
+    Bytes quote = intel.quote();
+    Roots roots = intel.roots();
+    ASSERT_NE(verify_quote(quote, {}, roots, kNow).evidence(), nullptr);
+    for (std::size_t at = 0; at < quote.size(); ++at) {
+        if (at % 3 != 0 && at + 40 < quote.size()) continue;
+        const auto bit = static_cast<std::byte>(1u << (at * 5 % 8));
+        quote[at] ^= bit;
+        EXPECT_EQ(verify_quote(quote, {}, roots, kNow).evidence(), nullptr) << "byte " << at;
+        quote[at] ^= bit;
+    }
+}
+
+TEST(Verify, NothingButALineEndMayFollowTheChain) {
+    for (const char* tail : {" ", "\t", "\n ", "x"}) {
+        SyntheticIntel intel;
+        intel.chain_pem = [&](const SyntheticIntel& i) {
+            std::string all = pem(i.pck()) + pem(i.ca()) + pem(i.root());
+            return all + tail;
+        };
+        EXPECT_THAT(failures(verify_quote(intel.quote(), {}, intel.roots(), kNow)),
+                    ElementsAre("pck.certificates"));
+    }
+    using namespace std::string_literals;
+    for (const std::string& tail : {""s, "\0"s, "\n"s, "\n\0"s}) {  // as real quotes end
+        SyntheticIntel intel;
+        intel.chain_pem = [&](const SyntheticIntel& i) {
+            std::string all = pem(i.pck()) + pem(i.ca()) + pem(i.root());
+            all.pop_back();
+            return all + tail;
+        };
+        EXPECT_THAT(failures(intel), IsEmpty());
+    }
 }
 
 TEST(Verify, TheTreeIsDeterministic) {
