@@ -53,7 +53,7 @@ EndpointCore::EndpointCore(const Layout& layout, unsigned worker, Side side)
 }
 
 Result<Push> EndpointCore::send(RingProducer& ring, const Encoded& message) {
-    return ring.push(static_cast<std::uint32_t>(message.type), {message.head, message.tail});
+    return ring.push(static_cast<std::uint32_t>(message.type), {message.head(), message.tail});
 }
 
 bool EndpointCore::flush() {

@@ -88,7 +88,8 @@ TEST_F(Endpoint, MessagesArriveOnTheirRings) {
 TEST_F(Endpoint, MessageOnTheWrongRingIsRefused) {
     RingProducer stray(block_.layout().ring(0, RingId::kDataIn));
     auto encoded = encode(RpcToTrusted(Shutdown{}));
-    ASSERT_TRUE(stray.push(static_cast<std::uint32_t>(encoded->type), {encoded->head}).has_value());
+    ASSERT_TRUE(
+        stray.push(static_cast<std::uint32_t>(encoded->type), {encoded->head()}).has_value());
     stray.publish();
     auto outcome = trusted_.receive_data();
     ASSERT_FALSE(outcome.has_value());

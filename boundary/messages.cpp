@@ -2,7 +2,8 @@
 // What both directions share: the data ring. The rpc ring's messages are in messages_rpc.cpp.
 #include "boundary/messages.h"
 
-#include <type_traits>
+#include <algorithm>
+#include <concepts>
 #include <utility>
 
 #include "boundary/messages_codec.h"
@@ -12,7 +13,6 @@ namespace eos::boundary {
 namespace {
 
 using codec::enum_u8;
-using codec::fixed;
 
 Result<ConnOpened> decode_opened(Reader& in) {
     ConnOpened m;
@@ -52,28 +52,55 @@ Result<ConnClose> decode_close(Reader& in) {
     return m;
 }
 
+// Collects the few fixed-width fields of a data ring's message.
+class Head {
+  public:
+    Head(MessageType type, std::uint64_t conn_id) {
+        encoded_.type = type;
+        number(conn_id);
+    }
+    template <std::unsigned_integral T>
+    Head& number(T value) {
+        for (std::size_t i = 0; i < sizeof(T); ++i)
+            encoded_.fixed[encoded_.fixed_bytes++] = static_cast<std::byte>(value >> (8 * i));
+        return *this;
+    }
+    Head& bytes(const ByteArray<16>& value) {
+        std::ranges::copy(value, encoded_.fixed.begin() + encoded_.fixed_bytes);
+        encoded_.fixed_bytes += value.size();
+        return *this;
+    }
+    Encoded take(ByteView tail = {}) {
+        encoded_.tail = tail;
+        return std::move(encoded_);
+    }
+
+  private:
+    Encoded encoded_;
+};
+
 struct EncodeData {
     Result<Encoded> operator()(const ConnOpened& m) const {
-        return fixed(MessageType::kConnOpened,
-                     Writer().u64le(m.conn_id).bytes(m.peer_address).u16le(m.peer_port));
+        static_assert(sizeof(m.conn_id) + sizeof(m.peer_address) + sizeof(m.peer_port) <=
+                      sizeof(Encoded::fixed));
+        return Head(MessageType::kConnOpened, m.conn_id)
+            .bytes(m.peer_address)
+            .number(m.peer_port)
+            .take();
     }
     Result<Encoded> operator()(const ConnData& m) const {
         EOS_TRY(codec::in_range(m.bytes.size(), {1, kMaxConnDataBytes}, "connection data"));
-        Encoded out = fixed(MessageType::kConnData, Writer().u64le(m.conn_id));
-        out.tail = m.bytes;
-        return out;
+        return Head(MessageType::kConnData, m.conn_id).take(m.bytes);
     }
     Result<Encoded> operator()(const ConnCredit& m) const {
         EOS_TRY(codec::in_range(m.bytes, {1, kConnWindowBytes}, "credit"));
-        return fixed(MessageType::kConnCredit, Writer().u64le(m.conn_id).u32le(m.bytes));
+        return Head(MessageType::kConnCredit, m.conn_id).number(m.bytes).take();
     }
     Result<Encoded> operator()(const ConnEnded& m) const {
-        return fixed(MessageType::kConnEnded,
-                     Writer().u64le(m.conn_id).u8(std::to_underlying(m.why)));
+        return Head(MessageType::kConnEnded, m.conn_id).number(std::to_underlying(m.why)).take();
     }
     Result<Encoded> operator()(const ConnClose& m) const {
-        return fixed(MessageType::kConnClose,
-                     Writer().u64le(m.conn_id).u8(std::to_underlying(m.how)));
+        return Head(MessageType::kConnClose, m.conn_id).number(std::to_underlying(m.how)).take();
     }
 };
 

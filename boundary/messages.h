@@ -298,12 +298,19 @@ using RpcToTrusted = std::variant<Reply, Shutdown>;
 [[nodiscard]] Result<RpcToHost> decode_rpc_to_host(const Frame& frame);
 [[nodiscard]] Result<RpcToTrusted> decode_rpc_to_trusted(const Frame& frame);
 
-/// A message ready for RingProducer::push. `tail` is borrowed from the message: the bytes of
-/// ConnData, else nothing.
+/// A message ready for RingProducer::push: its payload is head() and then `tail`, which is borrowed
+/// from the message (the bytes of ConnData, else nothing).
 struct Encoded {
-    MessageType type;
-    Bytes head;
+    MessageType type{};
+    ByteArray<32> fixed{};  ///< the head of a data ring's message: no allocation per message
+    std::size_t fixed_bytes = 0;
+    Bytes variable;  ///< the head of any other
     ByteView tail;
+
+    /// Borrowed from this object.
+    ByteView head() const {
+        return fixed_bytes != 0 ? ByteView(fixed).first(fixed_bytes) : ByteView(variable);
+    }
 };
 
 /// errors: message_too_large, malformed_message (what decoding would refuse).

@@ -51,8 +51,11 @@ Result<Message> whole(const Frame& frame, Decode&& decode) {
     return Message(std::move(*message));
 }
 
-inline Encoded fixed(MessageType type, Writer& writer) {
-    return {.type = type, .head = std::move(writer).take(), .tail = {}};
+inline Encoded encoded(MessageType type, Writer& writer) {
+    Encoded out;
+    out.type = type;
+    out.variable = std::move(writer).take();
+    return out;
 }
 
 }  // namespace eos::boundary::codec

@@ -10,8 +10,8 @@
 namespace eos::boundary {
 namespace {
 
+using codec::encoded;
 using codec::enum_u8;
-using codec::fixed;
 
 // u16 size ‖ bytes
 Result<std::string> read_key(Reader& in, std::size_t least) {
@@ -131,13 +131,13 @@ struct EncodeRequest {
     Result<Encoded> operator()(const BlobGet& m) const {
         Writer out;
         EOS_TRY(write_key(write_head(out, m.head), m.key, 1));
-        return fixed(MessageType::kBlobGet, out);
+        return encoded(MessageType::kBlobGet, out);
     }
     Result<Encoded> operator()(const BlobList& m) const {
         Writer out;
         EOS_TRY(write_key(write_head(out, m.head), m.prefix, 0));
         EOS_TRY(write_key(out, m.after, 0));
-        return fixed(MessageType::kBlobList, out);
+        return encoded(MessageType::kBlobList, out);
     }
     Result<Encoded> operator()(const BlobWriteBatch& m) const {
         Writer out;
@@ -150,33 +150,33 @@ struct EncodeRequest {
             EOS_TRY(write_value(out, write.value));
         }
         EOS_TRY(codec::in_range(out.size(), {0, kMaxFramePayloadBytes}, "batch"));
-        return fixed(MessageType::kBlobWrite, out);
+        return encoded(MessageType::kBlobWrite, out);
     }
     Result<Encoded> operator()(const TargetInfoRequest& m) const {
         Writer out;
-        return fixed(MessageType::kTargetInfo, write_head(out, m.head));
+        return encoded(MessageType::kTargetInfo, write_head(out, m.head));
     }
     Result<Encoded> operator()(const QuoteRequest& m) const {
         Writer out;
-        return fixed(MessageType::kQuote, write_head(out, m.head).bytes(m.report));
+        return encoded(MessageType::kQuote, write_head(out, m.head).bytes(m.report));
     }
     Result<Encoded> operator()(const Log& m) const {
         Writer out;
         EOS_TRY(codec::in_range(m.numbers.count, {0, kMaxNumbers}, "numbers"));
         out.u16le(m.code).u8(m.numbers.count);
         for (std::size_t i = 0; i < m.numbers.count; ++i) out.u64le(m.numbers.values[i]);
-        return fixed(MessageType::kLog, out);
+        return encoded(MessageType::kLog, out);
     }
     Result<Encoded> operator()(const Status& m) const {
-        return fixed(MessageType::kStatus, Writer()
-                                               .u32le(m.not_ready_because)
-                                               .u32le(m.connection_count)
-                                               .u32le(m.app_count)
-                                               .u64le(m.evidence_not_after_s)
-                                               .u64le(m.leaf_not_after_s));
+        return encoded(MessageType::kStatus, Writer()
+                                                 .u32le(m.not_ready_because)
+                                                 .u32le(m.connection_count)
+                                                 .u32le(m.app_count)
+                                                 .u64le(m.evidence_not_after_s)
+                                                 .u64le(m.leaf_not_after_s));
     }
     Result<Encoded> operator()(const Exit& m) const {
-        return fixed(MessageType::kExit, Writer().u8(std::to_underlying(m.why)));
+        return encoded(MessageType::kExit, Writer().u8(std::to_underlying(m.why)));
     }
 };
 
@@ -249,32 +249,32 @@ struct EncodeBody {
 
     Result<Encoded> operator()(const Done&) const {
         Writer out = start();
-        return fixed(MessageType::kReplyDone, out);
+        return encoded(MessageType::kReplyDone, out);
     }
     Result<Encoded> operator()(const BlobValue& m) const {
         Writer out = start();
         EOS_TRY(write_value(out, m.value));
-        return fixed(MessageType::kReplyBlobValue, out);
+        return encoded(MessageType::kReplyBlobValue, out);
     }
     Result<Encoded> operator()(const BlobKeys& m) const {
         Writer out = start();
         EOS_TRY(check_keys(m));
         out.u16le(static_cast<std::uint16_t>(m.keys.size()));
         for (const std::string& key : m.keys) EOS_TRY(write_key(out, key, 1));
-        return fixed(MessageType::kReplyBlobKeys, out);
+        return encoded(MessageType::kReplyBlobKeys, out);
     }
     Result<Encoded> operator()(const TargetInfoReply& m) const {
         Writer out = start();
-        return fixed(MessageType::kReplyTargetInfo, out.bytes(m.target_info));
+        return encoded(MessageType::kReplyTargetInfo, out.bytes(m.target_info));
     }
     Result<Encoded> operator()(const QuoteReply& m) const {
         EOS_TRY(codec::in_range(m.quote.size(), {1, kMaxQuoteBytes}, "quote"));
         Writer out = start();
-        return fixed(MessageType::kReplyQuote, out.bytes(m.quote));
+        return encoded(MessageType::kReplyQuote, out.bytes(m.quote));
     }
     Result<Encoded> operator()(const Failed& m) const {
         Writer out = start();
-        return fixed(MessageType::kReplyFailed, out.u16le(std::to_underlying(m.why)));
+        return encoded(MessageType::kReplyFailed, out.u16le(std::to_underlying(m.why)));
     }
 };
 
@@ -283,7 +283,7 @@ struct EncodeToTrusted {
         return std::visit(EncodeBody{m.request_id}, m.body);
     }
     Result<Encoded> operator()(const Shutdown& m) const {
-        return fixed(MessageType::kShutdown, Writer().u32le(m.deadline_ms));
+        return encoded(MessageType::kShutdown, Writer().u32le(m.deadline_ms));
     }
 };
 

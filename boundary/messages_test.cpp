@@ -25,7 +25,7 @@ Wire wire(const Message& message) {
     auto encoded = encode(Direction(message));
     EXPECT_TRUE(encoded.has_value());
     return {.type = static_cast<std::uint32_t>(encoded->type),
-            .payload = concat({encoded->head, encoded->tail})};
+            .payload = concat({encoded->head(), encoded->tail})};
 }
 
 // One row of the table in README.md: a message, and how the ring's other end decodes it.
@@ -42,7 +42,7 @@ auto reencode(Result<Direction> (*decode)(const Frame&)) {
         Direction message = EOS_TRY(decode(frame));
         auto encoded = EOS_TRY(encode(message));
         return Wire{.type = static_cast<std::uint32_t>(encoded.type),
-                    .payload = concat({encoded.head, encoded.tail})};
+                    .payload = concat({encoded.head(), encoded.tail})};
     };
 }
 
@@ -266,7 +266,7 @@ TEST(BlobWriteBatch, LargestSingleWriteFits) {
     auto encoded = encode(RpcToHost(batch));
     ASSERT_TRUE(encoded.has_value());
     auto decoded = decode_rpc_to_host(
-        {.type = static_cast<std::uint32_t>(encoded->type), .payload = encoded->head});
+        {.type = static_cast<std::uint32_t>(encoded->type), .payload = encoded->head()});
     ASSERT_TRUE(decoded.has_value());
     EXPECT_EQ(std::get<BlobWriteBatch>(*decoded), batch);
 }
@@ -276,7 +276,7 @@ TEST(BlobWriteBatch, BoundIsExact) {
     std::size_t room = kMaxBatchBytes - 2 * (kWriteOverheadBytes + 1) - 40000;
     BlobWriteBatch batch{.head = kHead, .writes = {{"a", Bytes(40000)}, {"b", Bytes(room)}}};
     ASSERT_TRUE(encode(RpcToHost(batch)).has_value());
-    EXPECT_EQ(encode(RpcToHost(batch))->head.size(), kMaxFramePayloadBytes);
+    EXPECT_EQ(encode(RpcToHost(batch))->head().size(), kMaxFramePayloadBytes);
     batch.writes[1].value->push_back(std::byte{0});
     auto refused = encode(RpcToHost(batch));
     ASSERT_FALSE(refused.has_value());
@@ -293,7 +293,7 @@ TEST(BlobKeys, LargestPageFits) {
     }
     auto encoded = encode(RpcToTrusted(Reply{.request_id = 1, .body = page}));
     ASSERT_TRUE(encoded.has_value());
-    EXPECT_LE(encoded->head.size(), kMaxFramePayloadBytes);
+    EXPECT_LE(encoded->head().size(), kMaxFramePayloadBytes);
 }
 
 TEST(FromHost, GivesItsValueOnlyToACheck) {

@@ -22,7 +22,7 @@ int fuzz_message(ByteView input, Result<Direction> (*decode)(const Frame&)) {
     auto encoded = encode(*message);
     EOS_ASSERT(encoded.has_value());
     EOS_ASSERT(static_cast<std::uint32_t>(encoded->type) == frame.type);
-    EOS_ASSERT(equal(concat({encoded->head, encoded->tail}), frame.payload));
+    EOS_ASSERT(equal(concat({encoded->head(), encoded->tail}), frame.payload));
     return 0;
 }
 
