@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "common/http/serialize.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <string_view>
@@ -10,6 +11,9 @@
 
 namespace eos::http {
 namespace {
+
+constexpr std::int64_t kFirstSecond = -62167219200;  // of year 0
+constexpr std::int64_t kLastSecond = 253402300799;   // of year 9999
 
 void text(Bytes& out, std::string_view value) {
     append(out, as_bytes(value));
@@ -58,6 +62,8 @@ std::string http_date(UnixTime time) {
                                                               "Mon", "Tue", "Wed"};
     static constexpr std::array<std::string_view, 12> kMonths = {
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    // The time is the host's claim in the end: one that no calendar has must not stop the program.
+    time.seconds = std::clamp(time.seconds, kFirstSecond, kLastSecond);
     const CivilTime civil = to_civil(time);
     std::int64_t day = time.seconds / kSecondsPerDay;
     if (time.seconds % kSecondsPerDay < 0) --day;

@@ -50,7 +50,8 @@ void append_chunk(Bytes& out, ByteView data);
 /// Appends the end of a chunked body.
 void append_last_chunk(Bytes& out);
 
-/// "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 §5.6.7).
+/// "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 §5.6.7). Times outside the years 0..9999 are
+/// brought to the nearest of them.
 std::string http_date(UnixTime time);
 
 /// The interim response that asks for the body (RFC 9110 §15.2.1).

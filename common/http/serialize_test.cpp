@@ -62,6 +62,8 @@ TEST(Serialize, RefusesWhatTheServerDoesNotLetOthersFrame) {
 TEST(Serialize, Dates) {
     EXPECT_EQ(http_date({0}), "Thu, 01 Jan 1970 00:00:00 GMT");
     EXPECT_EQ(http_date({-1}), "Wed, 31 Dec 1969 23:59:59 GMT");
+    EXPECT_EQ(http_date({INT64_MAX}), "Fri, 31 Dec 9999 23:59:59 GMT");
+    EXPECT_EQ(http_date({INT64_MIN}), "Sat, 01 Jan 0000 00:00:00 GMT");
     EXPECT_EQ(http_date({951782400}), "Tue, 29 Feb 2000 00:00:00 GMT");
 }
 

@@ -123,6 +123,10 @@ class TlsSession {
     /// For counting KeyUpdates per minute; the owner's clock, called now and then.
     void set_now_ms(std::uint64_t now_ms) { now_ms_ = now_ms; }
 
+    /// libssl's way in, for the contexts of this folder; what it does is nobody else's business.
+    struct Callbacks;
+    friend struct Callbacks;
+
   protected:
     explicit TlsSession(ssl_ctx_st* context);
 
@@ -130,9 +134,6 @@ class TlsSession {
     virtual Progress paused() { return Progress::kFailed; }
 
     void fail_session(std::string why);
-
-    struct Callbacks;
-    friend struct Callbacks;
 
     ssl_st* ssl_ = nullptr;
     std::unique_ptr<ByteBio> bio_;

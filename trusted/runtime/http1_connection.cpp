@@ -14,6 +14,11 @@ bool has_body(const http::BodySize& size) {
     return size.kind == http::BodyKind::kUnknown || size.bytes > 0;
 }
 
+/// How long a transfer of `bytes` may have taken at the lowest rate allowed.
+std::uint64_t paid_ms(std::uint64_t bytes, std::uint64_t bytes_per_second) {
+    return bytes * 1000 / std::max<std::uint64_t>(bytes_per_second, 1);
+}
+
 }  // namespace
 
 Http1Connection::Http1Connection(ConnectionInfo info, const Parts& parts, const Http1Limits& limits)
@@ -81,13 +86,14 @@ void Http1Connection::handle_event(const http::Step& step) {
 void Http1Connection::begin_exchange() {
     http::RequestHead head = parser_.take_head();
     in_head_ = false;
-    Current& current = current_.emplace();
+    Current& current = current_.emplace(Current{});
     current.id = ++last_id_;
     current.method = head.method;
     current.version = head.version;
     current.persistence = http::requested_persistence(head);
     current.request_body = head.body;
     current.started_ms = clock_.monotonic_ms();
+    current.last_piece_ms = current.started_ms;
     if (++request_count_ >= limits_.requests) current.persistence = http::Persistence::kClose;
     // An unwanted body is read up to this bound, so that the connection can go on behind it.
     parser_.set_body_limit(limits_.discard_bytes);
@@ -125,11 +131,12 @@ void Http1Connection::dispatch(http::RequestHead head) {
 void Http1Connection::take_body(ByteView piece) {
     Current& current = *current_;
     current.received_bytes += piece.size();
+    current.last_piece_ms = clock_.monotonic_ms();
     current.awaits_continue = false;
     if (!current.handler || current.response == ResponseState::kFinished) return;
     if (current.handler->on_body(piece) == BodyFlow::kPause) {
         current.is_paused = true;
-        current.pause_began_ms = clock_.monotonic_ms();
+        current.pause_began_ms = current.last_piece_ms;
     }
 }
 
@@ -143,6 +150,10 @@ void Http1Connection::refuse_input(int status, std::string_view text) {
         record.route = current_->route;
         record.method = current_->method;
         record.duration_ms = clock_.monotonic_ms() - current_->started_ms;
+    }
+    if (answered) {
+        // The answer is given, but part of it may still wait for the peer to take it.
+        append(output_, ByteView(current_->large_body).subspan(current_->large_offset));
     }
     abandon_exchange();
     linger();
@@ -186,11 +197,20 @@ bool Http1Connection::is_receiving_body() const {
            !current_->is_paused && !current_->awaits_continue;
 }
 
-/// When the body received so far no longer pays for the time it took.
+/// When the body stalls, or what was received of it no longer pays for the time it took.
 std::uint64_t Http1Connection::body_deadline_ms() const {
-    const std::uint64_t paid_ms =
-        current_->received_bytes * 1000 / std::max<std::uint64_t>(limits_.body_bytes_per_second, 1);
-    return current_->started_ms + current_->paused_ms + limits_.body_grace_ms + paid_ms;
+    const std::uint64_t by_rate = current_->started_ms + current_->paused_ms +
+                                  limits_.body_grace_ms +
+                                  paid_ms(current_->received_bytes, limits_.body_bytes_per_second);
+    return std::min(by_rate, current_->last_piece_ms + limits_.body_stall_ms);
+}
+
+/// The same for a peer who does not take what it asked for.
+std::optional<std::uint64_t> Http1Connection::output_deadline_ms() const {
+    if (!backlog_since_ms_) return std::nullopt;
+    const std::uint64_t by_rate = *backlog_since_ms_ + limits_.write_grace_ms +
+                                  paid_ms(backlog_taken_bytes_, limits_.write_bytes_per_second);
+    return std::min(by_rate, backlog_taken_ms_ + limits_.write_stall_ms);
 }
 
 std::optional<std::uint64_t> Http1Connection::waiting_deadline_ms() const {
@@ -202,19 +222,16 @@ std::optional<std::uint64_t> Http1Connection::waiting_deadline_ms() const {
 }
 
 std::optional<std::uint64_t> Http1Connection::next_deadline_ms() const {
-    std::optional<std::uint64_t> next = waiting_deadline_ms();
-    if (blocked_since_ms_) {
-        const std::uint64_t blocked = *blocked_since_ms_ + limits_.write_timeout_ms;
-        next = std::min(next.value_or(blocked), blocked);
-    }
-    return next;
+    const auto waiting = waiting_deadline_ms();
+    const auto output = output_deadline_ms();
+    if (!waiting || !output) return waiting ? waiting : output;
+    return std::min(*waiting, *output);
 }
 
 void Http1Connection::tick(std::uint64_t now_ms) {
     if (phase_ == Phase::kClosed) return;
-    if (blocked_since_ms_ && now_ms >= *blocked_since_ms_ + limits_.write_timeout_ms) {
-        return abort_connection();
-    }
+    const auto output = output_deadline_ms();
+    if (output && now_ms >= *output) return abort_connection();
     const auto deadline = waiting_deadline_ms();
     if (deadline && now_ms >= *deadline) {
         if (is_receiving_body() || (phase_ == Phase::kOpen && in_head_)) {

@@ -22,7 +22,10 @@ struct Http1Limits {
     std::uint64_t idle_timeout_ms = 60'000;      ///< between requests
     std::uint64_t body_grace_ms = 10'000;        ///< before the rate below counts
     std::uint64_t body_bytes_per_second = 1024;  ///< a slower request body is answered 408
-    std::uint64_t write_timeout_ms = 30'000;     ///< without the peer taking a byte
+    std::uint64_t body_stall_ms = 30'000;        ///< without a byte of it: 408
+    std::uint64_t write_grace_ms = 30'000;       ///< before the rate below counts
+    std::uint64_t write_bytes_per_second = 1024;  ///< a peer that takes less is cut off
+    std::uint64_t write_stall_ms = 30'000;        ///< as is one that takes nothing for so long
     std::uint64_t linger_ms = 2'000;  ///< input dropped after a refusal, so that it arrives
     std::uint64_t linger_bytes = 1024 * 1024;
     std::uint64_t discard_bytes = 64 * 1024;  ///< an unwanted body up to here keeps the connection
@@ -80,6 +83,7 @@ class Http1Connection final : public ConnectionProtocol, private ExchangeBackend
         std::unique_ptr<RequestHandler> handler;
         StaticText route;
         std::uint64_t started_ms = 0;
+        std::uint64_t last_piece_ms = 0;  ///< when the body last went on
         std::uint64_t received_bytes = 0;
         std::uint64_t paused_ms = 0;  ///< in which the handler, not the peer, was slow
         std::uint64_t pause_began_ms = 0;
@@ -117,6 +121,7 @@ class Http1Connection final : public ConnectionProtocol, private ExchangeBackend
     bool is_receiving_body() const;
     std::uint64_t body_deadline_ms() const;
     std::optional<std::uint64_t> waiting_deadline_ms() const;
+    std::optional<std::uint64_t> output_deadline_ms() const;
 
     // Output, in http1_output.cpp
     static bool is_chunked(const Current& current);
@@ -128,6 +133,7 @@ class Http1Connection final : public ConnectionProtocol, private ExchangeBackend
     void linger();
     void settle();
     void flush();
+    void note_backlog(std::size_t taken_bytes);
     bool offer_room();
     bool has_output() const;
     void abort_connection();
@@ -148,7 +154,9 @@ class Http1Connection final : public ConnectionProtocol, private ExchangeBackend
     Bytes output_;
     std::size_t output_offset_ = 0;
     std::uint64_t waiting_since_ms_ = 0;             ///< idle, or inside a head
-    std::optional<std::uint64_t> blocked_since_ms_;  ///< since when output waits
+    std::optional<std::uint64_t> backlog_since_ms_;  ///< since when output waits
+    std::uint64_t backlog_taken_ms_ = 0;             ///< when the peer last took some of it
+    std::uint64_t backlog_taken_bytes_ = 0;
     std::uint64_t linger_deadline_ms_ = 0;
     std::uint64_t lingered_bytes_ = 0;
     bool in_head_ = false;

@@ -144,6 +144,23 @@ TEST(Http1Limits, TheBodyOfARefusedRequestIsReadPastOnlyIfItIsSmall) {
     EXPECT_EQ(read_response(chunked.sink.written).headers.first("connection"), "close");
 }
 
+// Found by fuzzing: the rest of the answer was dropped, and the connection closed as if all was
+// said.
+TEST(Http1Limits, AnAnswerOnItsWayIsNotCutByAFaultInTheRestOfTheRequest) {
+    TestPeer peer;
+    peer.sink.window = 100;
+    peer.dispatcher.serve = [](http::RequestHead, const ConnectionInfo&, Exchange exchange) {
+        EXPECT_TRUE(exchange.respond(ok_head(), Bytes(100'000)));
+        return Dispatched{};
+    };
+    peer.send(post("Content-Length: 1000", "x"));
+    peer.advance_to_deadline();  // the body stalls
+    peer.open_window(1'000'000);
+    peer.connection->input_ended();
+    EXPECT_TRUE(peer.sink.finished);
+    EXPECT_EQ(read_response(peer.sink.written).body.size(), 100'000u);
+}
+
 TEST(Http1Limits, AnUnansweredUnwantedBodyIsBounded) {
     TestPeer peer;
     std::optional<Exchange> kept;
@@ -202,13 +219,26 @@ TEST(Http1Limits, ABodyMustKeepItsRate) {
     }
     EXPECT_FALSE(peer.is_over());
     EXPECT_EQ(peer.sink.written, "");
-    // 60 s are paid for and 10 s granted, of which 30 s are over.
-    EXPECT_EQ(peer.advance_to_deadline(), 40'000u);
+    for (int i = 0; i < 35; ++i) {  // then half a byte a second
+        peer.send("x");
+        peer.advance(2000);
+        if (!peer.sink.written.empty()) break;
+    }
+    // 60 s were paid for by then, and 10 s granted.
     EXPECT_EQ(read_response(peer.sink.written).status, 408);
     EXPECT_EQ(log.aborts, 1);
     ASSERT_EQ(peer.observer.records.size(), 1u);
     EXPECT_EQ(peer.observer.records[0].route, StaticText("/p"));
-    EXPECT_EQ(peer.observer.records[0].duration_ms, 70'000u);
+    EXPECT_EQ(peer.observer.records[0].duration_ms, 72'000u);  // looked at every 2 s
+}
+
+TEST(Http1Limits, ABodyThatWasFastMayNotStallForLong) {
+    HandlerLog log;
+    TestPeer peer;
+    serve_body(peer, log, 1'000'000);
+    peer.send(post("Content-Length: 1000000", std::string(900'000, 'x')));
+    EXPECT_EQ(peer.advance_to_deadline(), Http1Limits{}.body_stall_ms);
+    EXPECT_EQ(read_response(peer.sink.written).status, 408);
 }
 
 TEST(Http1Limits, TimeInWhichTheHandlerPausedIsNotThePeers) {
@@ -246,23 +276,39 @@ TEST(Http1Limits, AHandlerMayTakeItsTime) {
     EXPECT_EQ(read_response(peer.sink.written).body, "late");
 }
 
-TEST(Http1Limits, APeerThatDoesNotReadIsCutOff) {
-    HandlerLog log;
-    TestPeer peer;
+/// A request whose answer of 1 MB meets a window of 100 bytes.
+void ask_for_a_megabyte(TestPeer& peer, HandlerLog& log) {
     peer.sink.window = 100;
     serve_body(peer, log, 0);
     log.on_end = [](Exchange& exchange) {
-        EXPECT_TRUE(exchange.respond(ok_head(), Bytes(100'000)));
+        EXPECT_TRUE(exchange.respond(ok_head(), Bytes(1'000'000)));
     };
     peer.send(kGet);
-    peer.advance(Http1Limits{}.write_timeout_ms - 1);
+}
+
+TEST(Http1Limits, APeerThatDoesNotReadIsCutOff) {
+    HandlerLog log;
+    TestPeer peer;
+    ask_for_a_megabyte(peer, log);
+    peer.advance(Http1Limits{}.write_stall_ms - 1);
     EXPECT_FALSE(peer.is_over());
-    peer.open_window(1);  // progress starts the time anew
-    peer.advance(Http1Limits{}.write_timeout_ms - 1);
-    EXPECT_FALSE(peer.is_over());
-    EXPECT_EQ(peer.advance_to_deadline(), 1u);
+    peer.open_window(900'000);
+    EXPECT_EQ(peer.advance_to_deadline(), Http1Limits{}.write_stall_ms);
     EXPECT_TRUE(peer.sink.aborted);
     EXPECT_TRUE(log.destroyed);
+}
+
+TEST(Http1Limits, APeerThatReadsTooSlowlyIsCutOff) {
+    HandlerLog log;
+    TestPeer peer;
+    ask_for_a_megabyte(peer, log);
+    for (int i = 0; i < 58; ++i) {
+        peer.advance(1000);
+        ASSERT_FALSE(peer.is_over()) << i;
+        peer.open_window(512);  // half of what it must take
+    }
+    peer.advance(1000);
+    EXPECT_TRUE(peer.sink.aborted);
 }
 
 TEST(Http1Limits, APeerThatOnlyAsksIsHeldBack) {

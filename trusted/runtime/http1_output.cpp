@@ -122,7 +122,8 @@ void Http1Connection::abort(std::uint64_t id) {
 void Http1Connection::resume_body(std::uint64_t id) {
     if (!is_open(id) || !current_->is_paused) return;
     current_->is_paused = false;
-    current_->paused_ms += clock_.monotonic_ms() - current_->pause_began_ms;
+    current_->last_piece_ms = clock_.monotonic_ms();
+    current_->paused_ms += current_->last_piece_ms - current_->pause_began_ms;
     sink_.wake();
 }
 
@@ -159,6 +160,7 @@ void Http1Connection::end_exchange_if_over() {
     } else if (!current_->is_discarding) {
         current_->is_discarding = true;
         current_->is_paused = false;
+        current_->last_piece_ms = clock_.monotonic_ms();
         parser_.set_body_limit(current_->received_bytes + limits_.discard_bytes);
     }
 }
@@ -210,7 +212,7 @@ bool Http1Connection::has_output() const {
 }
 
 void Http1Connection::flush() {
-    bool progress = false;
+    std::size_t taken = 0;
     for (std::size_t room = sink_.writable_bytes(); room > 0 && has_output();
          room = sink_.writable_bytes()) {
         const bool large = output_offset_ == output_.size();
@@ -219,17 +221,26 @@ void Http1Connection::flush() {
         const ByteView piece = source.subspan(offset, std::min(room, source.size() - offset));
         sink_.write(piece);
         offset += piece.size();
-        progress = true;
+        taken += piece.size();
     }
     if (output_offset_ == output_.size()) {
         if (output_.capacity() > kKeptOutputBytes) output_ = Bytes();
         output_.clear();
         output_offset_ = 0;
     }
+    note_backlog(taken);
+}
+
+/// Keeps account of how fast a peer takes what waits for it.
+void Http1Connection::note_backlog(std::size_t taken_bytes) {
     if (!has_output()) {
-        blocked_since_ms_ = std::nullopt;
-    } else if (progress || !blocked_since_ms_) {
-        blocked_since_ms_ = clock_.monotonic_ms();
+        backlog_since_ms_ = std::nullopt;
+    } else if (!backlog_since_ms_) {
+        backlog_since_ms_ = backlog_taken_ms_ = clock_.monotonic_ms();
+        backlog_taken_bytes_ = 0;
+    } else if (taken_bytes > 0) {
+        backlog_taken_ms_ = clock_.monotonic_ms();
+        backlog_taken_bytes_ += taken_bytes;
     }
 }
 

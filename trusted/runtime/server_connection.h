@@ -130,7 +130,9 @@ class ServerConnection : private PlaintextSink {
     void write(ByteView plaintext) override;
     void finish() override;
     void abort() override;
-    void wake() override { queued(); }
+    void wake() override {
+        if (!over_) queued();
+    }
 
     void run();
     void advance_handshake();
