@@ -204,6 +204,7 @@ TEST_F(DaemonTest, PausesBetweenStartsGrow) {
         EXPECT_FALSE(daemon_->wait_for_line(std::string("follows in") + pause).empty()) << pause;
     }
     EXPECT_FALSE(daemon_->wait_for_line("exited with code 7").empty());
+    EXPECT_FALSE(daemon_->wait_for_line("runner: test runner: as you wish \\x1b").empty());
     ops_port_ = port_in(daemon_->wait_for_line("ops_listening: "));
     const std::string ready = ops("/readyz");
     EXPECT_NE(ready.find("503"), ready.npos);

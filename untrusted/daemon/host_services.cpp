@@ -33,10 +33,11 @@ Deadline deadline_of(const RequestHead& head) {
 template <typename T, typename Convert>
 Done<T> HostServices::reply_with(Service service, const RequestHead& head, Answer answer,
                                  Convert convert) {
-    return [this, service, id = head.request_id, answer = std::move(answer),
+    // On the service's thread only the mailbox is touched: this object may be gone by then.
+    return [this, &mailbox = p_.mailbox, service, id = head.request_id, answer = std::move(answer),
             convert](Result<T> outcome) mutable {
-        p_.mailbox.post([this, service, id, answer = std::move(answer), convert,
-                         outcome = std::move(outcome)]() mutable {
+        mailbox.post([this, service, id, answer = std::move(answer), convert,
+                      outcome = std::move(outcome)]() mutable {
             Result<Body> body = [&]() -> Result<Body> {
                 if constexpr (std::is_void_v<T>) {
                     EOS_TRY(std::move(outcome));

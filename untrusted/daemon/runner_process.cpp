@@ -24,6 +24,7 @@ struct ChildPlan {
     std::vector<char*> arguments;
     int block_fd;
     int notify_fd;
+    int output_fd;
     int null_fd;
     int error_fd;
     pid_t parent;
@@ -44,7 +45,8 @@ struct ChildPlan {
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
     ::signal(SIGPIPE, SIG_DFL);
     if (::dup2(plan.null_fd, STDIN_FILENO) < 0 || ::dup2(plan.block_fd, kBlockFd) < 0 ||
-        ::dup2(plan.notify_fd, kNotifyFd) < 0) {
+        ::dup2(plan.notify_fd, kNotifyFd) < 0 || ::dup2(plan.output_fd, STDOUT_FILENO) < 0 ||
+        ::dup2(plan.output_fd, STDERR_FILENO) < 0) {
         give_up(plan.error_fd);
     }
     // All our descriptors are close-on-exec; this catches what a library forgot.
@@ -82,6 +84,7 @@ Result<std::unique_ptr<RunnerProcess>> RunnerProcess::start(const RunnerCommand&
                                                             const RunnerDescriptors& descriptors) {
     UniqueFd block = EOS_TRY(duplicate_high(descriptors.block_fd));
     UniqueFd notify = EOS_TRY(duplicate_high(descriptors.notify_fd));
+    UniqueFd output = EOS_TRY(duplicate_high(descriptors.output_fd));
     UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     std::array<int, 2> ends{-1, -1};
     if (!null || ::pipe2(ends.data(), O_CLOEXEC) != 0) {
@@ -96,6 +99,7 @@ Result<std::unique_ptr<RunnerProcess>> RunnerProcess::start(const RunnerCommand&
     words.insert(words.end(), command.arguments.begin(), command.arguments.end());
     ChildPlan plan{.block_fd = block.get(),
                    .notify_fd = notify.get(),
+                   .output_fd = output.get(),
                    .null_fd = null.get(),
                    .error_fd = error_high.get(),
                    .parent = ::getpid()};

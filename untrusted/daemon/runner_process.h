@@ -26,6 +26,7 @@ struct RunnerCommand {
 struct RunnerDescriptors {
     int block_fd;   ///< becomes 3: the shared block
     int notify_fd;  ///< becomes 4: an eventfd that wakes the daemon
+    int output_fd;  ///< becomes 1 and 2: where its own words go
 };
 
 /// How a process ended.

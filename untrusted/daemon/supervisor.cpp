@@ -71,7 +71,7 @@ void Supervisor::on_misbehaviour(MonotonicTime now, const Error& error) {
 
 void Supervisor::on_end(MonotonicTime now) {
     const std::string text = "the trusted process (pid " + std::to_string(process_->pid()) + ") " +
-                             process_->end()->describe() + " after " + in_seconds(now - started_);
+                             process_->describe_end() + " after " + in_seconds(now - started_);
     const auto reason = process_->exit_reason();
     if (state_ == State::kStopping) {
         p_.log.write(
@@ -85,8 +85,8 @@ void Supervisor::on_end(MonotonicTime now) {
     if (reason == boundary::Exit::Why::kStateRefused) {
         p_.log.error("state_refused",
                      text +
-                         ": it refuses the sealed state, and starting it again cannot help; "
-                         "the lines above say why, the operator guide what to do");
+                         "; starting it again cannot help: the lines above say why, the operator "
+                         "guide what to do");
         p_.health.runner_trouble = "the trusted side refuses the sealed state";
         process_.reset();
         state_ = State::kStateRefused;

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "untrusted/daemon/trusted_process.h"
 
+#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <time.h>
 
 #include <algorithm>
+#include <array>
 #include <string>
 
 #include "boundary/host_futex.h"
 #include "common/base/assert.h"
+#include "common/base/encoding.h"
 #include "untrusted/daemon/system_error.h"
 
 namespace eos::daemon {
@@ -51,9 +54,19 @@ Result<std::unique_ptr<TrustedProcess>> TrustedProcess::start(
     auto block = EOS_TRY(SharedBlock::create(layout));
     UniqueFd notify(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!notify) return fail(runner_not_started, system_error_text("eventfd"));
-    const RunnerDescriptors descriptors{.block_fd = block->fd(), .notify_fd = notify.get()};
+    std::array<int, 2> ends{-1, -1};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
+        return fail(runner_not_started, system_error_text("pipe"));
+    }
+    UniqueFd output_in(ends[0]);
+    const UniqueFd output_out(ends[1]);
+    ::fcntl(output_in.get(), F_SETFL, O_NONBLOCK);  // our end only
+    const RunnerDescriptors descriptors{
+        .block_fd = block->fd(), .notify_fd = notify.get(), .output_fd = output_out.get()};
     std::unique_ptr<TrustedProcess> out(
         new TrustedProcess(parts, std::move(block), std::move(notify)));
+    out->output_.emplace(parts.loop, std::move(output_in),
+                         [self = out.get()](std::string_view line) { self->print_output(line); });
     out->write_time();  // the first thing the trusted side may look at
     out->process_ = EOS_TRY(RunnerProcess::start(command, descriptors));
     parts.loop.add(out->process_->pid_fd(), EPOLLIN, out->end_watch_);
@@ -85,6 +98,7 @@ TrustedProcess::~TrustedProcess() {
 }
 
 void TrustedProcess::EndWatch::on_events(std::uint32_t /*events*/) {
+    owner_.output_->read();  // its last words come before the news of its end
     owner_.end_ = owner_.process_->reap();
     if (owner_.end_) owner_.p_.loop.remove(owner_.process_->pid_fd(), *this);
 }
@@ -194,12 +208,32 @@ HostServices::Answer TrustedProcess::answer_to(unsigned worker) {
     };
 }
 
-void TrustedProcess::print(const boundary::Log& line) {
+bool TrustedProcess::may_print() {
     if (log_tokens_ < 1) {
         ++p_.counters.log_lines_suppressed;
-        return;
+        return false;
     }
     log_tokens_ -= 1;
+    return true;
+}
+
+void TrustedProcess::print_output(std::string_view line) {
+    if (may_print()) p_.log.info("runner", printable(as_bytes(line), LineReader::kMaxLineBytes));
+}
+
+std::string TrustedProcess::describe_end() const {
+    EOS_ASSERT(end_.has_value());
+    using Why = boundary::Exit::Why;
+    std::string out = end_->describe();
+    if (exit_reason_ == Why::kRequested) out += " as it was asked to";
+    if (exit_reason_ == Why::kBoundaryViolated) out += ", saying that this daemon broke a rule";
+    if (exit_reason_ == Why::kStateRefused) out += ", refusing the sealed state";
+    if (exit_reason_ == Why::kInternal) out += ", for an internal reason";
+    return out;
+}
+
+void TrustedProcess::print(const boundary::Log& line) {
+    if (!may_print()) return;
     const boundary::LogLine* known = boundary::find_log_line(line.code);
     if (known == nullptr) {
         p_.log.warning("enclave", "log code " + std::to_string(line.code) + " (not in this build)");

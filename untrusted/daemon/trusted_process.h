@@ -7,6 +7,7 @@
 
 #include "boundary/time_page.h"
 #include "untrusted/daemon/host_services.h"
+#include "untrusted/daemon/line_reader.h"
 #include "untrusted/daemon/runner_process.h"
 #include "untrusted/daemon/shared_block.h"
 #include "untrusted/daemon/traffic.h"
@@ -53,6 +54,8 @@ class TrustedProcess : private EventHandler, private boundary::HostSignals {
     const std::optional<ProcessEnd>& end() const { return end_; }
     /// The reason it gave before it ended, if any.
     std::optional<boundary::Exit::Why> exit_reason() const { return exit_reason_; }
+    /// "exited with code 33 (it said: …)", for a person; end() must have come (asserted).
+    std::string describe_end() const;
 
     /// Asks every worker to finish within `time`.
     /// errors:  as turn().
@@ -82,6 +85,8 @@ class TrustedProcess : private EventHandler, private boundary::HostSignals {
     Result<void> on_request(WorkerLink& link, boundary::RpcToHost request);
     HostServices::Answer answer_to(unsigned worker);
     void print(const boundary::Log& line);
+    void print_output(std::string_view line);
+    bool may_print();
     void write_time();
     bool has_work() const;
     bool spin();
@@ -92,6 +97,7 @@ class TrustedProcess : private EventHandler, private boundary::HostSignals {
     boundary::TimePageWriter time_page_;
     std::deque<WorkerLink> links_;
     std::unique_ptr<Traffic> traffic_;
+    std::optional<LineReader> output_;  // what the runner itself says, before the sandbox closes
     std::unique_ptr<RunnerProcess> process_;
     EndWatch end_watch_;
     boundary::AdaptiveSpin spin_;
