@@ -13,6 +13,10 @@ namespace {
 // Tags, lengths, version and algorithm around the parts of a TBSCertificate.
 constexpr std::size_t kFrameBytes = 48;
 
+Serial serial_of(const CaOptions& options) {
+    return options.serial ? *options.serial : Serial::random();
+}
+
 Result<void> add_ca_extensions(CertificateDraft& draft, const CaOptions& options,
                                const crypto::P256PublicKey& subject_key) {
     draft.add(make_basic_constraints({.is_ca = true, .path_length = options.path_length}));
@@ -69,7 +73,7 @@ Bytes CertificateDraft::sign(const crypto::P256PrivateKey& issuer_key) const {
 }
 
 Result<Certificate> make_root_ca(const CaOptions& options, const crypto::P256PrivateKey& key) {
-    CertificateDraft draft({.serial = options.serial,
+    CertificateDraft draft({.serial = serial_of(options),
                             .issuer = options.subject.der(),
                             .validity = options.validity,
                             .subject = options.subject.der(),
@@ -84,7 +88,7 @@ Result<Certificate> make_intermediate_ca(const CaOptions& options,
                                          const Certificate& issuer,
                                          const crypto::P256PrivateKey& issuer_key) {
     EOS_ASSERT(equal(issuer.spki(), issuer_key.public_key().spki()));
-    CertificateDraft draft({.serial = options.serial,
+    CertificateDraft draft({.serial = serial_of(options),
                             .issuer = issuer.subject_tlv(),
                             .validity = options.validity,
                             .subject = options.subject.der(),

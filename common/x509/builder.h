@@ -55,7 +55,7 @@ struct CaOptions {
     Validity validity;
     std::optional<std::uint32_t> path_length;
     std::optional<NameConstraints> name_constraints;
-    Serial serial = Serial::random();
+    std::optional<Serial> serial;  ///< default: a random one for each certificate made
     /// Put after the standard ones, for example oid::kEmulationRootMarker.
     std::vector<Extension> more_extensions;
 };

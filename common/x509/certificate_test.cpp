@@ -67,7 +67,7 @@ TEST(Certificate, WhatWeBuildOpenSslReadsAndVerifies) {
 TEST(Certificate, ReadsWhatItWrote) {
     Certificate leaf = Certificate::parse(leaf_der()).value();
     EXPECT_EQ(leaf.issuer(), name("CA"));
-    EXPECT_EQ(leaf.subject().display(), "O=Enclave OS, test, CN=leaf");
+    EXPECT_EQ(leaf.subject().display(), "O=Enclave OS\\, test, CN=leaf");
     EXPECT_EQ(leaf.subject().display(oid::kCommonName), "leaf");
     EXPECT_EQ(leaf.subject().display(oid::kCountryName), std::nullopt);
     EXPECT_EQ(leaf.serial().bytes().size(), 16u);

@@ -58,8 +58,8 @@ struct ChainOptions {
 /// Finds and verifies a path from the leaf to an anchor: signatures (ECDSA P-256 with SHA-256), and
 /// of every certificate, the anchor included: validity, critical extensions, basicConstraints,
 /// keyUsage, extendedKeyUsage, path length and name constraints (DNS and IP). Issuers are found by
-/// name and told apart by signature. A path length counts every CA below, self-issued or not.
-/// Revocation is not looked at: Crl does that.
+/// name and told apart by signature. A leaf that is itself an anchor is a path of one. A path
+/// length counts every CA below, self-issued or not. Revocation is not looked at: Crl does that.
 /// returns: the path, leaf first, anchor last.
 /// errors:  unknown_issuer, bad_signature, unsupported_algorithm, expired, not_yet_valid, not_a_ca,
 ///          path_length, name_constraint, wrong_name, key_usage, unknown_critical_extension,

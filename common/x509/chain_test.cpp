@@ -131,7 +131,7 @@ TEST(Chain, UnknownIssuer) {
     no_anchor.anchors.clear();
     expect_refused(no_anchor, unknown_issuer);
     EXPECT_EQ(no_anchor.verify().error().detail(),
-              "O=Enclave OS, test, CN=intermediate is issued by O=Enclave OS, test, CN=root");
+              "O=Enclave OS\\, test, CN=intermediate is issued by O=Enclave OS\\, test, CN=root");
 }
 
 // The names are right and the key is another: what an attacker without the CA key can make.

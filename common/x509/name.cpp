@@ -107,8 +107,11 @@ Result<void> for_each_attribute(ByteView der, Visit visit) {
     return {};
 }
 
-std::string display_value(const Element& value) {
-    return printable(value.value);
+// So that no value looks like two attributes. (printable() has escaped the backslashes.)
+std::string escape_commas(std::string_view text) {
+    std::string out;
+    for (char c : text) out.append(c == ',' ? "\\" : "").push_back(c);
+    return out;
 }
 
 std::string short_name(const oid::Oid& type) {
@@ -156,7 +159,7 @@ Result<DistinguishedName> DistinguishedName::parse(ByteView der) {
 std::optional<std::string> DistinguishedName::display(const oid::Oid& type) const {
     std::optional<std::string> out;
     Result<void> read = for_each_attribute(der_, [&](const RawAttribute& attribute) {
-        if (attribute.type == type) out = display_value(attribute.value);
+        if (attribute.type == type) out = printable(attribute.value.value);
     });
     return read ? out : std::nullopt;
 }
@@ -165,7 +168,7 @@ std::string DistinguishedName::display() const {
     std::string out;
     Result<void> read = for_each_attribute(der_, [&](const RawAttribute& attribute) {
         if (!out.empty()) out += ", ";
-        out += short_name(attribute.type) + "=" + display_value(attribute.value);
+        out += short_name(attribute.type) + "=" + escape_commas(printable(attribute.value.value));
     });
     return read ? out : std::string();
 }

@@ -57,7 +57,7 @@ class DistinguishedName {
     /// else is escaped, so it is for display and not for comparison.
     std::optional<std::string> display(const oid::Oid& type) const;
 
-    /// "CN=…, O=…" for people, escaped as display().
+    /// "CN=…, O=…" for people, escaped as display(type); a comma inside a value is "\,".
     std::string display() const;
 
     friend bool operator==(const DistinguishedName& a, const DistinguishedName& b) {
