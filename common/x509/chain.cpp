@@ -169,8 +169,9 @@ class PathFinder {
 
     bool finish() {
         Result<void> verdict = verify_path(path_, input_.time, options_);
-        if (!verdict) note(Rank::kPath, std::move(verdict).error());
-        return verdict.has_value();
+        if (verdict) return true;
+        note(Rank::kPath, std::move(verdict).error());
+        return false;
     }
 
     // Whether `candidate` is not on the path yet and signed its end.
@@ -184,8 +185,9 @@ class PathFinder {
             return false;
         }
         Result<void> verdict = verify_signature(end, candidate);
-        if (!verdict) note(Rank::kSignature, std::move(verdict).error().within(who(end)));
-        return verdict.has_value();
+        if (verdict) return true;
+        note(Rank::kSignature, std::move(verdict).error().within(who(end)));
+        return false;
     }
 
     static Result<void> verify_signature(const Certificate& subject, const Certificate& issuer) {

@@ -33,25 +33,22 @@ std::string_view begin_label(std::string_view line) {
     return line.substr(kBegin.size(), line.size() - kBegin.size() - kDashes.size());
 }
 
-// The END line of `label`. What follows on the same line goes back to `text` if it is the next
-// BEGIN: some quotes have no line feed between two blocks.
-Result<void> read_end(std::string_view line, std::string_view label, std::string_view& text) {
+// Takes the END line of `label` off `text`, but not what follows on the same line if that is the
+// next BEGIN: some quotes have no line feed between two blocks.
+Result<void> take_end(std::string_view& text, std::string_view label) {
     std::string end = std::string(kEnd).append(label).append(kDashes);
-    if (!line.starts_with(end)) return fail(bad_pem, "expected the END line of the same label");
-    std::string_view behind = line.substr(end.size());
-    if (behind.starts_with(kBegin)) {
-        text = std::string_view(behind.data(), text.data() + text.size() - behind.data());
-    } else if (!is_blank(behind)) {
-        return fail(bad_pem, "text after an END line");
-    }
+    if (!text.starts_with(end)) return fail(bad_pem, "expected the END line of the same label");
+    text.remove_prefix(end.size());
+    if (text.starts_with(kBegin)) return {};
+    if (!is_blank(take_line(text))) return fail(bad_pem, "text after an END line");
     return {};
 }
 
 // The base64 of a block, up to and including its END line.
 Result<void> read_body(std::string_view& text, std::string_view label, std::string& base64) {
     while (!text.empty()) {
+        if (text.starts_with(kDashes)) return take_end(text, label);
         std::string_view line = take_line(text);
-        if (line.starts_with(kDashes)) return read_end(line, label, text);
         if (line.empty() || line.size() > kMaxLine)
             return fail(bad_pem, "a line of 0 or more than 76 characters inside a block");
         base64 += line;
