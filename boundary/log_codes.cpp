@@ -10,9 +10,7 @@ using enum LogCode;
 using enum Severity;
 
 constexpr std::size_t count_places(std::string_view text) {
-    std::size_t count = 0;
-    for (std::size_t at = text.find("{}"); at != text.npos; at = text.find("{}", at + 2)) ++count;
-    return count;
+    return static_cast<std::size_t>(std::ranges::count(text, '{'));
 }
 
 constexpr LogLine line(LogCode code, Severity severity, std::string_view text) {
@@ -30,17 +28,17 @@ constexpr std::array kTable{
     line(kHostCallRefused, kWarning, "{} file opens and {} other host calls were refused inside"),
 
     line(kUnowned, kWarning, "no sealed state: unowned, waiting for provisioning"),
-    line(kOwned, kInfo, "ownership was taken; state generation {}"),
-    line(kProvisioningToken, kInfo, "provisioning token, as two numbers: {} {}"),
-    line(kStateLoaded, kInfo, "sealed state loaded: generation {}, {} records, {} apps"),
-    line(kStateRefused, kError, "sealed state refused, reason {}; nothing was changed"),
-    line(kStateWriteFailed, kError, "a state write failed, reason {}; the old state stands"),
+    line(kOwned, kInfo, "the enclave has an owner; state generation {}"),
+    line(kProvisioningToken, kInfo, "provisioning token {x}{x}"),
+    line(kStateLoaded, kInfo, "sealed state loaded: generation {}, {} apps"),
+    line(kStateRefused, kError, "sealed state refused; nothing was changed"),
+    line(kStateWriteFailed, kError, "a state write failed; the old state stands"),
     line(kFactoryReset, kWarning, "factory reset: the state was destroyed"),
     line(kCaRotated, kInfo, "the CA was replaced; state generation {}"),
 
-    line(kEvidenceRequested, kInfo, "evidence requested, attempt {}"),
-    line(kEvidenceReady, kInfo, "evidence ready after {} ms; expires at Unix time {}"),
-    line(kEvidenceFailed, kError, "no evidence, reason {}; next attempt in {} ms"),
+    line(kEvidenceRequested, kInfo, "evidence requested"),
+    line(kEvidenceReady, kInfo, "evidence ready; leaves under it end at Unix time {}"),
+    line(kEvidenceFailed, kError, "no evidence; next attempt in {} ms"),
     line(kLeavesMinted, kInfo, "{} leaf certificates minted in {} us"),
     line(kTimeJumped, kWarning, "the host's time jumped by {} s; unconfirmed until an owner call"),
 
@@ -52,6 +50,23 @@ constexpr std::array kTable{
     line(kAppUnloaded, kInfo, "an app was unloaded; {} apps now"),
     line(kAppLoadFailed, kWarning, "an app was not loaded, reason {}; nothing was changed"),
     line(kAppTrapped, kInfo, "{} app calls trapped in the last {} ms"),
+
+    line(kStateRecordAltered, kError, "sealed state refused: a record was altered"),
+    line(kStateRecordSwapped, kError, "sealed state refused: a record was replaced by another one"),
+    line(kStateRecordMissing, kError, "sealed state refused: a record is missing"),
+    line(kStateRecordStale, kError,
+         "sealed state refused: a record was replaced by an older version of itself"),
+    line(kStateRootAltered, kError, "sealed state refused: the root record was altered"),
+    line(kStateRootMissing, kError,
+         "sealed state refused: there are records, but the root record is missing"),
+    line(kStateForeign, kError,
+         "sealed state refused: it was sealed by another enclave or on another machine; start the "
+         "build that made it, or remove the state directory to start again without owner"),
+    line(kStateFormat, kError, "sealed state refused: its format is not one this build knows"),
+    line(kStateStorage, kError, "sealed state refused: the storage broke its contract"),
+    line(kStateUnknownRecord, kError, "sealed state refused: it holds an unknown record"),
+    line(kStateMalformed, kError, "sealed state refused: a record is malformed"),
+    line(kStateInconsistent, kError, "sealed state refused: its parts contradict each other"),
 };
 
 static_assert(std::ranges::is_sorted(kTable, std::ranges::less{}, &LogLine::code));

@@ -45,13 +45,28 @@ enum class LogCode : std::uint16_t {
     kAppUnloaded = 81,
     kAppLoadFailed = 82,
     kAppTrapped = 83,
+
+    // Why sealed state was refused; kStateRefused for everything else.
+    kStateRecordAltered = 100,
+    kStateRecordSwapped = 101,
+    kStateRecordMissing = 102,
+    kStateRecordStale = 103,
+    kStateRootAltered = 104,
+    kStateRootMissing = 105,
+    kStateForeign = 106,
+    kStateFormat = 107,
+    kStateStorage = 108,
+    kStateUnknownRecord = 109,
+    kStateMalformed = 110,
+    kStateInconsistent = 111,
 };
 
 /// One row of the table.
 struct LogLine {
     LogCode code;
     Severity severity;
-    std::string_view text;  ///< "{}" once for each number, in order
+    /// "{}" for each number in decimal, "{x}" for one as 16 hexadecimal digits, in order.
+    std::string_view text;
     unsigned number_count;  ///< how many numbers the text has
 };
 

@@ -56,11 +56,11 @@ Result<ReportData> ReportData::v1_challenge(const crypto::P256PublicKey& leaf_ke
     return ReportData(Purpose::kV1Challenge, crypto::sha512({leaf_key.spki_hash(), nonce, binder}));
 }
 
-ReportData ReportData::ca_csr(ByteView csr_der, const ByteArray<32>& nonce,
-                              const crypto::P256PublicKey& owner_key) {
+ReportData ReportData::ca_csr(const CsrBinding& binding) {
     static constexpr ByteArray<1> kEnd{};
-    return {Purpose::kCaCsr, crypto::sha512({as_bytes(kCaCsrDomain), kEnd, crypto::sha256(csr_der),
-                                             nonce, owner_key.spki_hash()})};
+    return {Purpose::kCaCsr,
+            crypto::sha512({as_bytes(kCaCsrDomain), kEnd, crypto::sha256(binding.csr_der),
+                            binding.nonce, binding.owner_spki_hash})};
 }
 
 Binder handshake_binder(crypto::HashKind hash, ByteView secret, ByteView transcript_hash) {

@@ -41,6 +41,13 @@ std::string_view purpose_name(Purpose purpose);
 /// errors: bad_nonce.
 [[nodiscard]] Result<void> check_nonce(ByteView nonce);
 
+/// What evidence of purpose ca_csr is bound to.
+struct CsrBinding {
+    ByteView csr_der;
+    ByteArray<32> nonce{};               ///< of whoever asks
+    crypto::Digest32 owner_spki_hash{};  ///< for whom the CA key was born
+};
+
 /// 64 bytes for the REPORTDATA field of a report, with the purpose they were made for. A value.
 class ReportData {
   public:
@@ -56,8 +63,7 @@ class ReportData {
 
     /// SHA-512("enclaveos-ca-csr-1" ‖ 0x00 ‖ SHA-256(CSR) ‖ nonce ‖ SHA-256(owner SPKI)).
     /// source:  decisions.md, "report_data has one maker".
-    static ReportData ca_csr(ByteView csr_der, const ByteArray<32>& nonce,
-                             const crypto::P256PublicKey& owner_key);
+    static ReportData ca_csr(const CsrBinding& binding);
 
     Purpose purpose() const { return purpose_; }
     const ByteArray<kReportDataBytes>& bytes() const { return bytes_; }

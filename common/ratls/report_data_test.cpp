@@ -71,12 +71,17 @@ TEST(ReportData, NonceLengthsAreBounded) {
 }
 
 TEST(ReportData, CsrFormDependsOnEveryInput) {
-    ByteArray<32> nonce = counting_from(0);
-    crypto::P256PublicKey other = crypto::P256PrivateKey::generate().public_key();
-    ReportData base = ReportData::ca_csr(as_bytes("csr"), nonce, generator_key());
-    EXPECT_NE(base, ReportData::ca_csr(as_bytes("csq"), nonce, generator_key()));
-    EXPECT_NE(base, ReportData::ca_csr(as_bytes("csr"), counting_from(1), generator_key()));
-    EXPECT_NE(base, ReportData::ca_csr(as_bytes("csr"), nonce, other));
+    CsrBinding binding{as_bytes("csr"), counting_from(0), generator_key().spki_hash()};
+    ReportData base = ReportData::ca_csr(binding);
+    CsrBinding other = binding;
+    other.csr_der = as_bytes("csq");
+    EXPECT_NE(base, ReportData::ca_csr(other));
+    other = binding;
+    other.nonce = counting_from(1);
+    EXPECT_NE(base, ReportData::ca_csr(other));
+    other = binding;
+    other.owner_spki_hash = counting_from(2);
+    EXPECT_NE(base, ReportData::ca_csr(other));
 }
 
 TEST(Transcript, RetryReplacesTheFirstClientHello) {

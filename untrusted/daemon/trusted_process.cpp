@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <string>
 
 #include "boundary/host_futex.h"
@@ -32,17 +33,27 @@ std::uint64_t clock_ns(clockid_t clock) {
            static_cast<std::uint64_t>(time.tv_nsec);
 }
 
+std::string hexadecimal(std::uint64_t number) {
+    char text[17];
+    std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(number));
+    return text;
+}
+
+// "{}" is a number in decimal, "{x}" one as 16 hexadecimal digits.
 std::string fill_in(std::string_view text, const boundary::Numbers& numbers) {
     std::string out;
     unsigned used = 0;
-    for (std::size_t at = 0; at < text.size(); ++at) {
-        if (text.substr(at, 2) != "{}") {
-            out += text[at];
+    while (!text.empty()) {
+        const bool decimal = text.starts_with("{}");
+        if (!decimal && !text.starts_with("{x}")) {
+            out += text.front();
+            text.remove_prefix(1);
             continue;
         }
-        out += used < numbers.count ? std::to_string(numbers.values[used]) : "?";
-        ++used;
-        ++at;
+        const bool known = used < numbers.count;
+        const std::uint64_t number = known ? numbers.values[used++] : 0;
+        out += !known ? "?" : decimal ? std::to_string(number) : hexadecimal(number);
+        text.remove_prefix(decimal ? 2 : 3);
     }
     return out;
 }

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "common/ratls/appraise_leaf.h"
+
+#include "common/base/encoding.h"
+#include "common/crypto/hash.h"
+#include "common/oid/registry.h"
+#include "common/x509/chain.h"
+
+namespace eos::ratls {
+namespace {
+
+using attestation::appraise::AttestationResult;
+using attestation::appraise::BindingClaim;
+using attestation::appraise::LeafClaims;
+using attestation::appraise::Policy;
+using attestation::verify::Check;
+using attestation::verify::failed;
+using attestation::verify::from_result;
+using attestation::verify::not_evaluated;
+using attestation::verify::passed;
+using attestation::verify::Subject;
+using attestation::verify::Verification;
+using attestation::verify::Weight;
+
+constexpr std::size_t kMaxChain = 5;
+
+constexpr Subject kCertificate{
+    "certificate.syntax", "RFC 5280 4.1; attested-tls.md 4.3",
+    "this is not a server of ours, or something on the way altered the certificate"};
+constexpr Subject kChain{
+    "certificate.chain", "RFC 5280 6; attested-tls.md 9.4 step 3",
+    "check the root CA and the server name; a leaf renews itself, an expired intermediate "
+    "needs `enclavectl mini rotate-ca`"};
+constexpr Subject kReportData{
+    "report_data", "attested-tls.md 3; decisions.md \"report_data has one maker\"",
+    "the evidence belongs to another key, time or handshake: do not use this connection"};
+constexpr Subject kLevel{
+    "binding.level", "attested-tls.md 12.1",
+    "ask for a challenge (mode B), which binds the evidence to this handshake"};
+constexpr Subject kLeafBinding{
+    "leaf_binding", "decisions.md \"Our own extensions\"",
+    "whoever holds the CA key may have moved key and evidence to other values"};
+
+struct ParsedChain {
+    std::optional<x509::Certificate> leaf;
+    std::vector<x509::Certificate> issuers;
+    Check syntax;
+    LeafClaimsView claims;
+};
+
+ParsedChain parse_chain(std::span<const Bytes> chain) {
+    ParsedChain out;
+    if (chain.empty() || chain.size() > kMaxChain) {
+        out.syntax = failed(kCertificate, {"1 to 5 certificates", std::to_string(chain.size())});
+        return out;
+    }
+    for (const Bytes& der : chain) {
+        Result<x509::Certificate> certificate = x509::Certificate::parse(der);
+        if (!certificate) {
+            out.syntax = failed(kCertificate, certificate.error());
+            return out;
+        }
+        if (out.leaf) {
+            out.issuers.push_back(std::move(*certificate));
+        } else {
+            out.leaf = std::move(*certificate);
+        }
+    }
+    Result<LeafClaimsView> claims = read_leaf(*out.leaf);
+    out.syntax = claims ? passed(kCertificate) : failed(kCertificate, claims.error());
+    if (claims) out.claims = std::move(*claims);
+    return out;
+}
+
+Check check_chain(const ParsedChain& parsed, const LeafInput& input, UnixTime time,
+                  std::vector<ByteArray<32>>& authorities) {
+    if (input.anchors.empty()) {
+        Check check =
+            not_evaluated(kChain, "no root CA was given: the evidence alone says who this is");
+        check.weight = Weight::informative;
+        return check;
+    }
+    x509::ChainOptions options;
+    if (!input.server_name.empty()) options.host = input.server_name;
+    options.purpose = oid::kServerAuth;
+    Result<std::vector<x509::Certificate>> path =
+        x509::verify_chain({.leaf = *parsed.leaf,
+                            .intermediates = parsed.issuers,
+                            .anchors = input.anchors,
+                            .time = time},
+                           options);
+    if (!path) return failed(kChain, path.error());
+    for (std::size_t i = 1; i < path->size(); ++i) {
+        authorities.push_back(crypto::sha256((*path)[i].spki()));
+    }
+    return passed(kChain, "leads to " + path->back().subject().display());
+}
+
+// The report data that the leaf must have, for what is known about the handshake.
+Result<ReportData> expected_report_data(const x509::Certificate& leaf, const LeafInput& input) {
+    crypto::P256PublicKey key = EOS_TRY(leaf.p256_key());
+    if (!input.handshake) return ReportData::v1_deterministic(key, leaf.validity().not_before);
+    return ReportData::v1_challenge(key, input.handshake->nonce, input.handshake->binder);
+}
+
+const sgx_arch::ReportData* report_data_of(const Verification& verification) {
+    if (verification.evidence() == nullptr) return nullptr;
+    const auto* sgx =
+        std::get_if<attestation::verify::SgxClaims>(&verification.evidence()->claims());
+    return sgx == nullptr ? nullptr : &sgx->report.report_data;
+}
+
+Check check_report_data(const Result<ReportData>& expected, const Verification& verification) {
+    if (!expected) return failed(kReportData, expected.error());
+    const sgx_arch::ReportData* found = report_data_of(verification);
+    if (found == nullptr) return not_evaluated(kReportData, "the evidence is not genuine");
+    if (crypto::equal_constant_time(expected->bytes(), *found)) return passed(kReportData);
+    return failed(kReportData, {hex(expected->bytes()), hex(*found)},
+                  "expected for " + std::string(purpose_name(expected->purpose())));
+}
+
+Check level_of(Purpose purpose) {
+    switch (purpose) {
+        case Purpose::kV1Deterministic:
+            return passed(
+                kLevel,
+                "level 0: the evidence is bound to the leaf's key and a minute, not to this "
+                "handshake");
+        case Purpose::kV1Challenge:
+            return passed(
+                kLevel, "level 2: bound to this handshake's traffic secret; level 3 is not shown");
+        case Purpose::kCaCsr:
+            return passed(kLevel, "bound to the request, the nonce and the owner's key");
+    }
+    return not_evaluated(kLevel, "unknown purpose");
+}
+
+BindingClaim binding_claim(Purpose purpose, Check report_data,
+                           std::optional<UnixTime> evidence_time) {
+    return {std::string(purpose_name(purpose)), evidence_time, std::move(report_data),
+            level_of(purpose)};
+}
+
+// What a policy demands of evidence alone: a request carries no leaf.
+Policy without_leaf(Policy policy) {
+    policy.required.clear();
+    policy.ca.clear();
+    policy.instance.reset();
+    policy.leaf_binding = attestation::appraise::LeafBindingRule::optional;
+    policy.waivers.insert({"leaf_binding", "assurance"});
+    return policy;
+}
+
+}  // namespace
+
+AttestationResult appraise_leaf(const LeafInput& input,
+                                const attestation::endorsements::Endorsements& endorsements,
+                                const Policy& policy, UnixTime time) {
+    ParsedChain parsed = parse_chain(input.chain);
+    ByteView evidence;
+    if (parsed.claims.evidence) evidence = parsed.claims.evidence->bytes;
+    Verification verification =
+        attestation::verify::verify_quote(evidence, endorsements, policy.roots, time);
+
+    LeafClaims claims;
+    claims.server_name = input.server_name;
+    for (const ExtensionValue& value : parsed.claims.values)
+        claims.extensions[value.oid] = value.value;
+    claims.more.push_back(parsed.syntax);
+    if (parsed.leaf) {
+        claims.more.push_back(check_chain(parsed, input, time, claims.chain));
+        claims.leaf_binding = from_result(kLeafBinding, check_leaf_binding(*parsed.leaf));
+        Purpose purpose = input.handshake ? Purpose::kV1Challenge : Purpose::kV1Deterministic;
+        std::optional<UnixTime> made;
+        if (!input.handshake) made = parsed.leaf->validity().not_before;
+        claims.binding = binding_claim(
+            purpose, check_report_data(expected_report_data(*parsed.leaf, input), verification),
+            made);
+    }
+    return attestation::appraise::appraise(verification, claims, policy);
+}
+
+AttestationResult appraise_csr(const CsrInput& input,
+                               const attestation::endorsements::Endorsements& endorsements,
+                               const Policy& policy, UnixTime time) {
+    Verification verification =
+        attestation::verify::verify_quote(input.evidence, endorsements, policy.roots, time);
+    ReportData expected = ReportData::ca_csr(input.binding);
+    LeafClaims claims;
+    claims.binding =
+        binding_claim(Purpose::kCaCsr, check_report_data(expected, verification), std::nullopt);
+    return attestation::appraise::appraise(verification, claims, without_leaf(policy));
+}
+
+}  // namespace eos::ratls

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// From the certificates a server showed to an AttestationResult: the one way that clients, tools
+// and peers take.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "common/attestation/appraise/appraise.h"
+#include "common/attestation/endorsements/endorsements.h"
+#include "common/ratls/leaf.h"
+#include "common/ratls/report_data.h"
+
+namespace eos::ratls {
+
+/// What the caller knows about the handshake in which the leaf was shown.
+struct HandshakeEvidence {
+    Bytes nonce;    ///< that this caller sent in 0xFFBB
+    Binder binder;  ///< that this caller derived
+};
+
+/// What is to be appraised, and what for. Borrowed for the call.
+struct LeafInput {
+    std::span<const Bytes> chain;  ///< DER, leaf first; as received
+    /// Roots of the operator's private PKI. Empty: the chain is not evaluated, which the verdict
+    /// says and which does not stand in the way (an enclave without owner signs its leaf itself).
+    std::span<const x509::Certificate> anchors;
+    std::string server_name;  ///< that the leaf must be for; empty: any
+    /// Absent for a stored certificate or a handshake without challenge: then the report data must
+    /// be of the deterministic form.
+    std::optional<HandshakeEvidence> handshake;
+};
+
+/// Parses, verifies and appraises. Never fails to return a result: whatever cannot be parsed fails
+/// the check that is about it, and all others are made where they can be. bound:   chain: at most 5
+/// certificates of x509::kMaxCertificateBytes; the rest is counted as a failure.
+[[nodiscard]] attestation::appraise::AttestationResult appraise_leaf(
+    const LeafInput& input, const attestation::endorsements::Endorsements& endorsements,
+    const attestation::appraise::Policy& policy, UnixTime time);
+
+/// The same for evidence of purpose ca_csr. Of the policy, what is about a leaf does not apply: its
+/// values, binding signature and assurance are the connection's, which the caller has appraised.
+struct CsrInput {
+    CsrBinding binding;
+    ByteView evidence;
+};
+[[nodiscard]] attestation::appraise::AttestationResult appraise_csr(
+    const CsrInput& input, const attestation::endorsements::Endorsements& endorsements,
+    const attestation::appraise::Policy& policy, UnixTime time);
+
+}  // namespace eos::ratls
