@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "client/cli/cli.h"
+#include "client/files.h"
+#include "common/base/codec.h"
+#include "common/base/encoding.h"
+#include "common/crypto/hash.h"
+#include "common/crypto/random.h"
+
+namespace eos::client::cli {
+namespace {
+
+struct AppOptions {
+    std::string name;
+    std::string module;
+    std::string hostname;
+    std::vector<std::string> arguments;
+    std::vector<std::string> environment;
+    std::vector<std::string> public_environment;
+    std::uint64_t max_memory_bytes = 0;
+    std::uint64_t max_fuel = 0;
+    std::uint64_t after = 0;
+    std::string function;
+    std::vector<std::string> values;
+};
+
+constexpr std::size_t kMaxManifestBytes = 64 * 1024;
+
+Result<json::Value> environment_entry(const std::string& text, Privacy privacy) {
+    std::size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0)
+        return fail(bad_encoding, "expected NAME=VALUE: " + text);
+    json::Value entry = {{"name", text.substr(0, equals)}, {"value", text.substr(equals + 1)}};
+    if (privacy == Privacy::kPublic) {
+        entry["public"] = true;
+    } else {
+        entry["salt"] = base64(crypto::random_array<32>());
+    }
+    return entry;
+}
+
+Result<json::Value> manifest_of(const AppOptions& options) {
+    json::Value manifest = {{"hostname", options.hostname}};
+    if (!options.arguments.empty()) manifest["args"] = options.arguments;
+    json::Value environment = json::Value::array();
+    for (const std::string& text : options.environment) {
+        environment.push_back(EOS_TRY(environment_entry(text, Privacy::kOwnerOnly)));
+    }
+    for (const std::string& text : options.public_environment) {
+        environment.push_back(EOS_TRY(environment_entry(text, Privacy::kPublic)));
+    }
+    if (!environment.empty()) manifest["env"] = environment;
+    if (options.max_memory_bytes != 0) manifest["max_memory_bytes"] = options.max_memory_bytes;
+    if (options.max_fuel != 0) manifest["max_fuel"] = options.max_fuel;
+    return manifest;
+}
+
+// A line that is drawn over itself while a body goes out; only on a terminal.
+std::function<void(std::size_t)> upload_progress(const Cli& cli, std::size_t total_bytes) {
+    if (cli.format == Format::kJson || isatty(STDERR_FILENO) == 0) return {};
+    return [total_bytes](std::size_t sent) {
+        std::fprintf(stderr, "\ruploading %zu of %zu KiB%s", sent / 1024, total_bytes / 1024,
+                     sent == total_bytes ? "\n" : "");
+    };
+}
+
+Result<std::unique_ptr<VerifiedServer>> connect_to_platform(Cli& cli) {
+    Target target = EOS_TRY(make_target(cli, BindingMode::kChallenge));
+    return connect(cli, target);
+}
+
+Result<int> load(Cli& cli, const AppOptions& options) {
+    Bytes module = EOS_TRY(read_file(options.module));
+    std::string manifest = json::compact(EOS_TRY(manifest_of(options)));
+    if (manifest.size() > kMaxManifestBytes)
+        return fail(bad_encoding, "arguments and environment exceed 64 KiB");
+    Bytes body = std::move(Writer()
+                               .u32be(static_cast<std::uint32_t>(manifest.size()))
+                               .text(manifest)
+                               .bytes(module))
+                     .take();
+    std::unique_ptr<VerifiedServer> server = EOS_TRY(connect_to_platform(cli));
+    Request request;
+    request.head.method = http::Method::kPost;
+    request.head.path = "/api/v1/apps/" + options.name;
+    EOS_TRY(request.head.headers.add("content-type", "application/vnd.enclave-os.app"));
+    request.body = body;
+    request.progress = upload_progress(cli, body.size());
+    Response response = EOS_TRY(server->request(std::move(request), 1 << 20, cli.deadline()));
+    json::Value answer = EOS_TRY(json_answer(response));
+    cli.print("loaded " + options.name + ", module sha256:" + hex(crypto::sha256(module)) + "\n" +
+                  json::pretty(answer),
+              answer);
+    return kExitOk;
+}
+
+Result<int> print_answer(Cli& cli, http::Method method, const std::string& path) {
+    std::unique_ptr<VerifiedServer> server = EOS_TRY(connect_to_platform(cli));
+    json::Value answer = EOS_TRY(call(cli, *server, method, path));
+    cli.print(json::pretty(answer), answer);
+    return kExitOk;
+}
+
+Result<int> logs(Cli& cli, const AppOptions& options) {
+    std::unique_ptr<VerifiedServer> server = EOS_TRY(connect_to_platform(cli));
+    json::Value answer = EOS_TRY(
+        call(cli, *server, http::Method::kGet,
+             "/api/v1/apps/" + options.name + "/logs?after=" + std::to_string(options.after)));
+    std::string text;
+    if (auto lines = answer.find("lines"); lines != answer.end() && lines->is_array()) {
+        for (const json::Value& line : *lines) {
+            if (!line.is_object() || !line.contains("text") || !line["text"].is_string()) continue;
+            text += printable(as_bytes(line["text"].get_ref<const std::string&>()), 4096) + "\n";
+        }
+    }
+    cli.print(text, answer);
+    return kExitOk;
+}
+
+// Each value is JSON if it parses as JSON, and a string otherwise.
+Result<int> call_function(Cli& cli, const AppOptions& options) {
+    json::Value arguments = json::Value::array();
+    for (const std::string& text : options.values) {
+        Result<json::Value> value = json::parse(as_bytes(text), {});
+        arguments.push_back(value ? *value : json::Value(text));
+    }
+    json::Value request = {{"args", arguments}};
+    std::unique_ptr<VerifiedServer> server = EOS_TRY(connect_to_platform(cli));
+    json::Value answer = EOS_TRY(call(cli, *server, http::Method::kPost,
+                                      "/rpc/" + options.name + "/" + options.function, &request));
+    cli.print(json::pretty(answer), answer);
+    return kExitOk;
+}
+
+}  // namespace
+
+void add_app_commands(CLI::App& program, Cli& cli) {
+    auto options = std::make_shared<AppOptions>();
+    CLI::App* app = program.add_subcommand("app", "load and run WebAssembly apps");
+    app->require_subcommand(1);
+    auto command = [&](const char* verb, const char* help, auto action) {
+        CLI::App* made = app->add_subcommand(verb, help);
+        add_target_options(*made, cli);
+        made->callback([&cli, options, action] {
+            cli.action = [&cli, options, action] { return action(cli, *options); };
+        });
+        return made;
+    };
+    auto named = [&](CLI::App* made) {
+        made->add_option("name", options->name, "the app's name: a-z, 0-9, '-'")->required();
+        return made;
+    };
+    CLI::App* loading = named(command("load", "load an app, or replace it atomically", load));
+    loading->add_option("module", options->module, "WebAssembly module (.wasm)")->required();
+    loading->add_option("--hostname", options->hostname, "its own host name")->required();
+    loading->add_option("--arg", options->arguments, "argument of the program; repeat for more");
+    loading->add_option("--env", options->environment,
+                        "NAME=VALUE; others see only that it changes");
+    loading->add_option("--public-env", options->public_environment,
+                        "NAME=VALUE, readable in the configuration tree");
+    loading->add_option("--max-memory", options->max_memory_bytes,
+                        "bytes of linear memory of one instance");
+    loading->add_option("--max-fuel", options->max_fuel, "instructions that one call may take");
+
+    command("list", "all apps", [](Cli& c, const AppOptions&) {
+        return print_answer(c, http::Method::kGet, "/api/v1/apps");
+    });
+    named(command("inspect", "one app", [](Cli& c, const AppOptions& o) {
+        return print_answer(c, http::Method::kGet, "/api/v1/apps/" + o.name);
+    }));
+    named(command("unload", "remove an app", [](Cli& c, const AppOptions& o) {
+        return print_answer(c, http::Method::kDelete, "/api/v1/apps/" + o.name);
+    }));
+    named(command("logs", "what an app wrote to standard error", logs))
+        ->add_option("--after", options->after, "only lines after this sequence number");
+    CLI::App* calling = named(command("call", "call an exported function", call_function));
+    calling->add_option("function", options->function, "its name")->required();
+    calling->add_option("args", options->values, "arguments: JSON, or a string");
+}
+
+}  // namespace eos::client::cli

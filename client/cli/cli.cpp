@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "client/cli/cli.h"
+
+#include <chrono>
+#include <iostream>
+
+#include "client/files.h"
+#include "client/pki.h"
+#include "common/base/encoding.h"
+#include "common/http/authority.h"
+
+namespace eos::client::cli {
+namespace {
+
+using attestation::appraise::Outcome;
+using attestation::appraise::Policy;
+
+constexpr std::size_t kMaxAnswerBytes = 64 * 1024 * 1024;
+
+// host:port, [v6]:port, or https://host[:port]; the port defaults to 443.
+Result<Address> parse_address(std::string text) {
+    constexpr std::string_view kScheme = "https://";
+    if (text.starts_with(kScheme)) text.erase(0, kScheme.size());
+    if (std::size_t slash = text.find('/'); slash != std::string::npos) text.resize(slash);
+    http::Authority authority = EOS_TRY(http::parse_authority(text, http::Scheme::kHttps));
+    return Address{authority.host, authority.port.value_or(443)};
+}
+
+// A policy that pins one measurement, for --mrenclave.
+Result<Policy> pinned_policy(const TargetOptions& options) {
+    Policy policy;
+    policy.name = "--mrenclave";
+    attestation::appraise::MrEnclavePin pin;
+    pin.mr_enclave = EOS_TRY(array_from_hex<32>(options.mr_enclave));
+    policy.identity.push_back({pin, {}});
+    if (!options.test_root.empty()) {
+        std::vector<x509::Certificate> root = EOS_TRY(read_certificates(options.test_root));
+        policy.roots =
+            EOS_TRY(attestation::verify::Roots::test({{options.test_root, root.front()}}));
+        policy.debug = attestation::appraise::DebugRule::allow_emulated;
+        policy.assurance = {"production", "debug", "process"};
+        for (std::string_view id : attestation::appraise::waivable_checks())
+            policy.waivers.emplace(id);
+    }
+    return policy;
+}
+
+Result<Policy> read_policy(const TargetOptions& options) {
+    if (!options.policy.empty()) {
+        Bytes text = EOS_TRY(read_file(options.policy));
+        Result<Policy> policy = attestation::appraise::parse_policy(text);
+        if (!policy) return fail(std::move(policy.error()).within(options.policy));
+        return policy;
+    }
+    if (!options.mr_enclave.empty()) return pinned_policy(options);
+    return fail(no_policy, "give --policy FILE or --mrenclave HEX, or a context that has a policy");
+}
+
+// Options win over the context's. An address of one's own is another server: its name is not the
+// context's.
+Result<TargetOptions> with_context(const Cli& cli) {
+    TargetOptions out = cli.target;
+    std::optional<std::string> name = cli.contexts().current();
+    if (!out.context.empty()) name = out.context;
+    if (!name) return out;
+    Context context = EOS_TRY(cli.contexts().load(*name));
+    auto fill = [](std::string& option, const std::string& value) {
+        if (option.empty()) option = value;
+    };
+    if (out.address.empty()) fill(out.server_name, context.server_name);
+    fill(out.address, context.address);
+    if (out.mr_enclave.empty()) fill(out.policy, context.policy);
+    fill(out.root, context.root);
+    fill(out.owner_key, context.owner_key);
+    fill(out.collateral, context.collateral);
+    return out;
+}
+
+}  // namespace
+
+Deadline Cli::deadline() const {
+    return std::chrono::steady_clock::now() + std::chrono::seconds(timeout_s);
+}
+
+UnixTime Cli::now() {
+    using namespace std::chrono;
+    return {duration_cast<seconds>(system_clock::now().time_since_epoch()).count()};
+}
+
+void Cli::print(const std::string& text, const json::Value& value) const {
+    std::cout << (format == Format::kJson ? json::pretty(value) : text) << std::endl;
+}
+
+void Cli::remark(const std::string& text) const {
+    if (format == Format::kText) std::cerr << text << std::endl;
+}
+
+Result<Target> make_policy_only_target(const Cli& cli) {
+    TargetOptions options = EOS_TRY(with_context(cli));
+    Target target;
+    target.server_name = options.server_name;
+    target.policy = EOS_TRY(read_policy(options));
+    if (!options.root.empty()) target.anchors = EOS_TRY(read_certificates(options.root));
+    if (!options.collateral.empty()) {
+        Bytes text = EOS_TRY(read_file(options.collateral));
+        target.endorsements = EOS_TRY(attestation::endorsements::parse_endorsements(text));
+    }
+    target.now = Cli::now();
+    return target;
+}
+
+Result<Target> make_target(const Cli& cli, BindingMode mode) {
+    TargetOptions options = EOS_TRY(with_context(cli));
+    if (options.address.empty()) {
+        return fail(no_context, "say where to connect: --address HOST:PORT, or make a context");
+    }
+    Target target = EOS_TRY(make_policy_only_target(cli));
+    target.address = EOS_TRY(parse_address(options.address));
+    if (!options.owner_key.empty()) target.credential = EOS_TRY(read_credential(options.owner_key));
+    target.mode = mode;
+    return target;
+}
+
+Result<std::unique_ptr<VerifiedServer>> connect(Cli& cli, const Target& target) {
+    Connection connection = EOS_TRY(Connection::open(target, cli.deadline()));
+    if (!connection.server) {
+        cli.print(connection.verdict.text(), connection.verdict.to_json());
+        cli.verdict_exit_code = connection.verdict.exit_code();
+        return fail(rejected, connection.verdict.summary());
+    }
+    cli.remark("server " + connection.verdict.summary());
+    return std::move(connection.server);
+}
+
+Result<json::Value> json_answer(const Response& response) {
+    Result<json::Value> value =
+        json::parse(response.body, {.size_bytes = kMaxAnswerBytes, .depth = 32});
+    if (response.status / 100 == 2) return value;
+    std::string words;
+    if (value && value->is_object() && value->contains("error") && (*value)["error"].is_string()) {
+        words = printable(as_bytes((*value)["error"].get_ref<const std::string&>()), 1024);
+    }
+    return fail(server_refused, std::to_string(response.status) + " " + words);
+}
+
+Result<json::Value> call(const Cli& cli, VerifiedServer& server, http::Method method,
+                         const std::string& path, const json::Value* body) {
+    Request request;
+    request.head.method = method;
+    std::size_t question = path.find('?');
+    request.head.path = path.substr(0, question);
+    if (question != std::string::npos) request.head.query = path.substr(question + 1);
+    std::string text;
+    if (body != nullptr) {
+        text = json::compact(*body);
+        EOS_TRY(request.head.headers.add("content-type", "application/json"));
+        request.body = as_bytes(text);
+    }
+    Response response =
+        EOS_TRY(server.request(std::move(request), kMaxAnswerBytes, cli.deadline()));
+    return json_answer(response);
+}
+
+int exit_code_of(const Cli& cli, const Error& error) {
+    const Code& code = error.code();
+    if (code == no_policy || code == no_context) return kExitUsage;
+    if (code == connect_failed || code == handshake_failed || code == connection_lost ||
+        code == timed_out) {
+        return kExitNoConnection;
+    }
+    if (code == rejected) return cli.verdict_exit_code;
+    if (code == server_refused) return kExitServerRefused;
+    return kExitFailed;
+}
+
+void add_target_options(CLI::App& command, Cli& cli) {
+    TargetOptions& t = cli.target;
+    command.add_option("--context", t.context, "use this context instead of the current one");
+    command.add_option("--address", t.address, "where to connect: HOST:PORT");
+    command.add_option("--server-name", t.server_name,
+                       "name to ask for (SNI) and to find in the certificate");
+    command.add_option("--policy", t.policy,
+                       "appraisal policy, a JSON file (docs/formats/policy.md)");
+    command.add_option("--mrenclave", t.mr_enclave,
+                       "instead of a policy: accept exactly this enclave (hex)");
+    command.add_option("--test-root", t.test_root,
+                       "with --mrenclave: accept evidence emulated under this root");
+    command.add_option("--root", t.root, "root certificate of the private PKI, PEM");
+    command.add_option("--owner-key", t.owner_key,
+                       "the owner's key, PEM; its certificate lies beside it as .pem");
+    command.add_option(
+        "--collateral", t.collateral,
+        "vendor collateral (TCB info, CRLs), JSON; what is missing is not evaluated");
+}
+
+}  // namespace eos::client::cli

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "client/cli/cli.h"
+#include "client/files.h"
+#include "client/pki.h"
+#include "common/base/encoding.h"
+#include "common/crypto/random.h"
+#include "common/ratls/appraise_leaf.h"
+#include "common/x509/pem.h"
+
+namespace eos::client::cli {
+namespace {
+
+struct MiniOptions {
+    std::string pki = "pki";
+    std::string token;
+    std::string platform_name;
+    std::int64_t days = kMaxIntermediateDays;
+    std::vector<std::string> permitted;
+    std::string import_chain;
+    std::string import_key;
+    std::string confirm;
+    std::string save_context;
+};
+
+// What the enclave sent back when it was asked for a certification request.
+struct CsrAnswer {
+    Bytes csr;
+    Bytes evidence;
+    std::string instance_id;
+};
+
+Result<CsrAnswer> parse_csr_answer(const json::Value& value) {
+    json::Object object = EOS_TRY(json::Object::of(value, ""));
+    CsrAnswer out;
+    out.csr = EOS_TRY(from_base64(EOS_TRY(object.text("csr", 64 * 1024))));
+    out.evidence = EOS_TRY(from_base64(EOS_TRY(object.text("evidence", 64 * 1024))));
+    out.instance_id = EOS_TRY(object.text("instance_id", 32));
+    return out;
+}
+
+// Asks for a CSR, verifies that its key was born inside for this owner, and signs the intermediate.
+Result<std::string> certify(Cli& cli, VerifiedServer& server, const Target& target, const Pki& pki,
+                            const MiniOptions& options, const std::string& path,
+                            json::Value request) {
+    ByteArray<32> nonce = crypto::random_array<32>();
+    request["step"] = "request-csr";
+    request["nonce"] = base64(nonce);
+    json::Value value = EOS_TRY(call(cli, server, http::Method::kPost, path, &request));
+    CsrAnswer answer = EOS_TRY(parse_csr_answer(value));
+    auto verdict = ratls::appraise_csr(
+        {.binding = {answer.csr, nonce, pki.owner_key().spki_hash()}, .evidence = answer.evidence},
+        target.endorsements, target.policy, target.now);
+    if (verdict.outcome() == attestation::appraise::Outcome::rejected) {
+        cli.print(verdict.text(), verdict.to_json());
+        cli.verdict_exit_code = verdict.exit_code();
+        return fail(rejected, "the CA key's evidence: " + verdict.summary());
+    }
+    cli.remark("CA key born inside, request " + verdict.summary());
+    x509::CertificateRequest csr = EOS_TRY(x509::CertificateRequest::parse(answer.csr));
+    x509::Certificate intermediate = EOS_TRY(pki.sign_intermediate(
+        csr, {.permitted_names = options.permitted, .days = options.days, .now = Cli::now()}));
+    return x509::encode_pem("CERTIFICATE", intermediate.der()) +
+           x509::encode_pem("CERTIFICATE", pki.root().der());
+}
+
+Result<json::Value> complete(const Cli& cli, VerifiedServer& server, const std::string& path,
+                             json::Value request, const std::string& chain) {
+    request["step"] = "complete";
+    request["ca_chain"] = chain;
+    return call(cli, server, http::Method::kPost, path, &request);
+}
+
+Result<json::Value> import_ca(const Cli& cli, VerifiedServer& server, const MiniOptions& options) {
+    Bytes chain = EOS_TRY(read_file(options.import_chain));
+    crypto::P256PrivateKey key = EOS_TRY(read_private_key(options.import_key));
+    SecretBytes der = key.to_pkcs8();
+    json::Value request = {{"step", "import"},
+                           {"token", options.token},
+                           {"platform_name", options.platform_name},
+                           {"accept_imported_key", true},
+                           {"ca_chain", to_string(chain)},
+                           {"ca_key", base64(der.view())}};
+    return call(cli, server, http::Method::kPost, "/api/v1/provision", &request);
+}
+
+Result<int> provision(Cli& cli, MiniOptions& options) {
+    Pki pki = EOS_TRY(Pki::open(options.pki));
+    Target target = EOS_TRY(make_target(cli, BindingMode::kChallenge));
+    // An enclave without owner signs its leaf itself and has no name: evidence alone decides.
+    target.anchors.clear();
+    target.server_name.clear();
+    target.credential = pki.owner_credential();
+    if (options.permitted.empty()) options.permitted = {options.platform_name};
+    std::unique_ptr<VerifiedServer> server = EOS_TRY(connect(cli, target));
+    json::Value answer;
+    if (options.import_key.empty()) {
+        json::Value request = {{"token", options.token}, {"platform_name", options.platform_name}};
+        std::string chain =
+            EOS_TRY(certify(cli, *server, target, pki, options, "/api/v1/provision", request));
+        answer =
+            EOS_TRY(complete(cli, *server, "/api/v1/provision", {{"token", options.token}}, chain));
+    } else {
+        answer = EOS_TRY(import_ca(cli, *server, options));
+    }
+    cli.print("you own " + options.platform_name + "\n" + json::pretty(answer), answer);
+    return kExitOk;
+}
+
+Result<int> rotate_ca(Cli& cli, MiniOptions& options) {
+    Pki pki = EOS_TRY(Pki::open(options.pki));
+    Target target = EOS_TRY(make_target(cli, BindingMode::kChallenge));
+    if (target.credential == nullptr) target.credential = pki.owner_credential();
+    if (options.permitted.empty()) options.permitted = {target.server_name};
+    std::unique_ptr<VerifiedServer> server = EOS_TRY(connect(cli, target));
+    std::string chain =
+        EOS_TRY(certify(cli, *server, target, pki, options, "/api/v1/ca", json::Value::object()));
+    json::Value answer =
+        EOS_TRY(complete(cli, *server, "/api/v1/ca", json::Value::object(), chain));
+    cli.print("the intermediate CA is replaced\n" + json::pretty(answer), answer);
+    return kExitOk;
+}
+
+Result<int> status(Cli& cli) {
+    Target target = EOS_TRY(make_target(cli, BindingMode::kChallenge));
+    std::unique_ptr<VerifiedServer> server = EOS_TRY(connect(cli, target));
+    json::Value answer = EOS_TRY(call(cli, *server, http::Method::kGet, "/api/v1/status"));
+    cli.print(json::pretty(answer), answer);
+    return kExitOk;
+}
+
+Result<int> factory_reset(Cli& cli, const MiniOptions& options) {
+    Target target = EOS_TRY(make_target(cli, BindingMode::kChallenge));
+    std::unique_ptr<VerifiedServer> server = EOS_TRY(connect(cli, target));
+    json::Value request = {{"confirm", options.confirm}};
+    json::Value answer =
+        EOS_TRY(call(cli, *server, http::Method::kPost, "/api/v1/factory-reset", &request));
+    cli.print("the state is destroyed; the enclave is without owner again", answer);
+    return kExitOk;
+}
+
+}  // namespace
+
+void add_mini_commands(CLI::App& program, Cli& cli) {
+    auto options = std::make_shared<MiniOptions>();
+    CLI::App* mini = program.add_subcommand("mini", "own and run an enclave of the Mini edition");
+    mini->require_subcommand(1);
+    auto command = [&](const char* verb, const char* help, auto action) {
+        CLI::App* made = mini->add_subcommand(verb, help);
+        add_target_options(*made, cli);
+        made->callback([&cli, options, action] {
+            cli.action = [&cli, options, action] { return action(cli, *options); };
+        });
+        return made;
+    };
+    CLI::App* taking =
+        command("provision", "verify an enclave without owner, and take ownership", provision);
+    taking->add_option("--pki", options->pki, "folder of the PKI")->capture_default_str();
+    taking->add_option("--token", options->token, "one-time token from the daemon's log, hex")
+        ->required();
+    taking->add_option("--platform-name", options->platform_name, "host name of the platform")
+        ->required();
+    taking->add_option("--permit", options->permitted,
+                       "names the CA may certify; default: the platform name and all below");
+    taking->add_option("--days", options->days, "life of the intermediate, at most 90")
+        ->capture_default_str();
+    taking->add_option("--import-chain", options->import_chain,
+                       "import a CA made outside: its chain, PEM");
+    taking->add_option("--import-key", options->import_key,
+                       "and its key; the enclave says so for ever");
+
+    CLI::App* rotating =
+        command("rotate-ca", "replace the intermediate CA by a new one born inside", rotate_ca);
+    rotating->add_option("--pki", options->pki, "folder of the PKI")->capture_default_str();
+    rotating->add_option("--permit", options->permitted,
+                         "names the CA may certify; default: the server name");
+    rotating->add_option("--days", options->days, "life of the intermediate, at most 90")
+        ->capture_default_str();
+
+    command("status", "what the enclave says about itself",
+            [](Cli& c, const MiniOptions&) { return status(c); });
+
+    command("factory-reset", "destroy the enclave's state", factory_reset)
+        ->add_option("--confirm", options->confirm, "the instance id, hex, from `mini status`")
+        ->required();
+}
+
+}  // namespace eos::client::cli

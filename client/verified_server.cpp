@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "client/verified_server.h"
+
+#include "common/crypto/random.h"
+#include "common/http/authority.h"
+
+namespace eos::client {
+namespace {
+
+using attestation::appraise::AttestationResult;
+using attestation::appraise::Outcome;
+
+AttestationResult appraise(const Target& target, const TlsChannel& channel,
+                           const std::vector<Bytes>& chain) {
+    ratls::LeafInput input{.chain = chain,
+                           .anchors = target.anchors,
+                           .server_name = target.server_name,
+                           .handshake = std::nullopt};
+    const ratls::HandshakeOffer& offer = channel.offer();
+    if (offer.nonce && offer.binder)
+        input.handshake = ratls::HandshakeEvidence{*offer.nonce, *offer.binder};
+    return ratls::appraise_leaf(input, target.endorsements, target.policy, target.now);
+}
+
+}  // namespace
+
+VerifiedServer::VerifiedServer(TlsChannel channel, AttestationResult verdict,
+                               std::vector<Bytes> chain, http::Authority authority)
+    : channel_(std::move(channel)),
+      exchange_(channel_),
+      verdict_(std::move(verdict)),
+      chain_(std::move(chain)),
+      authority_(std::move(authority)) {}
+
+Result<Response> VerifiedServer::request(Request request, std::size_t max_body_bytes,
+                                         Deadline deadline) {
+    request.head.authority = authority_;
+    return exchange_.run(std::move(request), max_body_bytes, deadline);
+}
+
+Result<Connection> Connection::open(const Target& target, Deadline deadline) {
+    const std::string& name = target.server_name.empty() ? target.address.host : target.server_name;
+    http::Authority authority = EOS_TRY(http::parse_authority(name, http::Scheme::kHttps));
+    ratls::ClientOptions options{
+        .server_name = target.server_name, .nonce = std::nullopt, .credential = nullptr};
+    if (target.mode == BindingMode::kChallenge) {
+        options.nonce = crypto::random_array<32>();
+        options.credential = target.credential;
+    }
+    TlsChannel channel = EOS_TRY(TlsChannel::open(target.address, options, deadline));
+    std::vector<Bytes> chain = channel.peer_chain();
+    AttestationResult verdict = appraise(target, channel, chain);
+    Connection out{verdict, nullptr};
+    if (verdict.outcome() != Outcome::rejected) {
+        out.server.reset(new VerifiedServer(std::move(channel), std::move(verdict),
+                                            std::move(chain), std::move(authority)));
+    }
+    return out;
+}
+
+}  // namespace eos::client

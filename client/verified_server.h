@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// A connection to a server that has been appraised. The only thing in this library that can send a
+// request: whoever has one has the verdict too.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "client/http_exchange.h"
+#include "client/tls_channel.h"
+#include "common/attestation/appraise/appraise.h"
+#include "common/attestation/endorsements/endorsements.h"
+#include "common/ratls/appraise_leaf.h"
+
+namespace eos::client {
+
+/// How the evidence is bound to the connection.
+enum class BindingMode {
+    kChallenge,      ///< mode B: to this handshake, by our nonce
+    kDeterministic,  ///< mode A: to the leaf's key and a minute; for reading public things only
+};
+
+/// Which server, and by what it is judged.
+struct Target {
+    Address address;
+    std::string server_name;  ///< SNI and certificate name; empty: none
+    attestation::appraise::Policy policy;
+    std::vector<x509::Certificate>
+        anchors;  ///< root of the private PKI; empty: evidence alone decides
+    attestation::endorsements::Endorsements endorsements;
+    std::shared_ptr<const ratls::Credential> credential;  ///< client certificate, mode B only
+    BindingMode mode = BindingMode::kChallenge;
+    UnixTime now;  ///< the instant to appraise at
+};
+
+/// An appraised server that was not rejected.
+class VerifiedServer {
+  public:
+    /// errors: those of HttpExchange::run.
+    [[nodiscard]] Result<Response> request(Request request, std::size_t max_body_bytes,
+                                           Deadline deadline);
+
+    const attestation::appraise::AttestationResult& verdict() const { return verdict_; }
+
+    /// DER of the certificates the server showed, leaf first.
+    const std::vector<Bytes>& chain() const { return chain_; }
+
+  private:
+    friend struct Connection;
+    VerifiedServer(TlsChannel channel, attestation::appraise::AttestationResult verdict,
+                   std::vector<Bytes> chain, http::Authority authority);
+
+    TlsChannel channel_;
+    HttpExchange exchange_;
+    attestation::appraise::AttestationResult verdict_;
+    std::vector<Bytes> chain_;
+    http::Authority authority_;
+};
+
+/// The outcome of connecting: always a verdict, and the server if it was not "rejected".
+struct Connection {
+    attestation::appraise::AttestationResult verdict;
+    std::unique_ptr<VerifiedServer> server;
+
+    /// Connects, shakes hands, appraises. Sends no application byte.
+    /// errors: those of TlsChannel::open; http::bad_authority.
+    [[nodiscard]] static Result<Connection> open(const Target& target, Deadline deadline);
+};
+
+}  // namespace eos::client
