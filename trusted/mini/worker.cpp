@@ -31,7 +31,7 @@ void Worker::run() {
         parts_.hub.mailbox(parts_.index).run_all();
         Result<bool> received = receive();
         if (!received || calls_.is_broken() || ingress_->is_broken()) give_up();
-        bool hurry = background_ && background_();
+        bool hurry = background_.turn();
         ingress_->turn();
         finish_draining();
         endpoint_.wait(hurry || *received ? 0 : sleep_ms(),
@@ -80,12 +80,13 @@ std::uint32_t Worker::sleep_ms() const {
     std::uint64_t wake_ms = now_ms + kLongestSleepMs;
     if (auto due = calls_.next_deadline_ms()) wake_ms = std::min(wake_ms, *due);
     if (auto due = ingress_->next_deadline_ms()) wake_ms = std::min(wake_ms, *due);
+    if (auto due = background_.next_deadline_ms()) wake_ms = std::min(wake_ms, *due);
     if (stop_at_ms_ != 0 && !drained_) wake_ms = std::min(wake_ms, stop_at_ms_);
     return static_cast<std::uint32_t>(wake_ms > now_ms ? wake_ms - now_ms : 0);
 }
 
 void Worker::give_up() {
-    log(boundary::LogCode::kBoundaryViolated, {});
+    log(boundary::LogCode::kBoundaryViolated, {parts_.index});
     endpoint_.flush();
     parts_.platform.abort(platform::AbortReason::kBoundaryViolated);
 }

@@ -37,8 +37,11 @@ class Worker final : private runtime::ConnectionServices {
         const runtime::ConnectionInfo&, runtime::PlaintextSink&)>;
     void set_protocol(StartProtocol start) { start_protocol_ = std::move(start); }
 
-    /// More work of every turn of the loop: returns whether it wants the next turn at once.
-    using Background = std::function<bool()>;
+    /// More work of the loop's turns.
+    struct Background {
+        std::function<bool()> turn;  ///< returns whether it wants the next turn at once
+        std::function<std::optional<std::uint64_t>()> next_deadline_ms;
+    };
     void set_background(Background background) { background_ = std::move(background); }
 
     /// The loop. Returns when the hub stops.

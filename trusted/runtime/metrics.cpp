@@ -103,9 +103,17 @@ HttpMetrics::HttpMetrics(MetricRegistry& registry, std::span<const RouteSpec> ta
                           "Time from a request's head to the end of its response.",
                           {{"route", route}, {"method", method}});
     };
+    // A route may stand in the table once for each kind of name; it is counted as one.
+    std::vector<RouteSpec> routes;
+    for (const RouteSpec& spec : table) {
+        const auto same = [&](const RouteSpec& other) {
+            return other.pattern == spec.pattern && other.method == spec.method;
+        };
+        if (std::ranges::none_of(routes, same)) routes.push_back(spec);
+    }
     const auto each = [&](const auto& visit) {
         visit(unrouted_, kNoRoute, kNoMethod);
-        for (const RouteSpec& spec : table) {
+        for (const RouteSpec& spec : routes) {
             visit(rows_[{spec.pattern.view(), spec.method}], spec.pattern,
                   method_text(spec.method));
         }

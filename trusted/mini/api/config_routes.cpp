@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "common/config_tree/manifest.h"
+#include "trusted/mini/api/context.h"
+#include "trusted/runtime/responses.h"
+
+namespace eos::mini {
+namespace {
+
+using runtime::Access;
+using runtime::Dispatched;
+using runtime::RoutedRequest;
+using runtime::RouteNames;
+
+inline constexpr Code no_such_tree{"trusted/mini", "no_such_tree",
+                                   "there is no such tree on this name"};
+
+void respond_document(runtime::Exchange& exchange, std::string text) {
+    Result<void> sent =
+        exchange.respond(runtime::make_head(200, runtime::kJsonType), to_bytes(text));
+    if (!sent) respond_failure(exchange, sent.error());
+}
+
+/// Which trees a name serves, beside the policy tree, which every name serves.
+enum class Own { kPlatform, kWorkload };
+
+// The tree that `?scope=` asks for: the policy tree on every name, the platform's to the owner, an
+// app's own on its name only.
+Result<std::shared_ptr<const config_tree::Tree>> tree_of(const ApiContext& context,
+                                                         const RoutedRequest& request, Own own) {
+    const Snapshot& snapshot = *context.control.snapshot();
+    std::string scope = EOS_TRY(query_parameter(request.head, "scope")).value_or("policy");
+    if (scope == "policy") return snapshot.policy_tree;
+    if (scope == "platform" && own == Own::kPlatform) {
+        OwnerAuthorizer authorizer(context.control);
+        auto allowed = authorizer.decide(Access::kMonitoring, request.connection, request.head);
+        if (allowed != runtime::Permission::kGranted)
+            return fail(wrong_token, "the platform tree is the owner's");
+        return snapshot.platform_tree;
+    }
+    auto tree = snapshot.workload_trees.find(request.connection.app);
+    if (scope == "workload" && own == Own::kWorkload && tree != snapshot.workload_trees.end())
+        return tree->second;
+    return fail(no_such_tree, scope);
+}
+
+Result<std::string> proof_of(const config_tree::Tree& tree, const http::RequestHead& head) {
+    std::optional<std::string> text = EOS_TRY(query_parameter(head, "name"));
+    if (!text) return fail(config_tree::bad_name, "say which: ?name=a.b.c");
+    config_tree::Name name = EOS_TRY(config_tree::parse_name(*text));
+    Result<config_tree::InclusionProof> inclusion = tree.prove_inclusion(name);
+    if (inclusion) return config_tree::encode_proof(*inclusion);
+    config_tree::AbsenceProof absence = EOS_TRY(tree.prove_absence(name));
+    return config_tree::encode_proof(absence);
+}
+
+void add(runtime::Router& router, const ApiContext& context, const runtime::RouteSpec& spec,
+         Own own,
+         Result<std::string> (*document)(const config_tree::Tree&, const http::RequestHead&)) {
+    router.add(spec, [&context, own, document](RoutedRequest request) -> Dispatched {
+        auto tree = tree_of(context, request, own);
+        Result<std::string> text =
+            tree ? document(**tree, request.head) : fail(std::move(tree).error());
+        if (text) {
+            respond_document(request.exchange, std::move(*text));
+        } else {
+            int status = text.error().code() == no_such_tree ? 404 : status_of(text.error());
+            runtime::respond_error(request.exchange, status, text.error().message());
+        }
+        return {};
+    });
+}
+
+Result<std::string> manifest_of(const config_tree::Tree& tree, const http::RequestHead&) {
+    return config_tree::encode_manifest(tree);
+}
+
+}  // namespace
+
+void add_config_routes(runtime::Router& router, const ApiContext& context) {
+    constexpr auto kAnyone = Access::kAnyone;
+    add(router, context,
+        {.pattern = "/api/v1/config/manifest",
+         .names = RouteNames::kPlatform,
+         .access = kAnyone,
+         .summary = "?scope=policy; the owner also platform"},
+        Own::kPlatform, manifest_of);
+    add(router, context,
+        {.pattern = "/api/v1/config/proof",
+         .names = RouteNames::kPlatform,
+         .access = kAnyone,
+         .summary = "?scope=…&name=a.b.c: inclusion or absence"},
+        Own::kPlatform, proof_of);
+    add(router, context,
+        {.pattern = "/.well-known/enclave-os/manifest",
+         .names = RouteNames::kApp,
+         .access = kAnyone,
+         .summary = "?scope=policy or workload"},
+        Own::kWorkload, manifest_of);
+    add(router, context,
+        {.pattern = "/.well-known/enclave-os/proof",
+         .names = RouteNames::kApp,
+         .access = kAnyone,
+         .summary = "?scope=…&name=a.b.c"},
+        Own::kWorkload, proof_of);
+    auto history = [&context](RoutedRequest request) -> Dispatched {
+        respond_document(request.exchange,
+                         config_tree::encode_history(context.control.snapshot()->state->history));
+        return {};
+    };
+    router.add({.pattern = "/api/v1/config/history",
+                .names = RouteNames::kPlatform,
+                .access = kAnyone,
+                .summary = "the last changes and their hash chain"},
+               history);
+    router.add({.pattern = "/.well-known/enclave-os/history",
+                .names = RouteNames::kApp,
+                .access = kAnyone,
+                .summary = "the same on an app's name"},
+               history);
+}
+
+}  // namespace eos::mini

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "trusted/mini/api/context.h"
+
+#include <algorithm>
+#include <array>
+
+#include "common/http/uri.h"
+#include "common/json/json.h"
+#include "trusted/mini/host_services/host_calls.h"
+#include "trusted/runtime/responses.h"
+
+namespace eos::mini {
+namespace {
+
+using runtime::Access;
+using runtime::Permission;
+
+// What the platform could not do now, and may be able to do later.
+bool is_temporary(const Code& code) {
+    static constexpr std::array kTemporary = {wrong_stage,
+                                              too_many_changes,
+                                              host_timed_out,
+                                              host_failed,
+                                              host_overloaded,
+                                              runtime::store_busy,
+                                              runtime::commit_failed,
+                                              runtime::commit_outcome_unknown};
+    return std::ranges::find(kTemporary, code) != kTemporary.end();
+}
+
+}  // namespace
+
+Permission OwnerAuthorizer::decide(Access access, const runtime::ConnectionInfo& connection,
+                                   const http::RequestHead&) const {
+    if (access == Access::kAnyone) return Permission::kGranted;
+    if (!connection.client_key_hash) return Permission::kUnknownCaller;
+    const SnapshotPtr& snapshot = control_.snapshot();
+    bool is_owner = snapshot->state && snapshot->state->ownership &&
+                    crypto::equal_constant_time(*connection.client_key_hash,
+                                                snapshot->state->ownership->owner_spki_hash);
+    return is_owner ? Permission::kGranted : Permission::kRefused;
+}
+
+// There is no scheme for a key proved by TLS; the realm says what is missing.
+std::string_view OwnerAuthorizer::challenge() const {
+    return "ClientCertificate realm=\"owner\"";
+}
+
+int status_of(const Error& error) {
+    const Code& code = error.code();
+    if (code == wrong_token || code == wrong_instance || code == name_not_permitted) return 403;
+    if (code == runtime::hostname_taken || code == runtime::stale_transaction ||
+        code == no_pending_request) {
+        return 409;
+    }
+    if (code == runtime::no_such_record) return 404;
+    if (code == runtime::too_many_apps || code == runtime::store_full) return 507;
+    if (is_temporary(code)) return 503;
+    if (code == host_misbehaved || code == runtime::storage_misbehaved) return 502;
+    return 400;
+}
+
+void respond_failure(runtime::Exchange& exchange, const Error& error) {
+    runtime::respond_error(exchange, status_of(error), error.message());
+}
+
+runtime::Dispatched with_json(const ApiContext& context, runtime::RoutedRequest request,
+                              std::move_only_function<void(runtime::Exchange, json::Value)> then) {
+    std::size_t limit = request.route.max_body_bytes;
+    return runtime::collect_body(
+        request.head.body, limit, context.bodies, std::move(request.exchange),
+        [limit, then = std::move(then)](runtime::Exchange exchange,
+                                        runtime::CollectedBody body) mutable {
+            Result<json::Value> value = json::parse(body.bytes, {.size_bytes = limit, .depth = 8});
+            if (!value) return respond_failure(exchange, value.error());
+            then(std::move(exchange), std::move(*value));
+        });
+}
+
+Result<std::optional<std::string>> query_parameter(const http::RequestHead& head,
+                                                   std::string_view name) {
+    std::string_view rest = head.query ? std::string_view(*head.query) : std::string_view();
+    while (!rest.empty()) {
+        std::size_t end = rest.find('&');
+        std::string_view pair = rest.substr(0, end);
+        rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
+        if (pair.substr(0, pair.find('=')) != name || pair.find('=') == std::string_view::npos)
+            continue;
+        return EOS_TRY(http::percent_decode(pair.substr(name.size() + 1)));
+    }
+    return std::optional<std::string>();
+}
+
+void add_all_routes(runtime::Router& router, const ApiContext& context) {
+    add_status_routes(router, context);
+    add_config_routes(router, context);
+    add_ownership_routes(router, context);
+    add_app_routes(router, context);
+    add_workload_routes(router, context);
+}
+
+}  // namespace eos::mini

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// The one place that changes anything: start, ownership, apps, CA, renewal, reset. Runs on worker
+// 0; other workers ask through the mailbox. One change at a time: prepared, quoted, stored,
+// published, and only then acknowledged.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "boundary/log_codes.h"
+#include "boundary/messages.h"
+#include "trusted/mini/control/authority.h"
+#include "trusted/mini/control/serving.h"
+#include "trusted/mini/control/snapshot.h"
+#include "trusted/runtime/interfaces.h"
+#include "trusted/runtime/leaf_mint.h"
+
+namespace eos::mini {
+
+inline constexpr Code wrong_stage{"trusted/mini", "wrong_stage",
+                                  "not while the enclave is in its present stage"};
+inline constexpr Code wrong_token{"trusted/mini", "wrong_token",
+                                  "the one-time token is not the one in the daemon's log"};
+inline constexpr Code no_pending_request{
+    "trusted/mini", "no_pending_request",
+    "ask for a certification request first, with the same owner key"};
+inline constexpr Code wrong_instance{"trusted/mini", "wrong_instance",
+                                     "the confirmation is not this instance's id"};
+inline constexpr Code too_many_changes{"trusted/mini", "too_many_changes",
+                                       "too many changes are waiting"};
+
+inline constexpr std::size_t kMaxWaitingChanges = 16;
+inline constexpr std::uint64_t kEvidenceRetryMs = 5'000;
+
+/// A certification request for a CA key, and evidence that the key was born here for that owner.
+struct CaRequest {
+    Bytes csr;
+    Bytes evidence;
+};
+
+/// threads: one, worker 0's.
+class Control {
+  public:
+    /// What the control plane works with; all references outlive it.
+    struct Parts {
+        runtime::BlobStore& blobs;
+        runtime::SealingKeySource& keys;
+        runtime::Random& random;
+        runtime::EvidenceSource& evidence;
+        const runtime::Clock& clock;
+        ProgramFacts facts;
+        /// Hands a snapshot to every worker; calls back when all serve it.
+        std::function<void(SnapshotPtr, std::move_only_function<void()>)> publish;
+        std::function<void(boundary::LogCode, std::initializer_list<std::uint64_t>)> log;
+        /// The program cannot go on: a person must act.
+        std::function<void(boundary::Exit::Why)> stop;
+    };
+    explicit Control(Parts parts);
+    ~Control();
+
+    /// Opens the state and begins to serve it.
+    void start();
+
+    /// Renews what is about to expire and tries again what failed. Once a turn of the worker's
+    /// loop.
+    void turn();
+    std::optional<std::uint64_t> next_deadline_ms() const;
+
+    /// What is true now; never null after start().
+    const SnapshotPtr& snapshot() const { return snapshot_; }
+
+    // --- ownership ---
+
+    /// What the owner-to-be asks for. The key is the one its connection proved.
+    struct ProvisionRequest {
+        std::string token;  ///< hex
+        std::string platform_name;
+        ByteArray<32> nonce{};
+        crypto::Digest32 owner_key_hash{};
+    };
+    /// Makes a CA key and asks for its certificate. A later request replaces an earlier one.
+    /// errors: wrong_stage, wrong_token, those of the evidence source.
+    void request_ca(const ProvisionRequest& request, runtime::Done<CaRequest> done);
+
+    /// errors: wrong_stage, wrong_token, no_pending_request, those of check_ca_chain() and
+    /// change().
+    void complete_provisioning(const std::string& token, const crypto::Digest32& owner_key_hash,
+                               const std::string& ca_chain_pem, runtime::Done<SnapshotPtr> done);
+
+    /// As complete_provisioning, with a CA key that was made outside.
+    struct ImportedCa {
+        std::string chain_pem;
+        SecretBytes key_pkcs8;
+    };
+    void import_provisioning(const ProvisionRequest& request, ImportedCa ca,
+                             runtime::Done<SnapshotPtr> done);
+
+    /// The same two steps for an enclave that has an owner.
+    void request_ca_rotation(const ByteArray<32>& nonce, runtime::Done<CaRequest> done);
+    void complete_ca_rotation(const std::string& ca_chain_pem, runtime::Done<SnapshotPtr> done);
+
+    /// Destroys the state; the enclave starts again without owner.
+    /// errors: wrong_instance, those of SealedStore::destroy.
+    void factory_reset(const ByteArray<16>& confirmed_instance, runtime::Done<void> done);
+
+    // --- apps ---
+
+    /// errors: too_many_changes; what `edit` says; those of stage_change(), the evidence source and
+    /// the store.
+    struct Change {
+        std::function<Result<void>(runtime::PlatformState&)> edit;
+        std::map<std::string, SecretBytes, std::less<>> modules;
+    };
+    void change(Change change, runtime::Done<SnapshotPtr> done);
+
+  private:
+    struct Waiting {
+        Change change;
+        runtime::Done<SnapshotPtr> done;
+    };
+    struct Underway;
+    struct PendingCa;
+
+    void fail_start(const Error& error);
+    void state_opened(std::unique_ptr<runtime::SealedStore> store);
+    void state_loaded(std::shared_ptr<const runtime::PlatformState> state);
+    void load_modules(std::deque<std::string> names);
+    void begin_serving();
+    void renew();
+    void log_evidence(const runtime::KeyEpoch& epoch);
+    void begin_next_change();
+    void quote_change(std::shared_ptr<Underway> change);
+    void commit_change(std::shared_ptr<Underway> change);
+    void end_change(std::shared_ptr<Underway> change, Result<void> outcome);
+    void publish(Draft draft, std::move_only_function<void()> done);
+    Result<void> check_token(const std::string& token) const;
+    Result<void> expect_stage(Stage stage) const;
+    void quote_ca_request(const ProvisionRequest& request, runtime::Done<CaRequest> done);
+    Result<runtime::Authority> take_pending_ca(const crypto::Digest32& owner_key_hash,
+                                               const std::string& ca_chain_pem);
+    void own(runtime::Ownership ownership, runtime::Done<SnapshotPtr> done);
+    void new_token();
+
+    Parts parts_;
+    std::unique_ptr<runtime::SealedStore> store_;
+    std::shared_ptr<const runtime::PlatformState> state_;
+    SnapshotPtr snapshot_;
+    std::map<crypto::Digest32, std::shared_ptr<const SecretBytes>> modules_;
+    Secret<ByteArray<16>> token_;
+    std::unique_ptr<PendingCa> pending_ca_;
+    std::deque<Waiting> waiting_;
+    bool changing_ = false;
+    bool renewing_ = false;
+    std::uint64_t retry_at_ms_ = 0;  // begin_serving() or renew() again; 0: not due
+};
+
+}  // namespace eos::mini

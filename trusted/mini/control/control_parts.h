@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// Small pieces of control.cpp and ownership.cpp. For this folder only.
+#pragma once
+
+#include <map>
+#include <memory>
+
+#include "common/base/result.h"
+#include "trusted/mini/control/control.h"
+
+namespace eos::mini {
+
+/// A CA key that waits for its certificate.
+struct Control::PendingCa {
+    crypto::P256PrivateKey key;
+    crypto::Digest32 owner_key_hash;
+    std::string platform_name;
+};
+
+/// The line of the daemon's log that says why the state was refused.
+boundary::LogCode state_refusal(const Code& code);
+
+/// When the oldest epoch in use was made.
+UnixTime oldest_epoch(const runtime::Served& served);
+
+/// Drops the modules that no app of the state has.
+void forget_unused_modules(std::map<crypto::Digest32, std::shared_ptr<const SecretBytes>>& modules,
+                           const runtime::PlatformState& state);
+
+}  // namespace eos::mini
