@@ -2,6 +2,7 @@
 #include "trusted/wasm/code_scan.h"
 
 #include <string>
+#include <vector>
 
 #include "trusted/wasm/module_scan.h"
 
@@ -172,30 +173,27 @@ ValueType read_value_type(ModuleCursor& in) {
 }
 
 void skip_expression(ModuleCursor& in, CodeContext& context) {
-    std::uint32_t depth = 1;
-    while (depth > 0 && in.ok()) {
+    std::vector<bool> takes_else{false};  // the open blocks, the function itself first
+    while (!takes_else.empty() && in.ok()) {
         if (++context.instructions > kMaxInstructions) {
             in.fail(module_limit,
                     "more than " + std::to_string(kMaxInstructions) + " instructions");
         }
         const std::uint8_t opcode = in.u8();
-        switch (opcode) {
-            case 0x02:
-            case 0x03:
-            case 0x04:  // block, loop, if
-                skip_block_type(in);
-                if (++depth > kMaxNesting) {
-                    in.fail(module_limit,
-                            "blocks nest more than " + std::to_string(kMaxNesting) + " deep");
-                }
-                break;
-            case 0x05:
-                break;  // else
-            case 0x0b:
-                --depth;
-                break;
-            default:
-                skip_plain_instruction(in, opcode, context);
+        if (within(opcode, 0x02, 0x04)) {  // block, loop, if
+            skip_block_type(in);
+            takes_else.push_back(opcode == 0x04);
+            if (takes_else.size() > kMaxNesting) {
+                in.fail(module_limit,
+                        "blocks nest more than " + std::to_string(kMaxNesting) + " deep");
+            }
+        } else if (opcode == 0x05) {
+            if (!takes_else.back()) in.fail(malformed_module, "an else without its if");
+            takes_else.back() = false;
+        } else if (opcode == 0x0b) {
+            takes_else.pop_back();
+        } else {
+            skip_plain_instruction(in, opcode, context);
         }
     }
 }

@@ -162,9 +162,10 @@ Result<Module> Module::load(ByteView wasm, const Limits& limits,
     seam::LoadError error{};
     state->compiled.reset(seam::load(as_uchars(bytes), bytes.size(), to_seam(limits), &error));
     if (!state->compiled) {
-        return fail(invalid_module,
-                    "at byte " + std::to_string(error.position) + ": " +
-                        printable(as_bytes(std::string_view(error.message)), sizeof error.message));
+        const std::string where =
+            error.position == 0 ? "" : "at byte " + std::to_string(error.position) + ": ";
+        return fail(invalid_module, where + printable(as_bytes(std::string_view(error.message)),
+                                                      sizeof error.message));
     }
     return Module(std::move(state));
 }

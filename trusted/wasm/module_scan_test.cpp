@@ -205,6 +205,26 @@ TEST(ModuleScan, StopsWhatTheLibraryDoesNot) {
                    "start function");
 }
 
+// 42 bytes (41 with a start function instead of the export) that the library accepts when it reads
+// for its interpreter, and crashes on: data.drop of a segment that is only announced.
+TEST(ModuleScan, AnAnnouncedDataSegmentHasToBeThere) {
+    const Bytes exported = section(7, concat({raw({1, 1}), to_bytes("a"), raw({0, 0})}));
+    const Bytes code = section(10, raw({1, 5, 0, 0xfc, 9, 0, 0x0b}));
+    const Bytes wasm = module_of({kOneType, kOneFunction, section(5, raw({1, 0, 1})), exported,
+                                  section(12, raw({1})), code});
+    EXPECT_EQ(wasm.size(), 42u);
+    expect_refused(wasm, malformed_module, "data segments");
+}
+
+TEST(ModuleScan, AnElseNeedsItsIf) {
+    expect_refused(one_function(raw({0, 0x05, 0x0b})), malformed_module, "else");
+    expect_refused(one_function(raw({0, 0x02, 0x40, 0x05, 0x0b, 0x0b})), malformed_module, "else");
+    const Bytes twice = raw({0, 0x41, 1, 0x04, 0x40, 0x05, 0x05, 0x0b, 0x0b});
+    expect_refused(one_function(twice), malformed_module, "else");
+    const Bytes once = raw({0, 0x41, 1, 0x04, 0x40, 0x05, 0x0b, 0x0b});
+    EXPECT_TRUE(scan_module(one_function(once)).has_value());
+}
+
 TEST(ModuleLoad, ValidatorsMessageHasItsPosition) {
     // A function that should return nothing leaves an i32.
     const auto module = Module::load(one_function(raw({0, 0x41, 0, 0x0b})), Limits{}, {});

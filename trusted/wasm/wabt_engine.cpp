@@ -95,12 +95,13 @@ Stop trap_kind(const std::string& message) {
     return Stop::kOther;
 }
 
-void report(const wabt::Errors& errors, LoadError* out) {
+void report(const wabt::Errors& errors, std::size_t size, LoadError* out) {
     out->position = 0;
     const char* text = "refused without a reason";
     for (const wabt::Error& error : errors) {
         if (error.error_level != wabt::ErrorLevel::Error) continue;
-        out->position = error.loc.offset;
+        // All ones means that the library does not know.
+        if (error.loc.offset < size) out->position = error.loc.offset;
         text = error.message.c_str();
         break;
     }
@@ -182,7 +183,7 @@ Module* load(const std::uint8_t* bytes, std::size_t size, const Limits& limits, 
     wi::ModuleDesc desc;
     if (!validate(bytes, size, options, &errors) ||
         wabt::Failed(wi::ReadBinaryInterp("module", bytes, size, options, &errors, &desc))) {
-        report(errors, error);
+        report(errors, size, error);
         return nullptr;
     }
 
