@@ -45,6 +45,12 @@ class DaemonTest : public ::testing::Test {
         return out;
     }
 
+    void TearDown() override {
+        if (!daemon_) return;
+        const std::string lines = daemon_->all_lines();
+        EXPECT_EQ(lines.find("Sanitizer"), lines.npos) << lines;
+    }
+
     void start(std::vector<std::string> more = {}, rlim_t max_descriptors = 0) {
         daemon_.reset();
         daemon_ = std::make_unique<ChildProgram>(

@@ -134,10 +134,10 @@ INSTANTIATE_TEST_SUITE_P(
     });
 
 TEST_F(Quoting, TheServiceAnswersFromItsOwnThreadAndExpiresWhatWaitedTooLong) {
-    FakeQuoteSource source(socket(), FakeQuoteSource::honest);
-    QuoteService service(socket().string());
     std::promise<Result<Bytes>> quote;
     std::promise<Result<ByteArray<512>>> late;
+    FakeQuoteSource source(socket(), FakeQuoteSource::honest);
+    QuoteService service(socket().string());
     service.submit(QuoteJob{report(), in(kLong), [&](auto r) { quote.set_value(std::move(r)); }});
     service.submit(
         TargetInfoJob{in(milliseconds(0)), [&](auto r) { late.set_value(std::move(r)); }});

@@ -194,25 +194,27 @@ TEST_F(Storage, ATornEndOfTheLogIsWhatACrashLeavesAndOpens) {
 class Gate {
   public:
     explicit Gate(BlobService& service) {
-        service.submit(BlobGetJob{"gate", [this](auto) {
-                                      entered_.set_value();
-                                      open_.get_future().wait();
+        // The job may outlive this object: it owns what it touches.
+        auto entered = std::make_shared<std::promise<void>>();
+        std::future<void> is_entered = entered->get_future();
+        service.submit(BlobGetJob{"gate", [entered, opened = open_.get_future().share()](auto) {
+                                      entered->set_value();
+                                      opened.wait();
                                   }});
-        entered_.get_future().wait();
+        is_entered.wait();
     }
     void open() { open_.set_value(); }
 
   private:
-    std::promise<void> entered_;
     std::promise<void> open_;
 };
 
 TEST_F(Storage, QueuedWritesShareOneSyncAndAreAcknowledgedInOrder) {
+    std::vector<int> order;
+    std::promise<void> all_done;
     BlobService service(open());
     Gate gate(service);
     const int before = disk_->log_syncs;
-    std::vector<int> order;
-    std::promise<void> all_done;
     for (int i = 0; i < 20; ++i) {
         service.submit(BlobWriteJob{put("k" + std::to_string(i), "v"), [&, i](auto r) {
                                         EXPECT_TRUE(r.has_value());
@@ -229,9 +231,9 @@ TEST_F(Storage, QueuedWritesShareOneSyncAndAreAcknowledgedInOrder) {
 }
 
 TEST_F(Storage, AReadSeesTheWritesBeforeItAndNotThoseAfter) {
+    std::promise<std::string> seen;
     BlobService service(open());
     Gate gate(service);
-    std::promise<std::string> seen;
     auto accept = [](auto) {};
     service.submit(BlobWriteJob{put("k", "before"), accept});
     service.submit(BlobGetJob{"k", [&](auto r) { seen.set_value(to_string(**r)); }});
@@ -241,9 +243,9 @@ TEST_F(Storage, AReadSeesTheWritesBeforeItAndNotThoseAfter) {
 }
 
 TEST_F(Storage, TheQueueIsBounded) {
+    std::atomic<std::size_t> refused = 0;
     BlobService service(open());
     Gate gate(service);
-    std::atomic<std::size_t> refused = 0;
     for (std::size_t i = 0; i < BlobService::kMaxQueuedJobs + 3; ++i) {
         service.submit(BlobGetJob{"k", [&](auto r) {
                                       if (!r && r.error().code() == service_busy) ++refused;
