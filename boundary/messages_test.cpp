@@ -5,6 +5,7 @@
 
 #include <functional>
 
+#include "boundary/exit_codes.h"
 #include "boundary/from_host.h"
 #include "boundary/log_codes.h"
 #include "common/base/codec.h"
@@ -305,6 +306,16 @@ TEST(FromHost, GivesItsValueOnlyToACheck) {
     EXPECT_EQ(*FromHost<std::uint32_t>(6).check(even, malformed_message), 6u);
     EXPECT_EQ(FromHost<std::uint32_t>(7).check(even, malformed_message).error().code(),
               malformed_message);
+}
+
+TEST(ExitCodes, SayWhatHappened) {
+    EXPECT_EQ(exit_code(Exit::Why::kRequested), 0);
+    EXPECT_NE(describe_exit_code(exit_code(Exit::Why::kStateRefused)).find("state"),
+              std::string_view::npos);
+    for (auto reason : {AbortReason::kBadSharedBlock, AbortReason::kBoundaryViolated,
+                        AbortReason::kNoEntropy, AbortReason::kInternal})
+        EXPECT_FALSE(describe_exit_code(exit_code(reason)).empty());
+    EXPECT_TRUE(describe_exit_code(77).empty());
 }
 
 TEST(LogCodes, AreFoundByNumber) {

@@ -68,8 +68,7 @@ Result<platform::Key> ProcessPlatform::get_key(const platform::KeyRequest& reque
 void ProcessPlatform::random(MutableByteView out) const {
     while (!out.empty()) {
         ssize_t size = getrandom(out.data(), out.size(), 0);
-        if (size <= 0)
-            _exit(platform::kAbortExitBase + static_cast<int>(platform::AbortReason::kNoEntropy));
+        if (size <= 0) _exit(boundary::exit_code(boundary::AbortReason::kNoEntropy));
         out = out.subspan(static_cast<std::size_t>(size));
     }
 }
@@ -80,7 +79,7 @@ platform::RefusedCalls ProcessPlatform::refused_calls() const {
 }
 
 void ProcessPlatform::abort(platform::AbortReason reason) {
-    _exit(platform::kAbortExitBase + static_cast<int>(reason));
+    _exit(boundary::exit_code(reason));
 }
 
 }  // namespace eos::emulation::process

@@ -16,6 +16,7 @@
 #include <optional>
 
 #include "boundary/endpoint.h"
+#include "boundary/exit_codes.h"
 #include "boundary/host_futex.h"
 #include "boundary/time_page.h"
 #include "common/base/encoding.h"
@@ -102,7 +103,7 @@ class Enclave : public HostSignals {
     void wake(unsigned worker) override { futex_wake(layout_->trusted_bell(worker).sequence); }
 
     HostWorkerEndpoint& end(unsigned worker = 0) { return *ends_[worker]; }
-    MutableByteView block() { return block_; }
+    pid_t pid() const { return child_; }
     const Layout& layout() const { return *layout_; }
 
     // What the enclave answers, or nothing if it dies instead.
@@ -338,7 +339,15 @@ TEST_F(Process, AbortNamesItsReason) {
     EXPECT_EQ(enclave.ask("abort_by_platform"), std::nullopt);
     int status = enclave.exit_status();
     ASSERT_TRUE(WIFEXITED(status));
-    EXPECT_EQ(WEXITSTATUS(status), 64 + 4);
+    EXPECT_EQ(WEXITSTATUS(status), exit_code(AbortReason::kInternal));
+}
+
+// They reach the whole process group, and the daemon wants to end connections in order.
+TEST_F(Process, TerminalSignalsAreTheDaemonsBusiness) {
+    Enclave enclave(folder_, {});
+    ASSERT_EQ(enclave.ask("hello"), "hello");
+    for (int number : {SIGINT, SIGTERM, SIGHUP}) kill(enclave.pid(), number);
+    EXPECT_EQ(enclave.ask("still here"), "still here");
 }
 
 TEST_F(Process, ViolatedRingEndsTheEnclave) {
@@ -350,15 +359,15 @@ TEST_F(Process, ViolatedRingEndsTheEnclave) {
     futex_wake(enclave.layout().trusted_bell(0).sequence);
     int status = enclave.exit_status();
     ASSERT_TRUE(WIFEXITED(status));
-    EXPECT_EQ(WEXITSTATUS(status), 80 + 1);
+    EXPECT_EQ(WEXITSTATUS(status), exit_code(Exit::Why::kBoundaryViolated));
 }
 
 TEST_F(Process, StartIsRefusedWithAReason) {
-    expect_refused_start({.seals = F_SEAL_GROW}, 3);
-    expect_refused_start({.header_word = 1}, 3);
+    expect_refused_start({.seals = F_SEAL_GROW}, kExitSetup);
+    expect_refused_start({.header_word = 1}, kExitSetup);
     std::filesystem::permissions(folder_.identity(), std::filesystem::perms::group_read,
                                  std::filesystem::perm_options::add);
-    expect_refused_start({}, 3);
+    expect_refused_start({}, kExitSetup);
 }
 
 }  // namespace

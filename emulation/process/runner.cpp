@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 
+#include "boundary/exit_codes.h"
 #include "common/base/encoding.h"
 #include "emulation/process/process_platform.h"
 #include "emulation/process/sandbox.h"
@@ -99,6 +100,9 @@ Result<ProcessPlatform::Parts> prepare(const Options& options) {
 }
 
 Result<void> close_doors(const Options& options) {
+    // Ctrl-C reaches the whole process group; the daemon then ends connections in order and sends
+    // Shutdown, or SIGKILL.
+    for (int number : {SIGINT, SIGTERM, SIGHUP}) std::signal(number, SIG_IGN);
     // No core file and no ptrace by others of this user: the memory holds keys. (The leak sanitizer
     // traces itself.)
     if (kHasSandbox && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
@@ -115,21 +119,19 @@ int run(std::span<char* const> arguments) {
     auto options = parse_options(arguments);
     if (!options) {
         std::fputs(kUsage, stderr);
-        return kExitUsage;
+        return boundary::kExitUsage;
     }
     print_banner();
     platform::prepare_libraries();
     auto parts = prepare(*options);
     if (!parts) {
         std::fprintf(stderr, "enclave-os-runner-process: %s\n", parts.error().message().c_str());
-        return kExitSetup;
+        return boundary::kExitSetup;
     }
     ProcessPlatform platform(*std::move(parts));
-    if (auto closed = close_doors(*options); !closed) return kExitSetup;
+    if (auto closed = close_doors(*options); !closed) return boundary::kExitSetup;
 
-    boundary::Exit::Why why = platform::start(platform);
-    if (why == boundary::Exit::Why::kRequested) return 0;
-    return platform::kEndExitBase + static_cast<int>(why);
+    return boundary::exit_code(platform::start(platform));
 }
 
 }  // namespace eos::emulation::process

@@ -10,16 +10,12 @@ namespace eos::emulation::process {
 inline constexpr int kSharedBlockFd = 3;
 inline constexpr int kNotifyFd = 4;
 
-/// Exit codes for failures before enclave code runs; later ones are in trusted/platform/platform.h.
-inline constexpr int kExitUsage = 2;
-inline constexpr int kExitSetup = 3;
-
 /// The whole of enclave-os-runner-process: prints the banner, loads the emulated CPU, measures its
 /// own ELF file, maps the block, closes every other descriptor and the sandbox, then runs
 /// eos::enclave_main. Ends with the thread that started it (PR_SET_PDEATHSIG).
 /// in:      --identity FILE, a CPU identity that `sgx-quoting-emulator init` made; --keep-stderr,
 ///          for development: what enclave code prints leaves in clear.
-/// returns: the program's exit code.
+/// returns: the program's exit code (boundary/exit_codes.h).
 int run(std::span<char* const> arguments);
 
 }  // namespace eos::emulation::process

@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "boundary/endpoint.h"
+#include "boundary/exit_codes.h"
 #include "boundary/messages.h"
 #include "common/base/bytes.h"
 #include "common/base/result.h"
@@ -36,18 +37,7 @@ enum class Assurance { kProduction, kDebug, kProcess };
 /// "production", "debug", "process": the extension's value.
 std::string_view to_string(Assurance assurance);
 
-/// Why the enclave gave up at once.
-enum class AbortReason : std::uint8_t {
-    kBadSharedBlock = 1,    ///< the header is not one this build understands
-    kBoundaryViolated = 2,  ///< a ring or a message broke the rules
-    kNoEntropy = 3,         ///< the processor gave no random bytes within bounds
-    kInternal = 4,
-};
-
-/// What the runner's exit code says: 0 after Exit::Why::kRequested, else one of these bases plus
-/// the number of the boundary::Exit::Why that enclave_main returned, or of the AbortReason.
-inline constexpr int kAbortExitBase = 64;
-inline constexpr int kEndExitBase = 80;
+using boundary::AbortReason;
 
 /// Calls of the C library that would have left the enclave and were answered inside. In a correct
 /// program both stay 0; tests demand it.

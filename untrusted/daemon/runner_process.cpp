@@ -10,6 +10,7 @@
 #include <array>
 #include <cstring>
 
+#include "boundary/exit_codes.h"
 #include "untrusted/daemon/system_error.h"
 
 namespace eos::daemon {
@@ -74,7 +75,11 @@ int read_child_error(int fd) {
 }  // namespace
 
 std::string ProcessEnd::describe() const {
-    if (kind == Kind::kExited) return "exited with code " + std::to_string(value);
+    if (kind == Kind::kExited) {
+        std::string_view meaning = boundary::describe_exit_code(value);
+        return "exited with code " + std::to_string(value) +
+               (meaning.empty() ? "" : ": " + std::string(meaning));
+    }
     const char* name = ::sigabbrev_np(value);
     return "was killed by signal " + std::to_string(value) + " (" +
            (name != nullptr ? name : "unknown") + ")";
