@@ -292,6 +292,12 @@ Result<Extension> make_name_constraints(const NameConstraints& constraints) {
                 return fail(bad_extension, "not a DNS name: " + printable(as_bytes(base)));
         }
     }
+    for (const auto* list : {&constraints.permitted_ip, &constraints.excluded_ip}) {
+        for (const IpNetwork& network : *list) {
+            if (network.prefix_bits > 8 * network.address.bytes().size())
+                return fail(bad_extension, "a prefix longer than its address");
+        }
+    }
     DerWriter out(128);
     out.sequence([&] {
         write_subtrees(out, 0, constraints.permitted_dns, constraints.permitted_ip);

@@ -115,7 +115,8 @@ Extension make_key_usage(std::uint16_t bits);
 Extension make_extended_key_usage(std::span<const oid::Oid> purposes);
 /// errors: bad_extension (no name, or a name that is not a DNS name), too_many.
 [[nodiscard]] Result<Extension> make_subject_alt_name(const SubjectAltName& names);
-/// errors: bad_extension (no constraint, or one that is not a DNS name), too_many.
+/// errors: bad_extension (no constraint, one that is not a DNS name, a prefix longer than its
+///         address), too_many.
 [[nodiscard]] Result<Extension> make_name_constraints(const NameConstraints& constraints);
 /// The first 160 bits of SHA-256 of the key. RFC 7093 §2, method 1.
 Extension make_subject_key_identifier(const crypto::P256PublicKey& key);

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "common/base/assert.h"
+
 namespace eos::x509 {
 
 std::optional<IpAddress> IpAddress::from_bytes(ByteView bytes) {
@@ -32,6 +34,7 @@ std::string IpAddress::text() const {
 }
 
 bool IpNetwork::contains(const IpAddress& candidate) const {
+    EOS_ASSERT(prefix_bits <= 8 * address.bytes().size());
     if (candidate.bytes().size() != address.bytes().size()) return false;
     for (unsigned bit = 0; bit < prefix_bits; ++bit) {
         std::byte mask{static_cast<std::uint8_t>(0x80 >> bit % 8)};

@@ -32,8 +32,9 @@ class IpAddress {
 /// A range of addresses with a common prefix.
 struct IpNetwork {
     IpAddress address;
-    unsigned prefix_bits = 0;
+    unsigned prefix_bits = 0;  ///< at most the bits of the address
 
+    /// in: prefix_bits in range (asserted).
     bool contains(const IpAddress& candidate) const;
 };
 
