@@ -31,9 +31,17 @@ constexpr std::array<bool, 256> make_token_table() {
 }
 constexpr auto kTokenChar = make_token_table();
 
+// RFC 9110 §5.5: field-vchar, with obs-text, and the blanks between.
+constexpr std::array<bool, 256> make_value_table() {
+    std::array<bool, 256> table{};
+    for (std::size_t c = 0x20; c < table.size(); ++c) table[c] = c != 0x7f;
+    table['\t'] = true;
+    return table;
+}
+constexpr auto kValueChar = make_value_table();
+
 bool is_value_char(char c) {
-    const auto u = static_cast<unsigned char>(c);
-    return c == '\t' || (u >= 0x20 && u != 0x7f);
+    return kValueChar[static_cast<unsigned char>(c)];
 }
 
 constexpr bool is_blank(char c) {
@@ -140,8 +148,9 @@ Result<void> Headers::add(std::string_view name, std::string_view value) {
         fields_.reserve(kInitialFieldCount);
     }
     const auto offset = static_cast<std::uint32_t>(text_.size());
-    for (char c : name) text_.push_back(lower(c));
-    text_.append(value);
+    text_.append(name).append(value);
+    const auto begin = text_.begin() + static_cast<std::ptrdiff_t>(offset);
+    std::transform(begin, begin + static_cast<std::ptrdiff_t>(name.size()), begin, lower);
     fields_.push_back({offset, static_cast<std::uint16_t>(name.size()),
                        static_cast<std::uint16_t>(value.size())});
     return {};
