@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// A whole connection in memory: a TLS client, ServerConnection, HTTP/1.1 and a dispatcher.
+#include "trusted/runtime/server_connection.h"
+
+#include <gtest/gtest.h>
+
+#include "common/ratls/tls_session.h"
+#include "trusted/runtime/body.h"
+#include "trusted/runtime/http_test_peer.h"
+#include "trusted/runtime/leaf_mint.h"
+#include "trusted/runtime/responses.h"
+
+namespace eos::runtime {
+namespace {
+
+constexpr std::size_t kWindowBytes = 64 * 1024;
+
+class InstantEvidence final : public EvidenceSource {
+  public:
+    void request(const ratls::ReportData&, Done<Bytes> done) override { done(Bytes(100)); }
+};
+
+/// A transport with a window in each direction.
+class WindowStream final : public ByteStream {
+  public:
+    std::size_t writable_bytes() const override { return over ? 0 : send_window; }
+    void send(ByteView bytes) override {
+        ASSERT_LE(bytes.size(), writable_bytes());
+        send_window -= bytes.size();
+        append(sent, bytes);
+    }
+    void consumed(std::size_t count) override {
+        ASSERT_LE(receive_window + count, kWindowBytes);
+        receive_window += count;
+    }
+    void close() override { over = closed = true; }
+    void abort() override { over = aborted = true; }
+
+    std::size_t send_window = kWindowBytes;
+    std::size_t receive_window = kWindowBytes;
+    Bytes sent;
+    bool over = false;
+    bool closed = false;
+    bool aborted = false;
+};
+
+std::shared_ptr<Served> make_served(const Clock& clock) {
+    InstantEvidence evidence;
+    std::shared_ptr<const KeyEpoch> epoch;
+    make_epoch(evidence, clock, [&](auto result) { epoch = *result; });
+    auto out = std::make_shared<Served>();
+    out->assurance = "process";
+    out->platform_name = "mini.example";
+    out->names["mini.example"] = ServedName{.name = "mini.example", .epoch = epoch};
+    out->names["app.example"] =
+        ServedName{.name = "app.example", .kind = NameKind::kApp, .app = "app", .epoch = epoch};
+    for (auto& [name, row] : out->names) row.tag = name_tag(row, *out);
+    return out;
+}
+
+/// Serves HTTP from one dispatcher, with mode A leaves.
+class TestServices final : public ConnectionServices {
+  public:
+    explicit TestServices(FakeClock& clock) : clock_(clock), now_served(make_served(clock)) {}
+    const Clock& clock() const override { return clock_; }
+    std::shared_ptr<const Served> served() const override { return now_served; }
+    void leaf(std::shared_ptr<const Served> served, const ratls::HandshakeOffer& offer,
+              const ByteArray<16>&, Done<CredentialPtr> done) override {
+        done(cache_.get(*served, *served->find(offer.server_name), clock_.now()));
+    }
+    std::unique_ptr<ConnectionProtocol> start_protocol(const ConnectionInfo& info,
+                                                       PlaintextSink& sink) override {
+        return std::make_unique<Http1Connection>(
+            info, Http1Connection::Parts{sink, dispatcher, clock_}, Http1Limits{});
+    }
+
+  private:
+    FakeClock& clock_;
+    LeafCache cache_;
+
+  public:
+    std::shared_ptr<Served> now_served;
+    FakeDispatcher dispatcher;
+};
+
+class ServerConnectionTest : public ::testing::Test {
+  protected:
+    void connect(std::string server_name) {
+        client = std::move(*client_context->connect({.server_name = std::move(server_name)}));
+        connection =
+            std::make_unique<ServerConnection>(server_context->accept(), services, stream,
+                                               ByteArray<16>{}, [this] { touched = true; });
+        exchange_bytes();
+        ASSERT_EQ(client->progress(), ratls::Progress::kOpen) << client->failure();
+    }
+    /// Moves bytes both ways, within the windows, and runs the worker's turns, until all is quiet.
+    void exchange_bytes() {
+        for (bool moved = true; moved;) {
+            moved = false;
+            client->advance();
+            const std::size_t count = std::min(client->output().size(), stream.receive_window);
+            if (count > 0 && !stream.over) {
+                const Bytes bytes = to_bytes(client->output().first(count));
+                client->output_taken(count);
+                stream.receive_window -= count;
+                connection->receive(bytes);
+                moved = true;
+            }
+            if (std::exchange(touched, false)) {
+                connection->carry_on();
+                moved = true;
+            }
+            moved |= receive_at_client();
+        }
+    }
+    bool receive_at_client() {
+        if (stream.sent.empty()) return false;
+        const Bytes bytes = std::exchange(stream.sent, {});
+        client->receive(bytes);
+        client->advance();
+        append(received, client->read(1 << 24));
+        if (credits_client) {
+            stream.send_window += bytes.size();
+            connection->writable();
+        }
+        return true;
+    }
+    void send(std::string_view text) {
+        client->write(as_bytes(text));
+        exchange_bytes();
+    }
+    std::string take_received() { return std::string(as_chars(std::exchange(received, {}))); }
+    void keep_exchanges() {
+        services.dispatcher.serve = [this](http::RequestHead, const ConnectionInfo&,
+                                           Exchange exchange) {
+            waiting.push_back(std::move(exchange));
+            return Dispatched{};
+        };
+    }
+
+    FakeClock clock;
+    TestServices services{clock};
+    Result<ratls::ServerContext> server_context = ratls::ServerContext::make();
+    Result<ratls::ClientContext> client_context = ratls::ClientContext::make();
+    WindowStream stream;
+    std::unique_ptr<ratls::ClientSession> client;
+    std::unique_ptr<ServerConnection> connection;
+    std::vector<Exchange> waiting;
+    Bytes received;
+    bool touched = false;
+    bool credits_client = true;
+};
+
+TEST_F(ServerConnectionTest, TheNameOfTheHandshakeDecidesForTheWholeConnection) {
+    connect("app.example");
+    services.dispatcher.serve = [](http::RequestHead, const ConnectionInfo& info,
+                                   Exchange exchange) {
+        EXPECT_EQ(info.kind, NameKind::kApp);
+        EXPECT_EQ(info.app, "app");
+        EXPECT_TRUE(exchange.respond(ok_head(), to_bytes(info.server_name)));
+        return Dispatched{};
+    };
+    send("GET / HTTP/1.1\r\nHost: app.example\r\n\r\n" + std::string(kGet));
+    const auto responses = read_responses(take_received());
+    ASSERT_EQ(responses.size(), 2u);
+    EXPECT_EQ(responses[0].body, "app.example");
+    EXPECT_EQ(responses[1].status, 421);
+    EXPECT_EQ(services.dispatcher.paths.size(), 1u);
+}
+
+TEST_F(ServerConnectionTest, WithoutSniThePlatformAnswersToItsAddress) {
+    connect("");
+    keep_exchanges();
+    send("GET / HTTP/1.1\r\nHost: 127.0.0.1:8443\r\n\r\n");
+    ASSERT_EQ(waiting.size(), 1u);
+    EXPECT_TRUE(connection->info()->server_name == "mini.example");
+    EXPECT_FALSE(connection->info()->sent_server_name);
+}
+
+TEST_F(ServerConnectionTest, AnswersFromOutsideGoOutAndTheNextRequestFollows) {
+    connect("mini.example");
+    keep_exchanges();
+    send(std::string(kGet) + std::string(kGet));
+    ASSERT_EQ(waiting.size(), 1u);
+    EXPECT_TRUE(waiting[0].respond(ok_head(), to_bytes("first")));
+    EXPECT_EQ(waiting.size(), 1u);  // nothing came back into the caller
+    exchange_bytes();
+    EXPECT_EQ(read_response(take_received()).body, "first");
+    ASSERT_EQ(waiting.size(), 2u);
+    waiting.pop_back();  // forgotten
+    exchange_bytes();
+    EXPECT_EQ(read_response(take_received()).status, 500);
+}
+
+TEST_F(ServerConnectionTest, APausedBodyHoldsThePeerBackAndGoesOnFromOutside) {
+    connect("mini.example");
+    HandlerLog log;
+    log.flow = BodyFlow::kPause;
+    log.on_end = [](Exchange& exchange) {
+        EXPECT_TRUE(exchange.respond(ok_head(), to_bytes("ok")));
+    };
+    TestHandler* handler = nullptr;
+    services.dispatcher.serve = [&](http::RequestHead, const ConnectionInfo&, Exchange exchange) {
+        auto owned = std::make_unique<TestHandler>(log, std::move(exchange));
+        handler = owned.get();
+        return Dispatched{std::move(owned), 1 << 20, {}};
+    };
+    const std::string body(500'000, 'b');
+    send(post("Content-Length: 500000", body));
+    EXPECT_LT(log.body.size(), 100'000u);
+    EXPECT_EQ(stream.receive_window, 0u);
+    for (int i = 0; i < 1000 && log.ends == 0; ++i) {
+        handler->exchange().resume_body();
+        exchange_bytes();
+    }
+    EXPECT_EQ(log.body, body);
+    EXPECT_EQ(read_response(take_received()).body, "ok");
+    EXPECT_EQ(stream.receive_window, kWindowBytes);  // every byte was credited
+}
+
+TEST_F(ServerConnectionTest, ALargeAnswerFollowsThePeersWindow) {
+    connect("mini.example");
+    credits_client = false;
+    services.dispatcher.serve = [](http::RequestHead, const ConnectionInfo&, Exchange exchange) {
+        EXPECT_TRUE(exchange.respond(ok_head(), Bytes(1'000'000, std::byte{'x'})));
+        return Dispatched{};
+    };
+    stream.send_window = 5000;
+    send(kGet);
+    EXPECT_LE(received.size(), 5000u);
+    for (int i = 0; i < 1000 && received.size() < 1'000'000; ++i) {
+        stream.send_window += 7777;
+        connection->writable();
+        exchange_bytes();
+    }
+    EXPECT_EQ(read_response(take_received()).body, std::string(1'000'000, 'x'));
+}
+
+TEST_F(ServerConnectionTest, NoRequestIsHandledUnderAProofThatNoLongerHolds) {
+    connect("app.example");
+    keep_exchanges();
+    const std::string get = "GET / HTTP/1.1\r\nHost: app.example\r\n\r\n";
+    send(get + get);
+    ASSERT_EQ(waiting.size(), 1u);
+    auto changed = std::make_shared<Served>(*services.now_served);
+    changed->names["app.example"].tag = {};
+    connection->served_changed(*changed, 30'000);
+    send(get);
+    EXPECT_TRUE(waiting[0].respond(ok_head(), to_bytes("old instance")));
+    exchange_bytes();
+    const ReadResponse response = read_response(take_received());
+    EXPECT_EQ(response.body, "old instance");
+    EXPECT_EQ(response.headers.first("connection"), "close");
+    EXPECT_EQ(services.dispatcher.paths.size(), 1u);
+    EXPECT_TRUE(stream.closed);
+    EXPECT_TRUE(connection->is_over());
+}
+
+TEST_F(ServerConnectionTest, AnIdleConnectionIsClosedWhenWhatItWasShownChanges) {
+    connect("app.example");
+    auto changed = std::make_shared<Served>(*services.now_served);
+    connection->served_changed(*changed, 30'000);
+    exchange_bytes();
+    EXPECT_FALSE(stream.over);  // nothing it was shown changed
+    changed->names.erase("app.example");
+    connection->served_changed(*changed, 30'000);
+    exchange_bytes();
+    EXPECT_TRUE(stream.closed);
+    EXPECT_EQ(client->progress(), ratls::Progress::kClosed);
+}
+
+TEST_F(ServerConnectionTest, ADrainThatTakesTooLongIsCutAndTheLateAnswerGoesNowhere) {
+    connect("mini.example");
+    keep_exchanges();
+    send(kGet);
+    connection->drain(30'000);
+    clock.now_ms += 29'999;
+    connection->tick();
+    EXPECT_FALSE(stream.over);
+    clock.now_ms += 1;
+    connection->tick();
+    EXPECT_TRUE(stream.aborted);
+    EXPECT_TRUE(waiting.at(0).respond(ok_head(), to_bytes("too late")));
+    exchange_bytes();
+    EXPECT_TRUE(received.empty());
+    connection.reset();
+    EXPECT_FALSE(waiting[0].is_open());
+}
+
+}  // namespace
+}  // namespace eos::runtime
