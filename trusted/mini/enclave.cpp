@@ -121,6 +121,7 @@ void WorkerUnit::adopt(SnapshotPtr snapshot) {
     std::set<crypto::Digest32> roots;
     for (const auto& [name, tree] : snapshot_->workload_trees) roots.insert(tree->root());
     apps_.retain(roots);
+    worker_.set_log_level(snapshot_->state->settings.log_level);
     worker_.adopt(snapshot_->served, snapshot_->state->settings.drain_time_s * kMsPerSecond);
     tell_status();
 }

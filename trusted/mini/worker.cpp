@@ -10,6 +10,18 @@ namespace {
 constexpr int kFramesPerTurn = 64;
 constexpr std::uint32_t kLongestSleepMs = 60'000;
 
+runtime::LogLevel level_of(boundary::Severity severity) {
+    switch (severity) {
+        case boundary::Severity::kError:
+            return runtime::LogLevel::kError;
+        case boundary::Severity::kWarning:
+            return runtime::LogLevel::kWarning;
+        case boundary::Severity::kInfo:
+            return runtime::LogLevel::kInfo;
+    }
+    return runtime::LogLevel::kError;
+}
+
 }  // namespace
 
 Worker::Worker(Parts parts)
@@ -109,6 +121,8 @@ std::unique_ptr<runtime::ConnectionProtocol> Worker::start_protocol(
 }
 
 void Worker::log(boundary::LogCode code, std::initializer_list<std::uint64_t> numbers) {
+    const boundary::LogLine* known = boundary::find_log_line(static_cast<std::uint16_t>(code));
+    if (known == nullptr || level_of(known->severity) > log_level_) return;
     boundary::Log line;
     line.code = static_cast<std::uint16_t>(code);
     for (std::uint64_t number : numbers) line.numbers.values[line.numbers.count++] = number;

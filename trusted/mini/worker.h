@@ -14,6 +14,7 @@
 #include "trusted/platform/trusted_clock.h"
 #include "trusted/runtime/leaf_mint.h"
 #include "trusted/runtime/server_connection.h"
+#include "trusted/runtime/settings.h"
 
 namespace eos::mini {
 
@@ -58,7 +59,9 @@ class Worker final : private runtime::ConnectionServices {
     Ingress& ingress() { return *ingress_; }
     unsigned index() const { return parts_.index; }
 
+    /// Sends a line of the log, unless the setting log_level leaves it out.
     void log(boundary::LogCode code, std::initializer_list<std::uint64_t> numbers);
+    void set_log_level(runtime::LogLevel level) { log_level_ = level; }
 
   private:
     std::shared_ptr<const runtime::Served> served() const override { return served_; }
@@ -87,6 +90,7 @@ class Worker final : private runtime::ConnectionServices {
     std::shared_ptr<const runtime::Served> served_;
     StartProtocol start_protocol_;
     Background background_;
+    runtime::LogLevel log_level_ = runtime::LogLevel::kInfo;
     std::uint64_t stop_at_ms_ = 0;  // of a shutdown; 0: none
     bool drained_ = false;
 };

@@ -101,6 +101,14 @@ void load_app(const ApiContext& context, std::string name, runtime::Exchange exc
               ByteView body) {
     Result<AppManifest> parsed = parse_app_upload(body, context.clock.now());
     if (!parsed) return respond_failure(exchange, parsed.error());
+    std::uint64_t limit = context.control.snapshot()->state->settings.max_module_bytes;
+    if (parsed->module.size() > limit) {
+        return runtime::respond_error(exchange, 413,
+                                      "the module exceeds the setting max_module_bytes");
+    }
+    if (Result<void> ok = check_configuration(name, parsed->app); !ok) {
+        return respond_failure(exchange, ok.error());
+    }
     Result<ModuleFacts> facts = inspect_module(parsed->module.view(), parsed->app.limits);
     if (!facts) return respond_failure(exchange, facts.error());
     bool is_new = !context.control.snapshot()->state->apps.contains(name);

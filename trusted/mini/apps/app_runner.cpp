@@ -13,15 +13,15 @@ constexpr std::uint64_t kNsPerMs = 1'000'000;
 constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
 constexpr unsigned kRetryAfterSeconds = 1;
 
-wasm::AppConfig config_of(const AppRef& ref) {
+wasm::AppConfig config_of(const std::string& name, const runtime::App& app) {
     wasm::AppConfig config;
-    config.name = ref.name;
-    config.arguments = ref.app->arguments;
-    for (const runtime::AppVariable& variable : ref.app->environment) {
+    config.name = name;
+    config.arguments = app.arguments;
+    for (const runtime::AppVariable& variable : app.environment) {
         config.environment.push_back({variable.name, to_string(variable.value.view())});
     }
-    config.limits = engine_limits(ref.app->limits);
-    config.budget.fuel = ref.app->limits.max_fuel;
+    config.limits = engine_limits(app.limits);
+    config.budget.fuel = app.limits.max_fuel;
     return config;
 }
 
@@ -69,6 +69,7 @@ struct AppRunner::Running {
     std::unique_ptr<World> world;
     std::unique_ptr<wasm::AppCall> call;
     runtime::Exchange exchange;
+    std::uint64_t ends_at_ms = 0;
     std::uint64_t wake_at_ms = 0;
 };
 
@@ -93,6 +94,14 @@ Result<ModuleFacts> inspect_module(ByteView bytes, const runtime::AppLimits& lim
     return facts;
 }
 
+Result<void> check_configuration(const std::string& name, const runtime::App& app) {
+    if (app.limits.max_memory_bytes > kMaxCallMemoryBytes) {
+        return fail(app_unusable,
+                    "max_memory_bytes: at most " + std::to_string(kMaxCallMemoryBytes));
+    }
+    return wasm::check_app_config(config_of(name, app));
+}
+
 AppRunner::AppRunner(const runtime::Clock& clock, runtime::Random& random, AppLogs& logs)
     : clock_(clock), random_(random), logs_(logs) {}
 
@@ -106,7 +115,7 @@ Result<std::shared_ptr<const AppRunner::Prepared>> AppRunner::prepare(const AppR
         EOS_TRY(wasm::Module::load(app.module->view(), engine_limits(app.app->limits), offered));
     wasm::Signatures signatures = EOS_TRY(wasm::Signatures::read(module));
     auto prepared = std::make_shared<const Prepared>(
-        Prepared{std::move(module), std::move(signatures), config_of(app)});
+        Prepared{std::move(module), std::move(signatures), config_of(app.name, *app.app)});
     prepared_.emplace(app.workload_root, prepared);
     return std::shared_ptr<const Prepared>(prepared);
 }
@@ -153,9 +162,9 @@ void AppRunner::run(const AppRef& app, std::shared_ptr<const Prepared> prepared,
                     runtime::Exchange exchange) {
     ++counters_.calls;
     if (!call) return answer(exchange, wasm::error_response(call.error()));
-    calls_.push_back(std::make_unique<Running>(Running{app.name, app.app->limits.max_memory_bytes,
-                                                       std::move(prepared), std::move(world),
-                                                       std::move(*call), std::move(exchange), 0}));
+    calls_.push_back(std::make_unique<Running>(
+        Running{app.name, app.app->limits.max_memory_bytes, std::move(prepared), std::move(world),
+                std::move(*call), std::move(exchange), clock_.monotonic_ms() + kMaxCallMs, 0}));
 }
 
 bool AppRunner::turn() {
@@ -166,12 +175,18 @@ bool AppRunner::turn() {
     std::unique_ptr<Running> running = std::move(*next);
     calls_.erase(next);
     if (!running->exchange.is_open()) return !calls_.empty();
+    if (now_ms >= running->ends_at_ms) {
+        ++counters_.traps;
+        runtime::respond_error(running->exchange, 504, "the app did not answer in time");
+        return !calls_.empty();
+    }
     wasm::Progress progress = running->call->step(wasm::kFuelSlice);
     if (auto* response = std::get_if<wasm::AppResponse>(&progress)) {
         finish(*running, std::move(*response));
     } else {
         const auto* sleep = std::get_if<wasm::HostRequest>(&progress);
-        running->wake_at_ms = sleep == nullptr ? 0 : sleep->wake_at_ns / kNsPerMs;
+        running->wake_at_ms =
+            sleep == nullptr ? 0 : std::min(sleep->wake_at_ns / kNsPerMs, running->ends_at_ms);
         calls_.push_back(std::move(running));
     }
     return std::ranges::any_of(calls_, [&](const auto& c) { return c->wake_at_ms <= now_ms; });

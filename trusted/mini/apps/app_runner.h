@@ -25,6 +25,8 @@ inline constexpr Code app_unusable{"trusted/mini", "app_unusable",
 /// Calls under way at the same time on one worker; beyond either, 503 with Retry-After.
 inline constexpr std::size_t kMaxCallsPerApp = 16;
 inline constexpr std::size_t kMaxCallsPerWorker = 64;
+/// A call that takes longer by the clock, asleep or not, is ended.
+inline constexpr std::uint64_t kMaxCallMs = 60'000;
 /// Linear memory that all calls of a worker may take together, by the limits of their apps.
 inline constexpr std::uint64_t kMaxCallMemoryBytes = 2ull << 30;
 
@@ -51,6 +53,10 @@ wasm::Limits engine_limits(const runtime::AppLimits& limits);
 /// errors: those of wasm::Module::load, Signatures::read; app_unusable (nothing to call).
 /// bound:  linear in the module, seconds at most.
 [[nodiscard]] Result<ModuleFacts> inspect_module(ByteView module, const runtime::AppLimits& limits);
+
+/// Checks what the owner configured, in the engine's terms: names, sizes, limits.
+/// errors: those of wasm::check_app_config; app_unusable (more memory than a worker lends).
+[[nodiscard]] Result<void> check_configuration(const std::string& name, const runtime::App& app);
 
 /// threads: one, the worker's.
 class AppRunner {
