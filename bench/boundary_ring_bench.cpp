@@ -34,6 +34,7 @@ namespace {
 
 constexpr int kRounds = 21;
 constexpr std::size_t kMessageBytes = 64;
+constexpr int kWarmUp = 2 * kMinRingBytes / kMessageBytes;
 
 double now_ns() {
     auto since = std::chrono::steady_clock::now().time_since_epoch();
@@ -76,7 +77,8 @@ class Peer {
 };
 
 double ns_each(int count, const std::function<void()>& round_trip) {
-    for (int i = 0; i < count / 10; ++i) round_trip();
+    // Long enough that both processes have touched every page of a ring.
+    for (int i = 0; i < kWarmUp; ++i) round_trip();
     double start = now_ns();
     for (int i = 0; i < count; ++i) round_trip();
     return (now_ns() - start) / count;
@@ -215,7 +217,7 @@ void host_wait(HostWorkerEndpoint& end, AdaptiveSpin& spin, Signals& signals) {
 }
 
 double rings(int host_core, int peer_core, int count) {
-    TestBlock block({});
+    TestBlock block({.data_ring_bytes = kMinRingBytes});
     Signals signals(block.layout());
     Peer peer(peer_core, [&] { echo(block.layout(), signals); });
     pin(host_core);
@@ -234,9 +236,40 @@ double rings(int host_core, int peer_core, int count) {
     });
 }
 
+// The rings alone, both ends spinning: without messages, bells and adaptation.
+double bare_rings(int host_core, int peer_core, int count) {
+    TestBlock block({.data_ring_bytes = kMinRingBytes});
+    RingMemory there = block.layout().ring(0, RingId::kDataIn);
+    RingMemory back = block.layout().ring(0, RingId::kDataOut);
+    auto receive = [](RingConsumer& ring) {
+        while (!ring.has_input()) spin_hint();
+        auto frame = ring.receive();
+        EOS_ASSERT(frame.has_value() && frame->has_value());
+        ring.release();
+        return (*frame)->payload;
+    };
+    auto send = [](RingProducer& ring, ByteView payload) {
+        EOS_ASSERT(*ring.push(1, {payload}) == Push::kDone);
+        ring.publish();
+    };
+    Peer peer(peer_core, [&] {
+        RingConsumer in(there);
+        RingProducer out(back);
+        for (;;) send(out, receive(in));
+    });
+    pin(host_core);
+    RingProducer out(there);
+    RingConsumer in(back);
+    Bytes payload(kMessageBytes, std::byte{1});
+    return ns_each(count, [&] {
+        send(out, payload);
+        receive(in);
+    });
+}
+
 // Share of a core that a worker takes in a second with nothing to do, right after it was busy.
 double idle_share() {
-    TestBlock block({});
+    TestBlock block({.data_ring_bytes = kMinRingBytes});
     Signals signals(block.layout());
     Peer peer(1, [&] { echo(block.layout(), signals); });
     sleep(1);
@@ -274,7 +307,7 @@ void compare(const Pair& pair) {
         ratios.push_back(ours.back() / theirs.back());
     }
     std::printf(
-        "%-17s %7.0f ns (%6.0f)  %-27s %7.0f ns (%6.0f)  ratio %5.2f (%5.2f), target %.1f\n",
+        "%-21s %7.0f ns (%6.0f)  %-27s %7.0f ns (%6.0f)  ratio %5.2f (%5.2f), target %.1f\n",
         pair.what, median(ours), least(ours), pair.peer, median(theirs), least(theirs),
         median(ratios), least(ours) / least(theirs), pair.limit);
 }
@@ -286,6 +319,11 @@ int main() {
     using namespace eos::boundary;
     std::printf("64-byte round trips: median of %d short rounds (quietest round)\n", kRounds);
     if (sysconf(_SC_NPROCESSORS_ONLN) >= 2) {
+        compare({.what = "bare rings, two cores",
+                 .peer = "shared-memory ping-pong",
+                 .limit = 1.5,
+                 .ours = [] { return bare_rings(0, 1, 4000); },
+                 .theirs = [] { return bare_spinning(0, 1, 4000); }});
         compare({.what = "rings, two cores",
                  .peer = "shared-memory ping-pong",
                  .limit = 1.5,

@@ -70,7 +70,8 @@ Result<MutableByteView> map_shared_block() {
     if (fstat(kSharedBlockFd, &status) != 0 || status.st_size <= 0)
         return fail(bad_descriptor, "3 has no size");
     auto size = static_cast<std::size_t>(status.st_size);
-    void* base = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, kSharedBlockFd, 0);
+    void* base =
+        mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, kSharedBlockFd, 0);
     if (base == MAP_FAILED) return fail(bad_descriptor, "3 cannot be mapped");
     return MutableByteView(static_cast<std::byte*>(base), size);
 }
