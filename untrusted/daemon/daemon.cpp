@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <time.h>
 
 #include <algorithm>
 
@@ -17,6 +18,7 @@ namespace {
 
 // RocksDB's files, the services' and the loop's own descriptors, with room to spare.
 constexpr std::size_t kReservedDescriptors = 256;
+constexpr Milliseconds kExpiryCheckInterval{1'000};
 
 }  // namespace
 
@@ -110,6 +112,7 @@ ExitCode Daemon::run() {
         const MonotonicTime now = std::chrono::steady_clock::now();
         supervisor_.turn(now);
         permit_accepting(now);
+        watch_expiry(now);
         if (ops_) ops_->turn(now);
         switch (supervisor_.state()) {
             case Supervisor::State::kStopped:
@@ -124,6 +127,19 @@ ExitCode Daemon::run() {
                 break;
         }
     }
+}
+
+void Daemon::watch_expiry(MonotonicTime now) {
+    if (now < next_expiry_check_) return;
+    next_expiry_check_ = now + kExpiryCheckInterval;
+    std::string warning = health_.expiry_warning({::time(nullptr)});
+    if (warning == expiry_warning_) return;
+    if (warning.empty()) {
+        log_.info("expiry_near", "renewed");
+    } else {
+        log_.warning("expiry_near", warning);
+    }
+    expiry_warning_ = std::move(warning);
 }
 
 void Daemon::permit_accepting(MonotonicTime now) {

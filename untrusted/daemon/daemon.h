@@ -56,6 +56,7 @@ class Daemon : private AcceptSink {
     void permit_accepting(MonotonicTime now);
     OpsResponse answer_ops(std::string_view path) const;
     void limit_connections();
+    void watch_expiry(MonotonicTime now);
 
     DaemonOptions options_;
     const Log& log_;
@@ -71,6 +72,8 @@ class Daemon : private AcceptSink {
     std::unique_ptr<Listener> listener_;
     std::unique_ptr<OpsServer> ops_;
     std::unique_ptr<Signals> signals_;
+    MonotonicTime next_expiry_check_{};
+    std::string expiry_warning_;
 };
 
 }  // namespace eos::daemon

@@ -279,6 +279,13 @@ TEST_F(DaemonTest, TheEnclavesLogLinesArePrintedByCode) {
     EXPECT_FALSE(daemon_->wait_for_line("enclave: enclave started with 42 workers").empty());
 }
 
+TEST_F(DaemonTest, ALeafThatIsNotRenewedIsWarnedOf) {
+    start();
+    TestClient client(port_);
+    client.send("!expire\n");
+    EXPECT_FALSE(daemon_->wait_for_line("expiry_near: the leaf certificate").empty());
+}
+
 TEST_F(DaemonTest, TheTimePageIsCurrent) {
     start();
     const std::int64_t before = ::time(nullptr);

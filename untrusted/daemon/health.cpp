@@ -35,4 +35,19 @@ std::vector<std::string> Health::reasons() const {
     return out;
 }
 
+std::string Health::expiry_warning(UnixTime now) const {
+    const auto is_near = [now](std::uint64_t not_after_s) {
+        if (not_after_s == 0) return false;  // there is none yet
+        return not_after_s < static_cast<std::uint64_t>(now.seconds + kExpiryWarningSeconds);
+    };
+    for (const Status& status : workers) {
+        const bool leaf = is_near(status.leaf_not_after_s);
+        if (!leaf && !is_near(status.evidence_not_after_s)) continue;
+        return std::string(leaf ? "the leaf certificate" : "the evidence") +
+               " expires in less than two hours or has expired: renewal fails; see the enclave's "
+               "log lines and the quote source";
+    }
+    return {};
+}
+
 }  // namespace eos::daemon

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "boundary/messages.h"
+#include "common/base/time.h"
 
 namespace eos::daemon {
 
@@ -20,6 +21,11 @@ struct Health {
 
     /// Every reason, one sentence each; none: ready.
     std::vector<std::string> reasons() const;
+
+    /// What the trusted side should have renewed long ago, as one sentence, or nothing. It renews
+    /// leaf and evidence many hours before they expire.
+    std::string expiry_warning(UnixTime now) const;
+    static constexpr std::int64_t kExpiryWarningSeconds = 2 * 3600;
 };
 
 }  // namespace eos::daemon

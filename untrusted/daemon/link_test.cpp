@@ -136,5 +136,21 @@ TEST(Health, EveryReasonOfAnyWorkerIsSaidOnce) {
     EXPECT_EQ(health.reasons().front(), health.quoting_trouble);
 }
 
+TEST(Health, WarnsOfWhatWasNotRenewedInTime) {
+    constexpr UnixTime kNow{1'800'000'000};
+    const auto in = [](std::int64_t s) { return static_cast<std::uint64_t>(kNow.seconds + s); };
+    Health health;
+    EXPECT_EQ(health.expiry_warning(kNow), "");
+    health.workers = {boundary::Status{}};
+    EXPECT_EQ(health.expiry_warning(kNow), "");  // nothing to expire yet
+    health.workers[0].leaf_not_after_s = in(Health::kExpiryWarningSeconds);
+    health.workers[0].evidence_not_after_s = in(Health::kExpiryWarningSeconds);
+    EXPECT_EQ(health.expiry_warning(kNow), "");
+    health.workers[0].evidence_not_after_s -= 1;
+    EXPECT_TRUE(health.expiry_warning(kNow).starts_with("the evidence expires"));
+    health.workers[0].leaf_not_after_s = in(-5);
+    EXPECT_TRUE(health.expiry_warning(kNow).starts_with("the leaf certificate expires"));
+}
+
 }  // namespace
 }  // namespace eos::daemon

@@ -190,6 +190,7 @@ class Worker {
         if (word == "get") send(BlobGet{head_for(id), rest});
         if (word == "list") send(BlobList{head_for(id), rest, ""});
         if (word == "put") put(id, rest);
+        if (word == "expire") send(Status{.not_ready_because = 0, .leaf_not_after_s = 1});
         if (word == "log") send(Log{.code = 1, .numbers = {.count = 1, .values = {42}}});
         if (word == "time") tell_time(client);
         if (word == "mute") client.muted = true;
