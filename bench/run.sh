@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: AGPL-3.0-only
+# Every benchmark, one after the other. A missed target is printed, it fails nothing.
+# usage: run.sh BUILD_FOLDER [arguments of mini_bench.py]
+set -euo pipefail
+
+bin=$(cd "$1/bin" && pwd); shift
+here=$(cd "$(dirname "$0")" && pwd)
+
+printf '== the boundary: ring round trips (performance.md P11, P12)\n'
+timeout 120 "$bin/bench-boundary-ring"
+printf '\n== minting a leaf (P9)\n'
+timeout 120 "$bin/bench-leaf-mint"
+printf '\n== Mini as a whole beside nginx\n'
+"$here/mini_bench.py" "$bin" "$@"
