@@ -12,8 +12,13 @@ constexpr std::size_t kSendBytes = 64 * 1024;
 
 Result<Response> HttpExchange::run(Request request, std::size_t max_body_bytes, Deadline deadline) {
     parser_.expect(request.head.method);
-    EOS_TRY(send(request, deadline));
-    return read(max_body_bytes, deadline);
+    Result<void> sent = send(request, deadline);
+    if (!sent && sent.error().code() != connection_lost) return fail(std::move(sent).error());
+    Result<Response> response = read(max_body_bytes, deadline);
+    // A server that refuses a body need not read it: its answer may lie here when the rest of the
+    // request can no longer be sent. Only a refusal can, though.
+    if (!sent && (!response || response->status < 400)) return fail(std::move(sent).error());
+    return response;
 }
 
 Result<void> HttpExchange::send(Request& request, Deadline deadline) {

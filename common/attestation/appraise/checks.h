@@ -13,7 +13,8 @@ verify::Check moot(const verify::Subject& subject);
 /// Group "enclave": the hardware's claims against the policy. `evidence` is null if not genuine.
 verify::Check enclave_checks(const verify::VerifiedEvidence* evidence, const Policy& policy);
 
-/// Whether a pin that the evidence matches takes this form of report data.
+/// Whether a pin that the evidence matches takes this form of report data; the policy's own list
+/// counts where no pin matches.
 bool pin_accepts_binding(const verify::VerifiedEvidence& evidence, const Policy& policy,
                          const std::string& format);
 

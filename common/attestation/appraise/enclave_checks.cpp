@@ -184,11 +184,16 @@ bool pin_accepts_binding(const verify::VerifiedEvidence& evidence, const Policy&
                          const std::string& format) {
     if (policy.allow_any_identity) return policy.bindings.contains(format);
     const auto& report = std::get<verify::SgxClaims>(evidence.claims()).report;
-    return std::ranges::any_of(policy.identity, [&](const IdentityPin& pin) {
+    bool is_pinned = false;
+    for (const IdentityPin& pin : policy.identity) {
+        if (!std::visit([&](const auto& p) { return matches(p, report); }, pin.identity)) continue;
+        is_pinned = true;
         const auto& bindings = pin.bindings.empty() ? policy.bindings : pin.bindings;
-        return std::visit([&](const auto& p) { return matches(p, report); }, pin.identity) &&
-               bindings.contains(format);
-    });
+        if (bindings.contains(format)) return true;
+    }
+    // An enclave that no pin names is rejected by identity.enclave, which cannot be waived. It is
+    // not said to be unbound as well.
+    return !is_pinned && policy.bindings.contains(format);
 }
 
 }  // namespace eos::attestation::appraise
