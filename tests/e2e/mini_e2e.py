@@ -535,6 +535,36 @@ def host_starts_without_quotes_says_so_and_recovers(rig):
     rig.own("mini", "status")
 
 
+def host_ca_rotation_keeps_the_apps(rig):
+    before = rig.own("mini", "status")
+    issuer = rig.get_chain(host("hello"))
+    assert issuer, "no intermediate is shown"
+    outcome = rig.ctl("mini", "rotate-ca", "--pki", rig.work / "pki", "--permit", "example.test")
+    assert outcome.code == 0, outcome
+    wait_for("the new CA is served", lambda: rig.get_chain(host("hello")) != issuer)
+    after = rig.own("mini", "status")
+    assert after["generation"] > before["generation"], (before, after)
+    assert after["policy_root"] != before["policy_root"], "the policy tree names the CA"
+    assert rig.get(host("hello"), "/").status == 200
+
+
+def host_factory_reset_makes_it_unowned_for_good(rig):
+    instance = rig.own("mini", "status")["instance_id"]
+    outcome = rig.ctl("mini", "factory-reset", "--confirm", instance)
+    assert outcome.code == 0, outcome
+    anyone = rig.tls(root=False)
+    wait_for("unowned", lambda: "unowned" in rig.ops("/readyz").text)
+    rig.stop_daemon()
+    rig.start_daemon()
+    assert rig.get(None, "/healthz", context=anyone).status == 200
+    assert "unowned" in rig.ops("/readyz").text
+    rig.read_token()
+    outcome = rig.provision()
+    assert outcome.code == 0, outcome
+    status = rig.own("mini", "status")
+    assert status["apps"] == 0 and status["instance_id"] != instance, status
+
+
 def host_ends_in_good_order(rig):
     runner = rig.runner_pid()
     assert rig.stop_daemon() == 0

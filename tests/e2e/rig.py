@@ -73,11 +73,13 @@ class Relay:
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
         except OSError:
-            for end_of_it in (source, sink):
+            # One side is gone, so both go. Closed, not only shut down: else the other side goes on sending.
+            for side in (source, sink):
                 try:
-                    end_of_it.shutdown(socket.SHUT_RDWR)
+                    side.shutdown(socket.SHUT_RDWR)
                 except OSError:
                     pass
+                side.close()
 
 
 class Answer:
@@ -283,6 +285,11 @@ class Rig:
             with self.tls().wrap_socket(plain, server_hostname=name) as channel:
                 return channel.getpeercert(binary_form=True)
 
+    def get_chain(self, name):
+        """All certificates the server shows, PEM, without the leaf."""
+        said = self.openssl("-servername", name, "-showcerts")
+        return re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END", said, re.S)[1:]
+
     def ops(self, path):
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.ops_port}{path}", timeout=10) as r:
@@ -301,9 +308,8 @@ class Rig:
     # -- set-up ---------------------------------------------------------------------------------
     def make_owner(self):
         """PKI, policy and context of the owner; a second PKI of a stranger."""
-        log = self.log()
-        self.mrenclave = re.search(r"MRENCLAVE ([0-9a-f]{64})", log).group(1)
-        self.token = re.search(r"provisioning token ([0-9a-f]{32})", log).group(1)
+        self.mrenclave = re.search(r"MRENCLAVE ([0-9a-f]{64})", self.log()).group(1)
+        self.read_token()
         for folder in ("pki", "stranger"):
             made = self.ctl("pki", "--dir", self.work / folder, "init", "--organization", folder)
             assert made.code == 0, made
@@ -314,6 +320,10 @@ class Rig:
                          "--owner-key", self.work / "pki/owner.key",
                          "--collateral", self.work / "platform/collateral.json")
         assert added.code == 0, added
+
+    def read_token(self):
+        """The one that was printed last."""
+        self.token = re.findall(r"provisioning token ([0-9a-f]{32})", self.log())[-1]
 
     def make_policy(self, file, mrenclave, *arguments):
         made = self.ctl("policy", "init", "--name", file, "--mrenclave", mrenclave, "--test-root",
