@@ -384,6 +384,8 @@ def config_every_leaf_and_an_absent_name_can_be_proved(rig):
             assert proof["format"] == "enclave-os/config-inclusion/1", proof
             assert proof["proof"]["leaf"] == entry, proof
             assert config_client.root_of_proof(proof, proof["proof"]) == root, name
+            proof["proof"]["leaf"]["name"] = ["forged"]
+            assert config_client.root_of_proof(proof, proof["proof"]) != root, name
         for name in ("egress_store", "issuers", "a", "zzz"):
             proof = rig.get(host("hello"), base % "proof" + f"&name={name}").json()
             assert proof["format"] == "enclave-os/config-absence/1", proof
