@@ -118,7 +118,7 @@ void Ingress::settle(std::uint64_t conn_id) {
     }
     if (!row.connection->is_over() && !row.stream.is_closed()) return reschedule(conn_id, row);
     if (!row.counted_handshake) ++counters_.handshakes_failed;
-    row.timer_ms = std::nullopt;
+    cancel_timer(conn_id, row);
     connections_.erase(found);
 }
 
@@ -126,21 +126,25 @@ void Ingress::settle(std::uint64_t conn_id) {
 void Ingress::reschedule(std::uint64_t conn_id, Row& row) {
     std::optional<std::uint64_t> next = row.connection->next_deadline_ms();
     if (!next || (row.timer_ms && *row.timer_ms <= *next)) return;
+    cancel_timer(conn_id, row);
     row.timer_ms = next;
     timers_.emplace(*next, conn_id);
+}
+
+void Ingress::cancel_timer(std::uint64_t conn_id, Row& row) {
+    if (row.timer_ms) timers_.erase({*row.timer_ms, conn_id});
+    row.timer_ms = std::nullopt;
 }
 
 void Ingress::turn() {
     std::uint64_t now_ms = services_.clock().monotonic_ms();
     while (!timers_.empty() && timers_.begin()->first <= now_ms) {
-        auto [when_ms, conn_id] = *timers_.begin();
-        timers_.erase(timers_.begin());
-        auto found = connections_.find(conn_id);
-        if (found == connections_.end() || found->second->timer_ms != when_ms) continue;
-        found->second->timer_ms = std::nullopt;
-        std::optional<std::uint64_t> due = found->second->connection->next_deadline_ms();
+        const std::uint64_t conn_id = timers_.begin()->second;
+        Row& row = *connections_.at(conn_id);
+        cancel_timer(conn_id, row);
+        std::optional<std::uint64_t> due = row.connection->next_deadline_ms();
         touch(conn_id);
-        if (due && *due <= now_ms) found->second->connection->tick();
+        if (due && *due <= now_ms) row.connection->tick();
     }
     // Settling may end a connection, which touches nothing else.
     std::vector<std::uint64_t> touched = std::move(touched_);

@@ -7,6 +7,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "boundary/endpoint.h"
@@ -66,13 +68,16 @@ class Ingress {
     void touch(std::uint64_t conn_id);
     void settle(std::uint64_t conn_id);
     void reschedule(std::uint64_t conn_id, Row& row);
+    void cancel_timer(std::uint64_t conn_id, Row& row);
 
     const ratls::ServerContext& tls_;
     runtime::ConnectionServices& services_;
     DataLink link_;
     boundary::RisingIds ids_;
     Rows connections_;
-    std::multimap<std::uint64_t, std::uint64_t> timers_;  // when -> connection
+    // When, and which connection: at most one each, gone with it, so that the worker is never woken
+    // for a connection that is over.
+    std::set<std::pair<std::uint64_t, std::uint64_t>> timers_;
     std::vector<std::uint64_t> touched_;  // connections to look after at the end of the turn
     Counters counters_;
     bool accepting_ = true;
