@@ -76,9 +76,9 @@ class Connection : public EventHandler {
     UniqueFd socket_;
     std::uint64_t id_;
     unsigned worker_;
-    std::uint32_t watched_ = 0;
-    Bytes waiting_;            // at most one window
-    std::size_t written_ = 0;  // of waiting_
+    std::uint32_t watched_ = EPOLLIN;  // what nearly every connection begins with
+    Bytes waiting_;                    // at most one window
+    std::size_t written_ = 0;          // of waiting_
 };
 
 }  // namespace eos::daemon
