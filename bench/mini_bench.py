@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-only
-"""Mini as a whole beside nginx in the same run: CPU per operation, idle cost, latency under challenges.
+"""Mini beside nginx in the same run: CPU per operation, idle cost, latency under challenges.
 
 The server has core 0, the load core 1. The CPU of Mini is that of daemon and trusted process
 together, spinning included, from /proc/PID/task/*/schedstat. Mini and nginx take turns. No timing
@@ -51,9 +51,11 @@ def await_event(what, condition):
 
 
 def run(*command):
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=DEADLINE_S)
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True,
+                          timeout=DEADLINE_S)
     if done.returncode not in (0, 10):  # 10: accepted, EMULATED
-        raise Failed(f"{command[0]} ended with {done.returncode}: {done.stdout[-400:]}{done.stderr[-400:]}")
+        said = done.stdout[-400:] + done.stderr[-400:]
+        raise Failed(f"{command[0]} ended with {done.returncode}: {said}")
     return done.stdout
 
 
@@ -76,7 +78,8 @@ def descendants(pid):
 
 def cpu_us(pid):
     """CPU of all threads of a process so far. Threads here live as long as their process."""
-    return sum(int(p.read_text().split()[0]) for p in Path(f"/proc/{pid}/task").glob("*/schedstat")) / 1e3
+    threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e3
 
 
 class Server:
@@ -113,11 +116,13 @@ class Mini(Server):
         run(bins / "sgx-quoting-emulator", "init", "--dir", platform)
         with open(work / "quoting.log", "wb") as out:
             self.quoter = subprocess.Popen(
-                ["taskset", "-c", str(LOAD_CORE), bins / "sgx-quoting-emulator", "serve", "--dir", platform,
-                 "--socket", sock, "--latency-ms", str(QUOTE_MS)], stdout=out, stderr=out)
+                ["taskset", "-c", str(LOAD_CORE), bins / "sgx-quoting-emulator", "serve",
+                 "--dir", platform, "--socket", sock, "--latency-ms", str(QUOTE_MS)],
+                stdout=out, stderr=out)
         await_event("the quoting emulator", sock.exists)
-        super().__init__(work / "mini.log", bins / "enclave-os-mini", "run", "--listen", f"127.0.0.1:{self.port}",
-                         "--state-dir", work / "state", "--quote-socket", sock, "--drain-timeout", 1,
+        super().__init__(work / "mini.log", bins / "enclave-os-mini", "run",
+                         "--listen", f"127.0.0.1:{self.port}", "--state-dir", work / "state",
+                         "--quote-socket", sock, "--drain-timeout", 1,
                          "--runner-arg=--identity", f"--runner-arg={platform / 'cpu.identity'}")
 
     def provision(self):
@@ -125,11 +130,13 @@ class Mini(Server):
         text, work = self.text(), self.work
         ctl = (self.bins / "enclavectl", "--home", work / "contexts")
         run(*ctl, "pki", "--dir", work / "pki", "init", "--organization", "Bench")
-        run(*ctl, "mini", "provision", "--address", f"127.0.0.1:{self.port}", "--server-name", NAME,
-            "--mrenclave", re.search(r"MRENCLAVE ([0-9a-f]{64})", text)[1],
+        mr_enclave = re.search(r"MRENCLAVE ([0-9a-f]{64})", text)[1]
+        token = re.findall(r"provisioning token ([0-9a-f]{32})", text)[-1]
+        run(*ctl, "mini", "provision", "--address", f"127.0.0.1:{self.port}",
+            "--server-name", NAME, "--mrenclave", mr_enclave,
             "--test-root", work / "platform/root.pem", "--root", work / "pki/root.pem",
-            "--owner-key", work / "pki/owner.key", "--collateral", work / "platform/collateral.json",
-            "--pki", work / "pki", "--token", re.findall(r"provisioning token ([0-9a-f]{32})", text)[-1],
+            "--owner-key", work / "pki/owner.key", "--pki", work / "pki", "--token", token,
+            "--collateral", work / "platform/collateral.json",
             "--platform-name", NAME, "--permit", "example.test")
 
     def stop(self):
@@ -160,7 +167,8 @@ class Nginx(Server):
         self.port, folder = free_port(), work / "nginx"
         folder.mkdir()
         self.make_chain(folder, same_leaf_bytes - CERTIFICATE_BYTES)
-        (folder / "nginx.conf").write_text(NGINX_CONF.format(dir=folder, port=self.port, name=NAME, body=body))
+        conf = NGINX_CONF.format(dir=folder, port=self.port, name=NAME, body=body)
+        (folder / "nginx.conf").write_text(conf)
         super().__init__(folder / "log", "nginx", "-p", folder, "-c", folder / "nginx.conf")
         await_event("nginx", self.accepts)
 
@@ -175,15 +183,18 @@ class Nginx(Server):
         key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-sha256")
         ca = ("-addext", "basicConstraints=critical,CA:TRUE")
         blob = ":".join(["5a"] * blob_bytes)
-        (folder / "leaf.cnf").write_text(f"subjectAltName=DNS:{NAME}\n1.2.840.113741.1.13.1=DER:{blob}\n")
+        (folder / "leaf.cnf").write_text(
+            f"subjectAltName=DNS:{NAME}\n1.2.840.113741.1.13.1=DER:{blob}\n")
         f = lambda name: folder / name
-        run("openssl", "req", "-x509", *key, "-keyout", f("root.key"), "-out", f("root.pem"), "-subj", "/CN=root",
-            "-days", "2")
-        run("openssl", "req", "-x509", *key, *ca, "-keyout", f("ca.key"), "-out", f("ca.pem"), "-subj", "/CN=ca",
-            "-days", "2", "-CA", f("root.pem"), "-CAkey", f("root.key"))
-        run("openssl", "req", *key, "-keyout", f("leaf.key"), "-out", f("leaf.csr"), "-subj", f"/CN={NAME}")
-        run("openssl", "x509", "-req", "-in", f("leaf.csr"), "-CA", f("ca.pem"), "-CAkey", f("ca.key"), "-days", "2",
-            "-sha256", "-CAcreateserial", "-extfile", f("leaf.cnf"), "-out", f("leaf.pem"))
+        run("openssl", "req", "-x509", *key, "-keyout", f("root.key"), "-out", f("root.pem"),
+            "-subj", "/CN=root", "-days", "2")
+        run("openssl", "req", "-x509", *key, *ca, "-keyout", f("ca.key"), "-out", f("ca.pem"),
+            "-subj", "/CN=ca", "-days", "2", "-CA", f("root.pem"), "-CAkey", f("root.key"))
+        run("openssl", "req", *key, "-keyout", f("leaf.key"), "-out", f("leaf.csr"),
+            "-subj", f"/CN={NAME}")
+        run("openssl", "x509", "-req", "-in", f("leaf.csr"), "-out", f("leaf.pem"), "-sha256",
+            "-CA", f("ca.pem"), "-CAkey", f("ca.key"), "-CAcreateserial", "-days", "2",
+            "-extfile", f("leaf.cnf"))
         f("chain.pem").write_text(f("leaf.pem").read_text() + f("ca.pem").read_text())
 
 
@@ -193,8 +204,9 @@ class Bench:
 
     def start_load(self, server, mode, concurrency, seconds=None):
         return subprocess.Popen(
-            ["taskset", "-c", str(LOAD_CORE), self.bins / "https-load", mode, "--port", str(server.port),
-             "--server-name", NAME, "--concurrency", str(concurrency), "--seconds", str(seconds or self.seconds)],
+            ["taskset", "-c", str(LOAD_CORE), self.bins / "https-load", mode,
+             "--port", str(server.port), "--server-name", NAME,
+             "--concurrency", str(concurrency), "--seconds", str(seconds or self.seconds)],
             stdout=subprocess.PIPE, text=True)
 
     def finish_load(self, load):
@@ -234,8 +246,10 @@ class Bench:
         for _ in range(self.rounds):
             before, start = sum(mini.cpu().values()), time.monotonic()
             time.sleep(1)
-            shares.append(100 * (sum(mini.cpu().values()) - before) / 1e6 / (time.monotonic() - start))
-        self.row("idle, per cent of a core", spread(shares, "%"), "-", statistics.median(shares), 0.5)
+            spent_s = (sum(mini.cpu().values()) - before) / 1e6
+            shares.append(100 * spent_s / (time.monotonic() - start))
+        self.row("idle, per cent of a core", spread(shares, "%"), "-",
+                 statistics.median(shares), 0.5)
 
     def challenges(self, mini):
         """p99 of ordinary handshakes, one at a time, without and with a saturated quoter."""
@@ -246,9 +260,9 @@ class Bench:
             time.sleep(0.5)  # the length of a burst before the measurement, not a wait for an event
             loaded.append(self.finish_load(self.start_load(mini, "handshakes", 1))["p99_us"])
             seen = self.finish_load(flood)
-            print(f"  challenges: {seen['operations'] / seen['seconds']:.1f}/s, {seen['failures']} refused, p50 "
-                  f"{seen['p50_us'] / 1e3:.0f} ms; ordinary handshakes p99 {calm[-1]:.0f} -> {loaded[-1]:.0f} us",
-                  flush=True)
+            print(f"  challenges: {seen['operations'] / seen['seconds']:.1f}/s, "
+                  f"{seen['failures']} refused, p50 {seen['p50_us'] / 1e3:.0f} ms; "
+                  f"ordinary handshakes p99 {calm[-1]:.0f} -> {loaded[-1]:.0f} us", flush=True)
         self.row("handshake p99 while challenged", spread(loaded, "us"), spread(calm, "us"),
                  statistics.median(loaded) / statistics.median(calm), 1.5)
 
@@ -269,7 +283,8 @@ def spread(values, unit):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bins", type=lambda text: Path(text).resolve())
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1.0)
@@ -288,8 +303,9 @@ def main():
         nginx = Nginx(work, '{"status":"ok"}', leaf_bytes(mini.port))
         servers.append(nginx)
         pair = {"Mini": mini, "nginx": nginx}
-        print(f"{args.rounds} rounds of {args.seconds} s; load average {os.getloadavg()[0]:.1f}; leaf: Mini "
-              f"{leaf_bytes(mini.port)} bytes, nginx {leaf_bytes(nginx.port)}", flush=True)
+        print(f"{args.rounds} rounds of {args.seconds} s; load average {os.getloadavg()[0]:.1f}; "
+              f"leaf: Mini {leaf_bytes(mini.port)} bytes, nginx {leaf_bytes(nginx.port)}",
+              flush=True)
         bench.compare_cpu("full handshake", "handshakes", 8, pair, 1.3)
         bench.compare_cpu("GET over keep-alive", "requests", 32, pair, 2.0)
         bench.idle(mini)
