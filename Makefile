@@ -30,8 +30,9 @@ test: deps-test  ## build and run every test, fuzz-corpus replay and lint
 test-sanitize: deps-test ## the same tests under address+undefined and thread sanitizers
 	@tools/test_sanitize.sh $(JOBS)
 
-lint: deps-test  ## arrows, sizes, doc-comments, formatting, clang-tidy
-	@tests/lint/lint.py --all
+lint: deps-test  ## arrows, sizes, doc-comments, formatting, self-contained headers, clang-tidy (slow)
+	@cmake --preset dev >/dev/null && cmake --build --preset dev -j $(JOBS) --target all_verify_interface_header_sets
+	@tests/lint/lint.py --tidy
 
 tcb: build       ## what is trusted: size by origin, lines, host messages, library symbols
 	@tools/tcb.py build/$(PRESET)

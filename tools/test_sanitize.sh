@@ -4,7 +4,7 @@
 # platform, the daemon, and the whole system (tests/e2e). The rest is pure code that starts none.
 set -euo pipefail
 jobs=${1:-2}
-threaded='^(boundary|trusted_platform|emulation_process|daemon|trusted_mini|e2e|demo)'
+threaded='^(boundary|trusted_platform|emulation_process|daemon|trusted_mini|mini_e2e|demo)'
 
 echo "== asan"
 cmake --preset asan >/dev/null
@@ -16,6 +16,6 @@ cmake --preset tsan >/dev/null
 targets=(enclave-os-mini enclave-os-runner-process sgx-quoting-emulator enclavectl state-tamper
          daemon-test-runner echo-enclave-process apps)
 while read -r name; do targets+=("test_$name"); done < <(
-  ctest --preset tsan -N -R "$threaded" | sed -n 's/.*Test *#[0-9]*: //p' | grep -vE '^(e2e|demo)')
+  ctest --preset tsan -N -R "$threaded" | sed -n 's/.*Test *#[0-9]*: //p' | grep -vE '^(mini_e2e|demo)')
 cmake --build --preset tsan -j "$jobs" --target "${targets[@]}"
 ctest --preset tsan -j "$jobs" -R "$threaded"
