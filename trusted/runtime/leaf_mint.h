@@ -58,7 +58,7 @@ class LeafCache {
 class PeerRateLimiter {
   public:
     struct Limits {
-        std::uint32_t burst = 8;
+        std::uint32_t burst = 32;
         std::uint32_t per_minute = 60;
         std::size_t max_peers = 4096;
     };

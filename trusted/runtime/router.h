@@ -22,6 +22,7 @@ enum class RouteNames : std::uint8_t {
     kNone = 0,
     kUnowned = 1,  ///< an enclave without an owner, which has no name yet
     kPlatform = 2,
+    kPlatformAlways = 3,  ///< the platform, with or without an owner
     kApp = 4,
     kOwned = 6,  ///< platform and apps
     kAll = 7,

@@ -14,6 +14,18 @@ using runtime::RouteNames;
 inline constexpr Code no_such_tree{"trusted/mini", "no_such_tree",
                                    "there is no such tree on this name"};
 
+inline constexpr Code owner_unknown{"trusted/mini", "owner_unknown",
+                                    "the platform tree is the owner's: show its certificate"};
+inline constexpr Code not_the_owner{"trusted/mini", "not_the_owner",
+                                    "the platform tree is the owner's"};
+
+int status_of_refusal(const Error& error) {
+    if (error.code() == no_such_tree) return 404;
+    if (error.code() == owner_unknown) return 401;
+    if (error.code() == not_the_owner) return 403;
+    return status_of(error);
+}
+
 void respond_document(runtime::Exchange& exchange, std::string text) {
     Result<void> sent =
         exchange.respond(runtime::make_head(200, runtime::kJsonType), to_bytes(text));
@@ -33,8 +45,8 @@ Result<std::shared_ptr<const config_tree::Tree>> tree_of(const ApiContext& conte
     if (scope == "platform" && own == Own::kPlatform) {
         OwnerAuthorizer authorizer(context.control);
         auto allowed = authorizer.decide(Access::kMonitoring, request.connection, request.head);
-        if (allowed != runtime::Permission::kGranted)
-            return fail(wrong_token, "the platform tree is the owner's");
+        if (allowed == runtime::Permission::kUnknownCaller) return fail(owner_unknown);
+        if (allowed == runtime::Permission::kRefused) return fail(not_the_owner);
         return snapshot.platform_tree;
     }
     auto tree = snapshot.workload_trees.find(request.connection.app);
@@ -63,8 +75,8 @@ void add(runtime::Router& router, const ApiContext& context, const runtime::Rout
         if (text) {
             respond_document(request.exchange, std::move(*text));
         } else {
-            int status = text.error().code() == no_such_tree ? 404 : status_of(text.error());
-            runtime::respond_error(request.exchange, status, text.error().message());
+            runtime::respond_error(request.exchange, status_of_refusal(text.error()),
+                                   text.error().message());
         }
         return {};
     });

@@ -57,7 +57,7 @@ std::vector<std::string> reasons(const ApiContext& context) {
 
 void add_status_routes(runtime::Router& router, const ApiContext& context) {
     router.add({.pattern = "/healthz",
-                .names = static_cast<RouteNames>(3),
+                .names = RouteNames::kPlatformAlways,
                 .access = Access::kAnyone,
                 .summary = "the program answers"},
                [](RoutedRequest request) -> Dispatched {
