@@ -184,7 +184,7 @@ def apps_json_calls(rig):
 
 
 def apps_infinite_loop_runs_out_of_fuel_and_holds_up_nobody(rig):
-    rig.must_load("spin", modules.program("never", modules.SPIN), "--max-fuel", "300000000")
+    rig.must_load("spin", modules.program("never", modules.SPIN), "--max-fuel", "60000000")
     with ThreadPoolExecutor(1) as pool:
         loop = pool.submit(rig.get, host("spin"), "/")
         meanwhile = 0
