@@ -20,7 +20,10 @@ deps-test:       ## install what tests and lint need beyond `deps`
 build: deps      ## configure and build everything (PRESET=dev by default)
 	@cmake --preset $(PRESET) >/dev/null && cmake --build --preset $(PRESET) -j $(JOBS)
 
-demo: build      ## the whole story on loopback, with explanations; ends with "demo: OK"
+PROGRAMS = enclave-os-mini enclave-os-runner-process sgx-quoting-emulator enclavectl state-tamper apps
+
+demo: deps       ## the whole story on loopback, with explanations; ends with "demo: OK"
+	@cmake --preset $(PRESET) >/dev/null && cmake --build --preset $(PRESET) -j $(JOBS) --target $(PROGRAMS)
 	@tools/demo.sh build/$(PRESET)/bin
 
 test: deps-test  ## build and run every test, fuzz-corpus replay and lint
