@@ -537,6 +537,21 @@ def host_starts_without_quotes_says_so_and_recovers(rig):
     rig.own("mini", "status")
 
 
+def host_quote_of_another_report_is_never_served(rig):
+    rig.stop_quoting()
+    rig.start_quoting("--wrong-report")
+    # The leaf in use was made before; a fresh one needs a quote, and this one is about another report.
+    assert rig.get(host("hello"), "/").status == 200
+    assert rig.ctl("mini", "status").code == 3
+    assert rig.stop_daemon() == 0
+    rig.start_daemon(until="no evidence")
+    assert rig.get_refused(PLATFORM), "a handshake was answered without a first quote"
+    rig.stop_quoting()
+    rig.start_quoting()
+    wait_for("ready again", lambda: rig.ops("/readyz").status == 200, 60)
+    rig.own("mini", "status")
+
+
 def host_ca_rotation_keeps_the_apps(rig):
     before = rig.own("mini", "status")
     issuer = rig.get_chain(host("hello"))
