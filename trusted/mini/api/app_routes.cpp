@@ -14,10 +14,11 @@ using runtime::Dispatched;
 using runtime::RoutedRequest;
 using runtime::RouteNames;
 
-json::Value app_json(const std::string& name, const Snapshot& snapshot) {
+// Facts come from the caller: inspecting a module costs up to seconds, and a load has done it
+// already.
+json::Value app_json(const std::string& name, const Snapshot& snapshot,
+                     const Result<ModuleFacts>& facts) {
     const runtime::App& app = snapshot.state->apps.at(name);
-    Result<ModuleFacts> facts =
-        inspect_module(snapshot.modules.at(app.code_digest)->view(), app.limits);
     json::Value environment = json::Value::array();
     for (const runtime::AppVariable& variable : app.environment)
         environment.push_back(variable.name);
@@ -59,11 +60,14 @@ Dispatched list_apps(const ApiContext& context, RoutedRequest request) {
 Dispatched inspect_app(const ApiContext& context, RoutedRequest request) {
     const Snapshot& snapshot = *context.control.snapshot();
     const std::string& name = request.parameter("name");
-    if (snapshot.state->apps.contains(name)) {
-        runtime::respond_json(request.exchange, 200, app_json(name, snapshot));
-    } else {
+    auto app = snapshot.state->apps.find(name);
+    if (app == snapshot.state->apps.end()) {
         runtime::respond_error(request.exchange, 404, "there is no such app");
+        return {};
     }
+    Result<ModuleFacts> facts =
+        inspect_module(snapshot.modules.at(app->second.code_digest)->view(), app->second.limits);
+    runtime::respond_json(request.exchange, 200, app_json(name, snapshot, facts));
     return {};
 }
 
@@ -111,11 +115,11 @@ void load_app(const ApiContext& context, std::string name, runtime::Exchange exc
     }
     Result<ModuleFacts> facts = inspect_module(parsed->module.view(), parsed->app.limits);
     if (!facts) return respond_failure(exchange, facts.error());
-    bool is_new = !context.control.snapshot()->state->apps.contains(name);
-    // Unchanged code has its record already.
     const runtime::Apps& apps = context.control.snapshot()->state->apps;
     auto old = apps.find(name);
-    bool same_code = old != apps.end() && old->second.code_digest == parsed->app.code_digest;
+    bool is_new = old == apps.end();
+    // Unchanged code has its record already.
+    bool same_code = !is_new && old->second.code_digest == parsed->app.code_digest;
     auto shared = std::make_shared<AppManifest>(std::move(*parsed));
     ask<SnapshotPtr>(
         context.control,
@@ -127,9 +131,10 @@ void load_app(const ApiContext& context, std::string name, runtime::Exchange exc
             };
             control.change(std::move(change), std::move(done));
         },
-        [name, is_new, exchange = std::move(exchange)](Result<SnapshotPtr> outcome) mutable {
+        [name, is_new, facts = std::move(facts),
+         exchange = std::move(exchange)](Result<SnapshotPtr> outcome) mutable {
             if (!outcome) return respond_failure(exchange, outcome.error());
-            runtime::respond_json(exchange, is_new ? 201 : 200, app_json(name, **outcome));
+            runtime::respond_json(exchange, is_new ? 201 : 200, app_json(name, **outcome, facts));
         });
 }
 
