@@ -369,11 +369,7 @@ TEST(Http1Connection, APausedBodyIsNotReadAndGoesOnWhereItStopped) {
     TestPeer peer;
     log.flow = BodyFlow::kPause;
     TestHandler* handler = nullptr;
-    peer.dispatcher.serve = [&](http::RequestHead, const ConnectionInfo&, Exchange exchange) {
-        auto owned = std::make_unique<TestHandler>(log, std::move(exchange));
-        handler = owned.get();
-        return Dispatched{std::move(owned), 1000, {}};
-    };
+    serve_and_remember(peer.dispatcher, log, handler, 1000);
     respond_with_body(log);
     peer.send(post("Transfer-Encoding: chunked", "1\r\na\r\n1\r\nb\r\n0\r\n\r\n"));
     EXPECT_EQ(log.body, "a");
@@ -404,11 +400,7 @@ TEST(Http1Connection, AnAnswerWhileTheBodyIsPausedEndsThePause) {
     log.flow = BodyFlow::kPause;
     TestPeer peer;
     TestHandler* handler = nullptr;
-    peer.dispatcher.serve = [&](http::RequestHead, const ConnectionInfo&, Exchange exchange) {
-        auto owned = std::make_unique<TestHandler>(log, std::move(exchange));
-        handler = owned.get();
-        return Dispatched{std::move(owned), 1000, {}};
-    };
+    serve_and_remember(peer.dispatcher, log, handler, 1000);
     peer.send(post("Content-Length: 2", "xy") + std::string(kGet));
     EXPECT_TRUE(handler->exchange().respond(ok_head(), to_bytes("done")));
     peer.dispatcher.serve = answer_path;

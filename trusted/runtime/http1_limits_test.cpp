@@ -246,11 +246,7 @@ TEST(Http1Limits, TimeInWhichTheHandlerPausedIsNotThePeers) {
     log.flow = BodyFlow::kPause;
     TestPeer peer;
     TestHandler* handler = nullptr;
-    peer.dispatcher.serve = [&](http::RequestHead, const ConnectionInfo&, Exchange exchange) {
-        auto owned = std::make_unique<TestHandler>(log, std::move(exchange));
-        handler = owned.get();
-        return Dispatched{std::move(owned), 1000, {}};
-    };
+    serve_and_remember(peer.dispatcher, log, handler, 1000);
     peer.send(post("Content-Length: 10", "x"));
     EXPECT_EQ(peer.connection->next_deadline_ms(), std::nullopt);
     peer.advance(1'000'000);

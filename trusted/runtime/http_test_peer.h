@@ -231,4 +231,15 @@ class TestHandler final : public RequestHandler {
     Exchange exchange_;
 };
 
+/// From now on every request gets a TestHandler; `newest` is where a test finds the last one made.
+inline void serve_and_remember(FakeDispatcher& dispatcher, HandlerLog& log, TestHandler*& newest,
+                               std::uint64_t max_body_bytes) {
+    dispatcher.serve = [&log, &newest, max_body_bytes](http::RequestHead, const ConnectionInfo&,
+                                                       Exchange exchange) {
+        auto owned = std::make_unique<TestHandler>(log, std::move(exchange));
+        newest = owned.get();
+        return Dispatched{std::move(owned), max_body_bytes, {}};
+    };
+}
+
 }  // namespace eos::runtime

@@ -200,11 +200,7 @@ TEST_F(ServerConnectionTest, APausedBodyHoldsThePeerBackAndGoesOnFromOutside) {
         EXPECT_TRUE(exchange.respond(ok_head(), to_bytes("ok")));
     };
     TestHandler* handler = nullptr;
-    services.dispatcher.serve = [&](http::RequestHead, const ConnectionInfo&, Exchange exchange) {
-        auto owned = std::make_unique<TestHandler>(log, std::move(exchange));
-        handler = owned.get();
-        return Dispatched{std::move(owned), 1 << 20, {}};
-    };
+    serve_and_remember(services.dispatcher, log, handler, 1 << 20);
     const std::string body(500'000, 'b');
     send(post("Content-Length: 500000", body));
     EXPECT_LT(log.body.size(), 100'000u);
