@@ -16,6 +16,9 @@ import urllib.request
 from pathlib import Path
 
 PLATFORM = "mini.example.test"
+# Secrets that go through the enclave, and must be found nowhere on the host.
+ENV_CANARY = "canary-env-7c1f0a52e9d84b36"
+BODY_CANARY = "canary-body-d18e44a07b2c4f95"
 
 
 def wait_for(what, condition, seconds=30):

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+"""Apps: both ways to be called, their limits, and what is refused."""
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+import modules
+from rig import BODY_CANARY, ENV_CANARY, PLATFORM, host
+
+MEBIBYTE = 1 << 20
+
+
+def apps_cgi_answers_get_and_echoes_post(rig):
+    rig.must_load("hello", rig.hello, "--public-env", "GREETING=salve", "--env",
+                  f"API_KEY={ENV_CANARY}")
+    answer = rig.get(host("hello"), "/?a=b", headers={"User-Agent": "e2e"})
+    assert answer.status == 200 and answer.headers["X-App"] == "hello-cgi", answer
+    for line in ("REQUEST_METHOD=GET", "QUERY_STRING=a=b", "GREETING=salve", "EOS_APP=hello",
+                 f"SERVER_NAME={host('hello')}", "HTTP_USER_AGENT=e2e"):
+        assert line in answer.text.splitlines(), (line, answer)
+    body = BODY_CANARY.encode() + random.Random(1).randbytes(300_000)
+    answer = rig.ask(host("hello"), "POST", "/echo", body)
+    assert answer.status == 200 and answer.body == body, answer.status
+    assert rig.get(host("hello"), "/no-such-page").status == 404
+    answer = rig.get(host("hello"), "/fail")
+    assert answer.status == 502 and answer.json()["exit_code"] == 3, answer
+
+
+def apps_get_their_arguments_and_environment(rig):
+    rig.must_load("facts", modules.FACTS, "--arg", "one", "--arg", "two words", "--env",
+                  "SECRET=s3cret", "--public-env", "OPEN=yes")
+    answer = rig.get(host("facts"), "/", headers={"X-Thing": "1", "Proxy": "evil"})
+    assert answer.status == 200, answer
+    found = answer.body.split(b"\0")
+    assert found[:3] == [b"facts", b"one", b"two words"], found
+    assert {b"SECRET=s3cret", b"OPEN=yes", b"HTTP_X_THING=1", b"HTTPS=on"} <= set(found), found
+    assert not any(f.startswith(b"HTTP_PROXY") for f in found), found
+    # Others see that there is a secret, and not what it is.
+    shown = rig.get(host("facts"), "/.well-known/enclave-os/manifest?scope=workload")
+    assert "OPEN" in shown.text and "SECRET" in shown.text and "s3cret" not in shown.text, shown
+
+
+def apps_json_calls(rig):
+    rig.must_load("text", rig.text_json)
+
+    def call(function, body):
+        return rig.ask(host("text"), "POST", f"/rpc/text/{function}", body,
+                       {"Content-Type": "application/json"})
+    answer = call("reverse", b'{"args":["abc"]}')
+    assert answer.status == 200, answer
+    assert answer.json() == {"status": "ok", "returns": [{"type": "string", "value": "cba"}]}, answer
+    assert call("add", b'{"args":{"a":"40","b":2}}').json()["returns"][0]["value"] == "42"
+    for bad in (b'{"args":[1]}', b'{"args":["a","b","c"]}', b'{"args":[1', b'[]'):
+        answer = call("add", bad)
+        assert answer.status == 400 and answer.json()["error"], (bad, answer)
+    assert call("no_such_function", b'{"args":[]}').status == 404
+    assert rig.ask(host("text"), "POST", "/rpc/hello/add", b"{}").status == 404
+    answer = call("divide", b'{"args":[1,0]}')
+    assert answer.status == 502 and answer.json()["trap"] == "integer_divide_by_zero", answer
+    assert rig.own("app", "call", "text", "is_even", "4")["returns"][0]["value"] is True
+
+
+def apps_infinite_loop_runs_out_of_fuel_and_holds_up_nobody(rig):
+    rig.must_load("spin", modules.program("never", modules.SPIN), "--max-fuel", "60000000")
+    with ThreadPoolExecutor(1) as pool:
+        loop = pool.submit(rig.get, host("spin"), "/")
+        meanwhile = 0
+        while not loop.done():
+            assert rig.get(host("hello"), "/").status == 200
+            meanwhile += not loop.done()
+    answer = loop.result()
+    assert answer.status == 502 and answer.json()["trap"] == "fuel_exhausted", answer
+    assert meanwhile >= 3, f"{meanwhile} answers of another app while the loop ran"
+
+
+def apps_traps_are_named(rig):
+    rig.must_load("trap", modules.program("never", modules.TRAP))
+    answer = rig.get(host("trap"), "/")
+    assert answer.status == 502 and answer.json()["trap"] == "integer_divide_by_zero", answer
+
+
+def apps_memory_bomb_is_stopped(rig):
+    rig.must_load("bomb", modules.program("never", modules.MEMORY_BOMB))
+    answer = rig.get(host("bomb"), "/")
+    assert answer.status == 502 and answer.json()["trap"] == "memory_limit", answer
+    assert rig.get(host("hello"), "/").status == 200
+
+
+def apps_malformed_module_changes_nothing(rig):
+    before = rig.own("app", "inspect", "hello")
+    broken = bytearray(rig.hello)
+    broken[40:48] = b"\xff" * 8
+    for module in (bytes(broken), rig.hello[:-100], b"\0asm\x02\0\0\0", b"#!/bin/sh\n"):
+        outcome = rig.load("hello", module)
+        assert outcome.code == 4 and "400" in outcome.err, outcome
+        assert any(word in outcome.err for word in ("byte", "offset", "position")), outcome
+    assert rig.own("app", "inspect", "hello") == before
+    assert rig.get(host("hello"), "/").status == 200
+
+
+def apps_foreign_import_is_refused_by_name(rig):
+    module = modules.assemble('(module (import "env" "system" (func)) (func (export "_start")))')
+    outcome = rig.load("foreign", module)
+    assert outcome.code == 4 and "system" in outcome.err, outcome
+    assert rig.get_refused(host("foreign"))
+
+
+def apps_too_large_upload_is_refused(rig):
+    outcome = rig.load("large", modules.program("x") + bytes(16 * MEBIBYTE + 65536))
+    assert outcome.code == 4 and "413" in outcome.err, outcome
+    assert rig.get_refused(host("large"))
+
+
+def apps_too_large_body_is_refused_before_it_is_read(rig):
+    name = host("hello")
+    head = (f"POST /echo HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n"
+            f"Content-Length: {MEBIBYTE + 1}\r\n\r\n")
+    # No body is sent: the head alone must be answered.
+    answer = rig.raw(name, head.encode())
+    assert answer.startswith(b"HTTP/1.1 413 "), answer[:200]
+    chunked = (f"POST /echo HTTP/1.1\r\nHost: {name}\r\nTransfer-Encoding: chunked\r\n\r\n"
+               f"{MEBIBYTE + 1:x}\r\n").encode() + bytes(MEBIBYTE + 1) + b"\r\n0\r\n\r\n"
+    assert rig.raw(name, chunked).startswith(b"HTTP/1.1 413 ")
+    body = bytes(MEBIBYTE)
+    assert rig.ask(name, "POST", "/echo", body).status in (200, 502)
+
+
+def apps_hostname_of_another_app_is_refused(rig):
+    module = rig.work / "thief.wasm"
+    module.write_bytes(modules.program("thief"))
+    for name in (host("hello"), PLATFORM):
+        outcome = rig.ctl("app", "load", "thief", module, "--hostname", name)
+        assert outcome.code == 4 and "409" in outcome.err, (name, outcome)
+
+
+def apps_hostname_outside_the_name_constraints_is_refused(rig):
+    module = rig.work / "thief.wasm"
+    for name in ("hello.example.org", "notexample.test"):
+        outcome = rig.ctl("app", "load", "thief", module, "--hostname", name)
+        assert outcome.code == 4 and "403" in outcome.err, (name, outcome)
+
+
+def apps_logs_are_the_owners(rig):
+    lines = rig.own("app", "logs", "hello")["lines"]
+    assert any(line["text"] == "greeted someone" for line in lines), lines
+    assert rig.get(PLATFORM, "/api/v1/apps/hello/logs").status == 401
+    after = lines[-1]["sequence"]
+    assert rig.own("app", "logs", "hello", "--after", after)["lines"] == []
+
+
+def apps_unloaded_name_is_gone(rig):
+    rig.must_load("gone", modules.program("here"))
+    assert rig.get(host("gone"), "/").text == "here"
+    assert rig.own("app", "unload", "gone")["status"] == "unloaded"
+    assert rig.get_refused(host("gone"))
+    outcome = rig.ctl("app", "inspect", "gone")
+    assert outcome.code == 4 and "404" in outcome.err, outcome

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: AGPL-3.0-only
+"""HTTP, TLS and the configuration as a client on the network sees them."""
+import ssl
+from concurrent.futures import ThreadPoolExecutor
+
+import config_client
+from rig import PLATFORM, Channel, host
+
+
+def http_authority_must_be_the_connections_name(rig):
+    for name in (host("hello"), PLATFORM):
+        path = "/healthz" if name == PLATFORM else "/"
+        for other in (host("text"), "evil.example", f"{name}.evil.example"):
+            answer = rig.get(name, path, headers={"Host": other})
+            assert answer.status == 421, (name, other, answer)
+        for own in (name, f"{name}:{rig.port}", name.upper()):
+            assert rig.get(name, path, headers={"Host": own}).status == 200, own
+
+
+def http_keep_alive(rig):
+    channel = Channel(rig, host("hello"))
+    answers = [channel.ask("GET", "/") for _ in range(3)]
+    first = channel.sock
+    answers.append(channel.ask("POST", "/echo", b"x"))
+    assert [a.status for a in answers] == [200] * 4 and channel.sock is first, answers
+    channel.close()
+
+
+def http_ambiguous_requests_are_refused(rig):
+    name = host("hello")
+    cases = [(f"Host: {name}", f"Host: {host('text')}"), (f"Host: {name}", f"Host: {name}"),
+             (), (f"Host: {name}", "Content-Length: 1", "Transfer-Encoding: chunked"),
+             (f"Host: {name}", "Content-Length: 1", "Content-Length: 2"),
+             (f"Host: {name}", "Folded: a", " b")]
+
+    def send(lines):
+        data = "POST /echo HTTP/1.1\r\n" + "".join(line + "\r\n" for line in lines) + "\r\n"
+        return rig.raw(name, data.encode())
+    # Side by side, because each connection lingers so that its answer arrives.
+    with ThreadPoolExecutor(len(cases)) as pool:
+        answers = list(pool.map(send, cases))
+    for lines, answer in zip(cases, answers):
+        assert answer.startswith(b"HTTP/1.1 400 "), (lines, answer[:200])
+        assert answer.count(b"HTTP/1.1 ") == 1, (lines, answer)
+
+
+def tls_unknown_name_is_refused(rig):
+    assert rig.get_refused("nobody.example.test")
+    assert rig.get_refused("example.org")
+
+
+def tls_challenges_are_limited_by_address(rig):
+    # Not through the relay: all from one address. Others, and clients without challenge, do not suffer.
+    direct = ("--address", f"127.0.0.1:{rig.port}", "--server-name", PLATFORM)
+    codes = [rig.ctl("mini", "status", *direct).code for _ in range(64)]
+    assert codes[0] == 0 and 3 in codes, codes
+    assert rig.get(PLATFORM, "/healthz").status == 200
+    rig.own("mini", "status")
+
+
+def tls_12_is_refused(rig):
+    context = rig.tls()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        rig.get(PLATFORM, "/healthz", context=context)
+    except ssl.SSLError as error:
+        assert "version" in str(error).lower(), error
+        return
+    raise AssertionError("TLS 1.2 was accepted")
+
+
+def tls_gives_no_session_tickets_and_takes_no_early_data(rig):
+    request = f"GET /healthz HTTP/1.1\r\nHost: {PLATFORM}\r\nConnection: close\r\n\r\n".encode()
+    said = rig.openssl("-servername", PLATFORM, "-tls1_3", "-msg", "-ign_eof", text=request)
+    assert "HTTP/1.1 200" in said, said[-2000:]
+    assert "Verify return code: 0 (ok)" in said, said[-2000:]
+    assert "NewSessionTicket" not in said, "a session ticket was issued"
+    # A client sends early data only if a ticket allows it; it has none, and the server says it takes none.
+    assert "Max Early Data: 0" in said or "Max Early Data" not in said, said[-1000:]
+    assert "Early data was not sent" in said, said[-1000:]
+
+
+def config_manifest_roots_are_those_in_the_certificates(rig):
+    for name in (PLATFORM, host("hello"), host("facts")):
+        prefix = "/api/v1/config" if name == PLATFORM else "/.well-known/enclave-os"
+        certificate = rig.certificate(name)
+        manifest = rig.get(name, f"{prefix}/manifest?scope=policy").json()
+        root = config_client.manifest_root(manifest)
+        assert root == config_client.extension(certificate, config_client.POLICY_ROOT), name
+        if name != PLATFORM:
+            manifest = rig.get(name, f"{prefix}/manifest?scope=workload").json()
+            assert manifest["scope_id"] == name.split(".")[0], manifest
+            root = config_client.manifest_root(manifest)
+            assert root == config_client.extension(certificate, config_client.WORKLOAD_ROOT), name
+    assert config_client.extension(rig.certificate(PLATFORM), config_client.WORKLOAD_ROOT) is None
+
+
+def config_every_leaf_and_an_absent_name_can_be_proved(rig):
+    certificate = rig.certificate(host("hello"))
+    for scope, oid in (("policy", config_client.POLICY_ROOT),
+                       ("workload", config_client.WORKLOAD_ROOT)):
+        root = config_client.extension(certificate, oid)
+        base = f"/.well-known/enclave-os/%s?scope={scope}"
+        for entry in rig.get(host("hello"), base % "manifest").json()["leaves"]:
+            name = ".".join(entry["name"])
+            proof = rig.get(host("hello"), base % "proof" + f"&name={name}").json()
+            assert proof["format"] == "enclave-os/config-inclusion/1", proof
+            assert proof["proof"]["leaf"] == entry, proof
+            assert config_client.root_of_proof(proof, proof["proof"]) == root, name
+            proof["proof"]["leaf"]["name"] = ["forged"]
+            assert config_client.root_of_proof(proof, proof["proof"]) != root, name
+        for name in ("egress_store", "issuers", "a", "zzz"):
+            proof = rig.get(host("hello"), base % "proof" + f"&name={name}").json()
+            assert proof["format"] == "enclave-os/config-absence/1", proof
+            config_client.check_absence(proof, [name.encode()], root)
+
+
+def config_trees_belong_to_their_names(rig):
+    answer = rig.get(host("hello"), "/.well-known/enclave-os/manifest?scope=platform")
+    assert answer.status == 404, answer
+    answer = rig.get(PLATFORM, "/api/v1/config/manifest?scope=workload")
+    assert answer.status == 404, answer
