@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: AGPL-3.0-only
 # Every test under address+undefined; under thread sanitizer those of code that has threads: the boundary, the
-# platform, the daemon, and the whole system (tests/e2e). The rest is pure code that starts none.
+# platform, the daemon, and the whole system (tests/hostile_host, tests/e2e). The rest is pure code that starts none.
 set -euo pipefail
 jobs=${1:-2}
-threaded='^(boundary|trusted_platform|emulation_process|daemon|trusted_mini|mini_e2e|demo)'
+threaded='^(boundary|trusted_platform|emulation_process|daemon|trusted_mini|hostile|mini_e2e|demo)'
 
 echo "== asan"
 cmake --preset asan >/dev/null
