@@ -22,23 +22,39 @@ RingId rpc_out_of(Side side) {
     return side == Side::kTrusted ? RingId::kRpcOut : RingId::kRpcIn;
 }
 
+// Messages are decoded into their Result and sent out of it: this code runs for every message, and
+// each copy on the way would be made in other widths than it was written, which stalls the core.
+
 template <typename Message, typename Decode>
 Result<std::optional<Message>> receive(RingConsumer& ring, Decode&& decode) {
     std::optional<Frame> frame = EOS_TRY(ring.receive());
     if (!frame) return std::nullopt;
-    return EOS_TRY(decode(*frame));
+    auto message = decode(*frame);
+    if (!message) return fail(std::move(message).error());
+    return Result<std::optional<Message>>(std::in_place, std::in_place, *std::move(message));
 }
 
-// Each alternative of a decoded variant, wrapped.
-template <typename Wrapped, typename Message>
-std::optional<Wrapped> wrap(std::optional<Message>&& message) {
-    if (!message) return std::nullopt;
+// As receive(), with each alternative of the decoded variant wrapped in FromHost.
+template <typename Wrapped, typename Decode>
+Result<std::optional<Wrapped>> receive_from_host(RingConsumer& ring, Decode&& decode) {
+    std::optional<Frame> frame = EOS_TRY(ring.receive());
+    if (!frame) return std::nullopt;
+    auto message = decode(*frame);
+    if (!message) return fail(std::move(message).error());
     return std::visit(
-        []<typename T>(T&& value) -> std::optional<Wrapped> {
-            return std::optional<Wrapped>(std::in_place, std::in_place_type<FromHost<T>>,
-                                          std::forward<T>(value));
+        []<typename T>(T&& value) {
+            return Result<std::optional<Wrapped>>(std::in_place, std::in_place,
+                                                  std::in_place_type<FromHost<T>>,
+                                                  std::forward<T>(value));
         },
         *std::move(message));
+}
+
+template <typename Message>
+Result<Push> send_on(RingProducer& ring, const Message& message) {
+    Result<Encoded> encoded = encode(message);
+    if (!encoded) return fail(std::move(encoded).error());
+    return ring.push(std::to_underlying(encoded->type), {encoded->head(), encoded->tail});
 }
 
 }  // namespace
@@ -50,10 +66,6 @@ EndpointCore::EndpointCore(const Layout& layout, unsigned worker, Side side)
       rpc_out_(layout.ring(worker, rpc_out_of(side))),
       own_bell_(side == Side::kTrusted ? layout.trusted_bell(worker) : layout.host_bell(worker)),
       other_bell_(side == Side::kTrusted ? layout.host_bell(worker) : layout.trusted_bell(worker)) {
-}
-
-Result<Push> EndpointCore::send(RingProducer& ring, const Encoded& message) {
-    return ring.push(static_cast<std::uint32_t>(message.type), {message.head(), message.tail});
 }
 
 bool EndpointCore::flush() {
@@ -90,20 +102,19 @@ TrustedWorkerEndpoint::TrustedWorkerEndpoint(const Layout& layout, unsigned work
     : core_(layout, worker, Side::kTrusted), signals_(signals), worker_(worker) {}
 
 Result<std::optional<FromHostData>> TrustedWorkerEndpoint::receive_data() {
-    return wrap<FromHostData>(
-        EOS_TRY(receive<DataToTrusted>(core_.data_in(), decode_data_to_trusted)));
+    return receive_from_host<FromHostData>(core_.data_in(), decode_data_to_trusted);
 }
 
 Result<std::optional<FromHostRpc>> TrustedWorkerEndpoint::receive_rpc() {
-    return wrap<FromHostRpc>(EOS_TRY(receive<RpcToTrusted>(core_.rpc_in(), decode_rpc_to_trusted)));
+    return receive_from_host<FromHostRpc>(core_.rpc_in(), decode_rpc_to_trusted);
 }
 
 Result<Push> TrustedWorkerEndpoint::send(const DataToHost& message) {
-    return core_.send(core_.data_out(), EOS_TRY(encode(message)));
+    return send_on(core_.data_out(), message);
 }
 
 Result<Push> TrustedWorkerEndpoint::send(const RpcToHost& message) {
-    return core_.send(core_.rpc_out(), EOS_TRY(encode(message)));
+    return send_on(core_.rpc_out(), message);
 }
 
 void TrustedWorkerEndpoint::flush() {
@@ -122,11 +133,11 @@ Result<std::optional<RpcToHost>> HostWorkerEndpoint::receive_rpc() {
 }
 
 Result<Push> HostWorkerEndpoint::send(const DataToTrusted& message) {
-    return core_.send(core_.data_out(), EOS_TRY(encode(message)));
+    return send_on(core_.data_out(), message);
 }
 
 Result<Push> HostWorkerEndpoint::send(const RpcToTrusted& message) {
-    return core_.send(core_.rpc_out(), EOS_TRY(encode(message)));
+    return send_on(core_.rpc_out(), message);
 }
 
 void HostWorkerEndpoint::flush() {

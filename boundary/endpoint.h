@@ -26,7 +26,6 @@ class EndpointCore {
     RingConsumer& data_in() { return data_in_; }
     RingConsumer& rpc_in() { return rpc_in_; }
 
-    Result<Push> send(RingProducer& ring, const Encoded& message);
     RingProducer& data_out() { return data_out_; }
     RingProducer& rpc_out() { return rpc_out_; }
 

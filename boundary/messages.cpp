@@ -3,7 +3,9 @@
 #include "boundary/messages.h"
 
 #include <algorithm>
+#include <bit>
 #include <concepts>
+#include <cstring>
 #include <utility>
 
 #include "boundary/messages_codec.h"
@@ -52,55 +54,53 @@ Result<ConnClose> decode_close(Reader& in) {
     return m;
 }
 
-// Collects the few fixed-width fields of a data ring's message.
-class Head {
-  public:
-    Head(MessageType type, std::uint64_t conn_id) {
-        encoded_.type = type;
-        number(conn_id);
-    }
-    template <std::unsigned_integral T>
-    Head& number(T value) {
-        for (std::size_t i = 0; i < sizeof(T); ++i)
-            encoded_.fixed[encoded_.fixed_bytes++] = static_cast<std::byte>(value >> (8 * i));
-        return *this;
-    }
-    Head& bytes(const ByteArray<16>& value) {
-        std::ranges::copy(value, encoded_.fixed.begin() + encoded_.fixed_bytes);
-        encoded_.fixed_bytes += value.size();
-        return *this;
-    }
-    Encoded take(ByteView tail = {}) {
-        encoded_.tail = tail;
-        return std::move(encoded_);
-    }
+// The few fixed-width fields of a data ring's message are put where they will be sent from: these
+// run for every message, and moving half-written objects about is most of what they could cost.
+template <std::unsigned_integral T>
+void put(Encoded& out, T value) {
+    static_assert(std::endian::native == std::endian::little, "copied as they lie");
+    std::memcpy(out.fixed.data() + out.fixed_bytes, &value, sizeof(value));
+    out.fixed_bytes += sizeof(value);
+}
 
-  private:
-    Encoded encoded_;
-};
+Result<Encoded> head(MessageType type, std::uint64_t conn_id) {
+    Result<Encoded> out(std::in_place);
+    out->type = type;
+    put(*out, conn_id);
+    return out;
+}
 
 struct EncodeData {
     Result<Encoded> operator()(const ConnOpened& m) const {
         static_assert(sizeof(m.conn_id) + sizeof(m.peer_address) + sizeof(m.peer_port) <=
                       sizeof(Encoded::fixed));
-        return Head(MessageType::kConnOpened, m.conn_id)
-            .bytes(m.peer_address)
-            .number(m.peer_port)
-            .take();
+        Result<Encoded> out = head(MessageType::kConnOpened, m.conn_id);
+        std::ranges::copy(m.peer_address, out->fixed.begin() + out->fixed_bytes);
+        out->fixed_bytes += m.peer_address.size();
+        put(*out, m.peer_port);
+        return out;
     }
     Result<Encoded> operator()(const ConnData& m) const {
         EOS_TRY(codec::in_range(m.bytes.size(), {1, kMaxConnDataBytes}, "connection data"));
-        return Head(MessageType::kConnData, m.conn_id).take(m.bytes);
+        Result<Encoded> out = head(MessageType::kConnData, m.conn_id);
+        out->tail = m.bytes;
+        return out;
     }
     Result<Encoded> operator()(const ConnCredit& m) const {
         EOS_TRY(codec::in_range(m.bytes, {1, kConnWindowBytes}, "credit"));
-        return Head(MessageType::kConnCredit, m.conn_id).number(m.bytes).take();
+        Result<Encoded> out = head(MessageType::kConnCredit, m.conn_id);
+        put(*out, m.bytes);
+        return out;
     }
     Result<Encoded> operator()(const ConnEnded& m) const {
-        return Head(MessageType::kConnEnded, m.conn_id).number(std::to_underlying(m.why)).take();
+        Result<Encoded> out = head(MessageType::kConnEnded, m.conn_id);
+        put(*out, std::to_underlying(m.why));
+        return out;
     }
     Result<Encoded> operator()(const ConnClose& m) const {
-        return Head(MessageType::kConnClose, m.conn_id).number(std::to_underlying(m.how)).take();
+        Result<Encoded> out = head(MessageType::kConnClose, m.conn_id);
+        put(*out, std::to_underlying(m.how));
+        return out;
     }
 };
 

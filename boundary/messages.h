@@ -302,7 +302,9 @@ using RpcToTrusted = std::variant<Reply, Shutdown>;
 /// from the message (the bytes of ConnData, else nothing).
 struct Encoded {
     MessageType type{};
-    ByteArray<32> fixed{};  ///< the head of a data ring's message: no allocation per message
+    /// The head of a data ring's message: no allocation per message. Only fixed_bytes of it are
+    /// set.
+    ByteArray<32> fixed;
     std::size_t fixed_bytes = 0;
     Bytes variable;  ///< the head of any other
     ByteView tail;

@@ -48,7 +48,7 @@ Result<Message> whole(const Frame& frame, Decode&& decode) {
         return fail(std::move(message).error());
     }
     if (in.remaining() != 0) return fail(malformed_message, "trailing bytes");
-    return Message(std::move(*message));
+    return Result<Message>(std::in_place, *std::move(message));
 }
 
 inline Encoded encoded(MessageType type, Writer& writer) {

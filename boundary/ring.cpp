@@ -128,12 +128,13 @@ Result<bool> RingConsumer::look() {
         produced - released_ < position_ - released_ || produced % 8 != 0)
         return fail(ring_violated, "impossible producer position");
     // A small frame lies in two cache lines that the producer's core still holds: ask for both at
-    // once, for the barriers here and in receive() would fetch them one after the other.
+    // once.
     const std::uint64_t* words = memory_.words.data();
     const std::uint64_t mask = memory_.words.size() - 1;
     __builtin_prefetch(&words[position_ / sizeof(std::uint64_t) & mask]);
     __builtin_prefetch(&words[(position_ / sizeof(std::uint64_t) + kCacheLineWords) & mask]);
-    speculation_barrier();
+    // No barrier: a position only decides whether and how far receive() copies words of the ring,
+    // which is the other side's memory anyway, into frame_, whose bounds it clamps.
     produced_ = produced;
     return true;
 }
@@ -147,11 +148,11 @@ Result<std::optional<Frame>> RingConsumer::receive() {
     const std::uint64_t mask = memory_.words.size() - 1;
     std::uint64_t index = position_ / sizeof(std::uint64_t);
     std::uint64_t header = std::atomic_ref(words[index++ & mask]).load(std::memory_order_relaxed);
-    auto payload_bytes = static_cast<std::uint32_t>(header);
+    std::uint64_t payload_bytes = static_cast<std::uint32_t>(header);
     if (payload_bytes > kMaxFramePayloadBytes) return fail(ring_violated, "oversized frame");
     if (frame_bytes(payload_bytes) > produced_ - position_)
         return fail(ring_violated, "frame longer than what was published");
-    speculation_barrier();
+    payload_bytes = speculation_clamp(payload_bytes, kMaxFramePayloadBytes);
     for (std::size_t i = 0; i < frame_bytes(payload_bytes) / 8 - 1; ++i)
         frame_[i] = std::atomic_ref(words[index++ & mask]).load(std::memory_order_relaxed);
     position_ += frame_bytes(payload_bytes);

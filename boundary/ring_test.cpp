@@ -8,6 +8,7 @@
 #include <random>
 #include <thread>
 
+#include "boundary/speculation.h"
 #include "boundary/test_block.h"
 
 namespace eos::boundary {
@@ -38,6 +39,16 @@ class Ring : public testing::Test {
         EXPECT_EQ(outcome.error().code(), ring_violated);
     }
 };
+
+TEST(Speculation, ClampKeepsWhatIsInBoundsAndZeroesTheRest) {
+    constexpr std::uint64_t kMost = ~std::uint64_t{0};
+    EXPECT_EQ(speculation_clamp(0, 0), 0U);
+    EXPECT_EQ(speculation_clamp(7, 8), 7U);
+    EXPECT_EQ(speculation_clamp(8, 8), 8U);
+    EXPECT_EQ(speculation_clamp(9, 8), 0U);
+    EXPECT_EQ(speculation_clamp(kMost, 8), 0U);
+    EXPECT_EQ(speculation_clamp(kMost, kMost), kMost);
+}
 
 TEST_F(Ring, EmptyHasNothing) {
     EXPECT_FALSE(consumer_.has_input());

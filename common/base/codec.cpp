@@ -3,20 +3,9 @@
 
 namespace eos {
 
-Result<ByteView> Reader::bytes(std::size_t size) {
-    if (size > rest_.size()) {
-        return fail(truncated, std::to_string(size) + " bytes needed, " +
-                                   std::to_string(rest_.size()) + " left");
-    }
-    ByteView out = rest_.first(size);
-    rest_ = rest_.subspan(size);
-    return out;
-}
-
-ByteView Reader::rest() {
-    ByteView out = rest_;
-    rest_ = {};
-    return out;
+std::unexpected<Error> Reader::too_short(std::size_t wanted_bytes) const {
+    return fail(truncated, std::to_string(wanted_bytes) + " bytes needed, " +
+                               std::to_string(rest_.size()) + " left");
 }
 
 Result<void> Reader::expect_end() const {

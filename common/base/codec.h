@@ -4,6 +4,7 @@
 #include <concepts>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 #include "common/base/bytes.h"
 #include "common/base/result.h"
@@ -31,7 +32,13 @@ class Reader {
 
     /// The next `size` bytes, borrowed from the input.
     /// errors: truncated.
-    Result<ByteView> bytes(std::size_t size);
+    Result<ByteView> bytes(std::size_t size) {
+        if (size > rest_.size()) [[unlikely]]
+            return too_short(size);
+        ByteView out = rest_.first(size);
+        rest_ = rest_.subspan(size);
+        return out;
+    }
 
     /// The next N bytes, copied.
     /// errors: truncated.
@@ -42,7 +49,7 @@ class Reader {
     }
 
     /// All that is left, borrowed; the reader is then at its end.
-    ByteView rest();
+    ByteView rest() { return std::exchange(rest_, {}); }
 
     std::size_t remaining() const { return rest_.size(); }
 
@@ -51,9 +58,13 @@ class Reader {
     Result<void> expect_end() const;
 
   private:
+    std::unexpected<Error> too_short(std::size_t wanted_bytes) const;
+
     template <std::unsigned_integral T>
     Result<T> little() {
-        ByteView view = EOS_TRY(bytes(sizeof(T)));
+        if (sizeof(T) > rest_.size()) [[unlikely]]
+            return too_short(sizeof(T));
+        ByteView view = *bytes(sizeof(T));
         std::uint64_t value = 0;
         for (std::size_t i = 0; i < sizeof(T); ++i)
             value |= std::to_integer<std::uint64_t>(view[i]) << (8 * i);
@@ -61,7 +72,9 @@ class Reader {
     }
     template <std::unsigned_integral T>
     Result<T> big() {
-        ByteView view = EOS_TRY(bytes(sizeof(T)));
+        if (sizeof(T) > rest_.size()) [[unlikely]]
+            return too_short(sizeof(T));
+        ByteView view = *bytes(sizeof(T));
         std::uint64_t value = 0;
         for (std::byte b : view) value = value << 8 | std::to_integer<std::uint64_t>(b);
         return static_cast<T>(value);
