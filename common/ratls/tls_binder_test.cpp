@@ -54,6 +54,9 @@ struct StockClient {
     }
     static void message(int, int, int type, const void* data, std::size_t size, SSL*, void* self) {
         ByteView bytes(static_cast<const std::byte*>(data), size);
+        if (type == SSL3_RT_ALERT) {
+            static_cast<StockClient*>(self)->alerts.push_back(std::to_integer<int>(bytes[1]));
+        }
         bool hello =
             type == SSL3_RT_HANDSHAKE && (bytes[0] == std::byte{1} || bytes[0] == std::byte{2});
         if (hello) static_cast<StockClient*>(self)->hellos.push_back(to_bytes(bytes));
@@ -108,6 +111,7 @@ struct StockClient {
     Bytes nonce = to_bytes(crypto::random_array<32>());
     Bytes secret;
     std::vector<Bytes> hellos;
+    std::vector<int> alerts;
 };
 
 struct Case {
@@ -161,6 +165,25 @@ TEST_P(BinderTest, ServerAndStockClientAgreeAndTheReplacedLeafIsTheOneSent) {
     EXPECT_EQ(hex(*server->offer().binder), hex(client.expected_binder()));
     X509* sent = SSL_get0_peer_certificate(client.ssl);
     EXPECT_EQ(X509_check_private_key(sent, key.handle()), 1);
+}
+
+TEST_P(BinderTest, AStockClientIsToldThatItsChallengeIsOverALimit) {
+    int names_asked = 0;
+    server->set_known_names([&](std::string_view) { return ++names_asked > 0; });
+    for (int turn = 0; turn < 10; ++turn) {
+        SSL_do_handshake(client.ssl);
+        to_server();
+        if (server->advance() == Progress::kNeedsLeaf) {
+            server->refuse_leaf(LeafRefusal::kOverLimit, "over a limit");
+            server->advance();
+        }
+        to_client();
+    }
+    EXPECT_FALSE(SSL_is_init_finished(client.ssl));
+    EXPECT_EQ(SSL_get0_peer_certificate(client.ssl), nullptr);
+    EXPECT_EQ(client.alerts, std::vector<int>{49});
+    // The name is looked at for every ClientHello: half the hellos are the client's.
+    EXPECT_EQ(static_cast<std::size_t>(names_asked), GetParam().hello_count / 2);
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -8,6 +8,9 @@
 #include "common/base/assert.h"
 #include "common/base/encoding.h"
 
+// libssl's convenience macros cast the C way.
+#pragma GCC diagnostic ignored "-Wold-style-cast"
+
 namespace eos::ratls {
 namespace {
 
@@ -72,6 +75,7 @@ bool TlsSession::Callbacks::configure(SSL_CTX* context) {
 
 bool TlsSession::Callbacks::configure_server(SSL_CTX* context) {
     SSL_CTX_set_client_hello_cb(context, client_hello, nullptr);
+    SSL_CTX_set_tlsext_servername_callback(context, server_name);
     SSL_CTX_set_cert_cb(context, choose_leaf, nullptr);
     SSL_CTX_set_alpn_select_cb(context, choose_protocol, nullptr);
     SSL_CTX_set_max_early_data(context, 0);
@@ -89,10 +93,21 @@ int TlsSession::Callbacks::client_hello(SSL* ssl, int*, void*) {
     return challenged && !in_fibre ? SSL_CLIENT_HELLO_RETRY : SSL_CLIENT_HELLO_SUCCESS;
 }
 
-int TlsSession::Callbacks::choose_leaf(SSL* ssl, void*) {
+// Runs when all extensions have been read, with or without a name, for a second ClientHello again.
+int TlsSession::Callbacks::server_name(SSL* ssl, int* alert, void*) {
     ServerSession& self = server(ssl);
     const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
     self.offer_.server_name = name == nullptr ? std::string() : lower(name);
+    if (self.knows_name_ && !self.knows_name_(self.offer_.server_name)) {
+        self.failure_ = "unknown server name";
+        *alert = static_cast<int>(alert_of(LeafRefusal::kUnknownName));
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    }
+    return name == nullptr ? SSL_TLSEXT_ERR_NOACK : SSL_TLSEXT_ERR_OK;
+}
+
+int TlsSession::Callbacks::choose_leaf(SSL* ssl, void*) {
+    ServerSession& self = server(ssl);
     if (self.offer_.nonce) {
         // libssl must choose a signature algorithm now; the bound leaf replaces this one before
         // Certificate is built, or the handshake ends (await_bound_leaf).
@@ -142,7 +157,8 @@ int TlsSession::Callbacks::await_bound_leaf(SSL* ssl, int* alert) {
     }
     if (self.decision_ == ServerSession::Leaf::kProvided && self.leaf_->install(ssl).has_value())
         return 0;
-    *alert = SSL_AD_INTERNAL_ERROR;
+    bool refused = self.decision_ == ServerSession::Leaf::kRefused;
+    *alert = static_cast<int>(alert_of(refused ? self.refusal_ : LeafRefusal::kUnavailable));
     return -1;
 }
 
@@ -158,7 +174,7 @@ int TlsSession::Callbacks::parse_extension(SSL* ssl, unsigned, unsigned context,
         return 0;
     }
     if (!check_nonce(nonce)) {
-        *alert = SSL_AD_ILLEGAL_PARAMETER;
+        *alert = SSL_AD_DECODE_ERROR;
         return 0;
     }
     self.offer_.nonce = to_bytes(nonce);
@@ -179,9 +195,10 @@ void TlsSession::Callbacks::key_logged(const SSL* ssl, const char* line) {
 
 void TlsSession::Callbacks::message_seen(int is_write, int, int content_type, const void* data,
                                          std::size_t size, SSL* ssl, void*) {
-    if (content_type != SSL3_RT_HANDSHAKE || size < 4) return;
     TlsSession& self = session(ssl);
     ByteView message(static_cast<const std::byte*>(data), size);
+    if (content_type == SSL3_RT_ALERT && is_write == 0) self.saw_alert(message);
+    if (content_type != SSL3_RT_HANDSHAKE || size < 4) return;
     unsigned type = std::to_integer<unsigned>(message[0]);
     if (type == SSL3_MT_KEY_UPDATE && is_write == 0) self.saw_key_update();
     bool hello = type == SSL3_MT_CLIENT_HELLO || type == SSL3_MT_SERVER_HELLO;

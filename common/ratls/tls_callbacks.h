@@ -19,6 +19,7 @@ struct TlsSession::Callbacks {
     static bool configure_server(SSL_CTX* context);
 
     static int client_hello(SSL* ssl, int* alert, void*);
+    static int server_name(SSL* ssl, int* alert, void*);
     static int choose_leaf(SSL* ssl, void*);
     static int choose_protocol(SSL* ssl, const unsigned char** out, unsigned char* out_size,
                                const unsigned char* in, unsigned in_size, void*);

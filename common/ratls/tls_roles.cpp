@@ -41,7 +41,7 @@ ServerSession::ServerSession(ssl_ctx_st* context, std::shared_ptr<const Credenti
 ServerSession::~ServerSession() {
     // A fibre that waits for a leaf must run to its end, or its stack leaks.
     if (progress_ == Progress::kNeedsLeaf) {
-        refuse_leaf("the connection went away");
+        refuse_leaf(LeafRefusal::kUnavailable, "the connection went away");
         advance();
     }
 }
@@ -52,9 +52,10 @@ void ServerSession::provide_leaf(std::shared_ptr<const Credential> credential) {
     decision_ = Leaf::kProvided;
 }
 
-void ServerSession::refuse_leaf(std::string why) {
+void ServerSession::refuse_leaf(LeafRefusal refusal, std::string why) {
     EOS_ASSERT(progress_ == Progress::kNeedsLeaf && decision_ == Leaf::kUndecided);
     decision_ = Leaf::kRefused;
+    refusal_ = refusal;
     failure_ = std::move(why);
 }
 

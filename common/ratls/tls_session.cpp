@@ -138,7 +138,10 @@ Progress TlsSession::advance() {
         case SSL_ERROR_WANT_ASYNC:
             return progress_ = paused();
         default:
-            if (progress_ != Progress::kFailed) fail_session(newest_tls_error());
+            if (progress_ != Progress::kFailed) {
+                const std::string error = newest_tls_error();
+                fail_session(failure_.empty() ? error : failure_);
+            }
             return progress_;
     }
 }
@@ -208,6 +211,14 @@ void TlsSession::saw_key_update() {
         key_updates_ = 0;
     }
     if (++key_updates_ > kMaxKeyUpdatesPerMinute) fail_session("too many KeyUpdates in a minute");
+}
+
+// RFC 8446 §6: level and description; the level says nothing, and two descriptions end nothing.
+void TlsSession::saw_alert(ByteView alert) {
+    if (alert.size() != 2) return;
+    unsigned number = std::to_integer<unsigned>(alert[1]);
+    if (number == SSL3_AD_CLOSE_NOTIFY || number == TLS1_AD_USER_CANCELLED) return;
+    received_alert_ = static_cast<Alert>(number);
 }
 
 void TlsSession::make_binder() {

@@ -4,15 +4,18 @@
 // stops.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/bytes.h"
 #include "common/base/result.h"
 #include "common/crypto/p256.h"
 #include "common/ratls/report_data.h"
+#include "common/ratls/tls_alert.h"
 
 struct ssl_ctx_st;
 struct ssl_st;
@@ -120,6 +123,10 @@ class TlsSession {
     /// Why the session failed, for a log or a person; no peer bytes.
     const std::string& failure() const { return failure_; }
 
+    /// The alert with which the peer ended the handshake or the connection; nothing if it sent none
+    /// but close_notify. Before the handshake secret exists anyone on the way can forge one.
+    std::optional<Alert> received_alert() const { return received_alert_; }
+
     /// For counting KeyUpdates per minute; the owner's clock, called now and then.
     void set_now_ms(std::uint64_t now_ms) { now_ms_ = now_ms; }
 
@@ -143,10 +150,12 @@ class TlsSession {
     std::vector<Bytes> hellos_;  ///< ClientHello..ServerHello, for the transcript hash
     Bytes client_secret_;        ///< CLIENT_HANDSHAKE_TRAFFIC_SECRET, wiped once the binder is made
     std::uint64_t now_ms_ = 0;
+    std::optional<Alert> received_alert_;
 
   private:
     void saw_handshake_message(ByteView message);
     void saw_key_update();
+    void saw_alert(ByteView alert);
     void make_binder();
 
     std::uint64_t key_update_window_ms_ = 0;
@@ -164,11 +173,20 @@ class ServerSession : public TlsSession {
   public:
     ~ServerSession() override;
 
+    /// Whether a name in a ClientHello (lower case; empty: it had none) is one of this server.
+    using KnowsName = std::function<bool(std::string_view)>;
+
+    /// Asked for every ClientHello before anything is computed for it; without it every name
+    /// passes. An unknown one ends the handshake with unrecognized_name.
+    void set_known_names(KnowsName knows_name) { knows_name_ = std::move(knows_name); }
+
     /// The leaf for this connection. Called exactly once each time advance() says kNeedsLeaf.
     void provide_leaf(std::shared_ptr<const Credential> credential);
 
-    /// No leaf: the handshake ends with an alert when advance() is called.
-    void refuse_leaf(std::string why);
+    /// No leaf: the handshake ends when advance() is called, in mode B with alert_of(refusal). In
+    /// mode A libssl says internal_error whatever the reason, which is why names are not refused
+    /// here but by set_known_names().
+    void refuse_leaf(LeafRefusal refusal, std::string why);
 
     /// The key that the client's certificate proved possession of, mode B only; nothing if it sent
     /// no certificate, or one whose key is not P-256. A name in that certificate means nothing.
@@ -187,6 +205,8 @@ class ServerSession : public TlsSession {
     std::shared_ptr<const Credential> placeholder_;
     std::shared_ptr<const Credential> leaf_;
     Leaf decision_ = Leaf::kUndecided;
+    LeafRefusal refusal_ = LeafRefusal::kUnavailable;
+    KnowsName knows_name_;
 };
 
 /// TLS settings of all connections of a server: TLS 1.3 only; no tickets, resumption, PSK, early

@@ -117,7 +117,7 @@ TEST_F(TlsPair, BoundLeafRefusedEndsTheHandshakeWithAnAlertAndSendsNoLeaf) {
     start({.server_name = "a.test", .nonce = crypto::random_array<32>()});
     pump();
     ASSERT_EQ(server->progress(), Progress::kNeedsLeaf);
-    server->refuse_leaf("no quote");
+    server->refuse_leaf(LeafRefusal::kUnavailable, "no quote");
     pump();
     EXPECT_EQ(server->progress(), Progress::kFailed);
     EXPECT_EQ(client->progress(), Progress::kFailed);
@@ -126,9 +126,9 @@ TEST_F(TlsPair, BoundLeafRefusedEndsTheHandshakeWithAnAlertAndSendsNoLeaf) {
 }
 
 TEST_F(TlsPair, DeterministicLeafRefusedEndsTheHandshake) {
-    start({.server_name = "unknown.test"});
+    start({.server_name = "a.test"});
     pump();
-    server->refuse_leaf("unknown name");
+    server->refuse_leaf(LeafRefusal::kUnavailable, "no leaf");
     pump();
     EXPECT_EQ(server->progress(), Progress::kFailed);
     EXPECT_EQ(client->progress(), Progress::kFailed);

@@ -157,7 +157,7 @@ def host_quote_of_another_report_is_never_served(rig):
     assert rig.ctl("mini", "status").code == 3
     assert rig.stop_daemon() == 0
     rig.start_daemon(until="no evidence")
-    assert rig.get_refused(PLATFORM), "a handshake was answered without a first quote"
+    assert rig.get_refused(PLATFORM, "INTERNAL_ERROR"), "a handshake was answered without a first quote"
     rig.stop_quoting()
     rig.start_quoting()
     wait_for("ready again", lambda: rig.ops("/readyz").status == 200, 60)

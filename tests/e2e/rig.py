@@ -262,12 +262,12 @@ class Rig:
     def get(self, name, path, **more):
         return self.ask(name, "GET", path, **more)
 
-    def get_refused(self, name):
-        """Whether the handshake for this name is refused, with an alert that says why."""
+    def get_refused(self, name, alert="UNRECOGNIZED_NAME"):
+        """Whether the handshake for this name is refused, with exactly this alert."""
         try:
             self.get(name, "/")
         except ssl.SSLError as error:
-            return "alert" in str(error).lower()
+            return (error.reason or "").endswith(f"_{alert}")
         return False
 
     def raw(self, name, data):

@@ -18,6 +18,11 @@ std::size_t plaintext_that_fits(std::size_t ciphertext_bytes) {
     return ciphertext_bytes > overhead ? ciphertext_bytes - overhead : 0;
 }
 
+ratls::LeafRefusal refusal_of(const Error& error) {
+    bool is_limit = error.code() == mint_busy || error.code() == mint_rate;
+    return is_limit ? ratls::LeafRefusal::kOverLimit : ratls::LeafRefusal::kUnavailable;
+}
+
 }  // namespace
 
 ServerConnection::ServerConnection(std::unique_ptr<ratls::ServerSession> session,
@@ -29,6 +34,7 @@ ServerConnection::ServerConnection(std::unique_ptr<ratls::ServerSession> session
       peer_address_(peer_address),
       changed_(std::move(changed)),
       self_(std::make_shared<ServerConnection*>(this)) {
+    session_->set_known_names([this](std::string_view name) { return knows_name(name); });
     arm(kHandshakeMs);
     changed_();
 }
@@ -106,12 +112,17 @@ void ServerConnection::advance_handshake() {
     if (input_ended_ && progress == ratls::Progress::kNeedsInput) abort();
 }
 
+// While nothing is served nobody can say which names there will be: ask_for_leaf() refuses then.
+bool ServerConnection::knows_name(std::string_view server_name) {
+    shown_ = services_.served();
+    return shown_ == nullptr || shown_->find(server_name) != nullptr;
+}
+
 void ServerConnection::ask_for_leaf() {
     asked_for_leaf_ = true;
-    shown_ = services_.served();
     const ratls::HandshakeOffer& offer = session_->offer();
-    if (shown_ == nullptr || shown_->find(offer.server_name) == nullptr) {
-        session_->refuse_leaf(shown_ == nullptr ? "nothing is served yet" : "unknown server name");
+    if (shown_ == nullptr) {
+        session_->refuse_leaf(ratls::LeafRefusal::kUnavailable, "nothing is served yet");
         session_->advance();
         return;
     }
@@ -127,7 +138,7 @@ void ServerConnection::leaf_arrived(Result<CredentialPtr> credential) {
     if (credential) {
         session_->provide_leaf(std::move(*credential));
     } else {
-        session_->refuse_leaf(credential.error().message());
+        session_->refuse_leaf(refusal_of(credential.error()), credential.error().message());
     }
     session_->advance();
     run();

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "common/ratls/tls_session.h"
 #include "trusted/runtime/interfaces.h"
@@ -135,6 +136,7 @@ class ServerConnection : private PlaintextSink {
     }
 
     void run();
+    bool knows_name(std::string_view server_name);
     void advance_handshake();
     void ask_for_leaf();
     void leaf_arrived(Result<CredentialPtr> credential);
@@ -150,7 +152,8 @@ class ServerConnection : private PlaintextSink {
     ByteStream& stream_;
     ByteArray<16> peer_address_;
     Changed changed_;
-    std::shared_ptr<const Served> shown_;  // what the leaf was taken from, until the handshake ends
+    // What the name was looked up in and the leaf is taken from, until the handshake ends.
+    std::shared_ptr<const Served> shown_;
     std::optional<ConnectionInfo> info_;
     std::unique_ptr<ConnectionProtocol> protocol_;
     Bytes pending_plaintext_;        // decrypted, not yet taken by the protocol

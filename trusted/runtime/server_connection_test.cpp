@@ -66,6 +66,7 @@ class TestServices final : public ConnectionServices {
     std::shared_ptr<const Served> served() const override { return now_served; }
     void leaf(std::shared_ptr<const Served> served, const ratls::HandshakeOffer& offer,
               const ByteArray<16>&, Done<CredentialPtr> done) override {
+        if (no_leaf) return done(fail(*no_leaf));
         done(cache_.get(*served, *served->find(offer.server_name), clock_.now()));
     }
     std::unique_ptr<ConnectionProtocol> start_protocol(const ConnectionInfo& info,
@@ -80,18 +81,30 @@ class TestServices final : public ConnectionServices {
 
   public:
     std::shared_ptr<Served> now_served;
+    std::optional<Code> no_leaf;
     FakeDispatcher dispatcher;
 };
 
 class ServerConnectionTest : public ::testing::Test {
   protected:
     void connect(std::string server_name) {
-        client = std::move(*client_context->connect({.server_name = std::move(server_name)}));
+        shake_hands({.server_name = std::move(server_name)});
+        ASSERT_EQ(client->progress(), ratls::Progress::kOpen) << client->failure();
+    }
+    void shake_hands(const ratls::ClientOptions& options) {
+        client = std::move(*client_context->connect(options));
         connection =
             std::make_unique<ServerConnection>(server_context->accept(), services, stream,
                                                ByteArray<16>{}, [this] { touched = true; });
         exchange_bytes();
-        ASSERT_EQ(client->progress(), ratls::Progress::kOpen) << client->failure();
+    }
+    /// The alert that a handshake ends with; the connection is closed behind it.
+    std::optional<ratls::Alert> refused(const ratls::ClientOptions& options) {
+        stream = {};
+        shake_hands(options);
+        EXPECT_EQ(client->progress(), ratls::Progress::kFailed);
+        EXPECT_TRUE(stream.closed);
+        return client->received_alert();
     }
     /// Moves bytes both ways, within the windows, and runs the worker's turns, until all is quiet.
     void exchange_bytes() {
@@ -175,6 +188,31 @@ TEST_F(ServerConnectionTest, WithoutSniThePlatformAnswersToItsAddress) {
     ASSERT_EQ(waiting.size(), 1u);
     EXPECT_TRUE(connection->info()->server_name == "mini.example");
     EXPECT_FALSE(connection->info()->sent_server_name);
+}
+
+TEST_F(ServerConnectionTest, EachRefusedHandshakeEndsWithTheAlertThatSaysWhy) {
+    const ratls::ClientOptions plain{.server_name = "app.example"};
+    ratls::ClientOptions challenge = plain;
+    challenge.nonce = ByteArray<32>{};
+    EXPECT_EQ(refused({.server_name = "other.example"}), ratls::Alert::kUnrecognizedName);
+    EXPECT_EQ(refused({.server_name = "other.example", .nonce = challenge.nonce}),
+              ratls::Alert::kUnrecognizedName);
+    for (const Code& limit : {mint_rate, mint_busy}) {
+        services.no_leaf = limit;
+        EXPECT_EQ(refused(challenge), ratls::Alert::kAccessDenied);
+    }
+    constexpr Code kQuoteFailed{"test", "quote_failed", "there is no quote"};
+    services.no_leaf = kQuoteFailed;
+    EXPECT_EQ(refused(challenge), ratls::Alert::kInternalError);
+    EXPECT_EQ(connection->failure(), kQuoteFailed.text);
+    services.no_leaf = leaf_expired;
+    EXPECT_EQ(refused(plain), ratls::Alert::kInternalError);
+    services.no_leaf.reset();
+    services.now_served.reset();
+    for (const ratls::ClientOptions& options : {plain, challenge}) {
+        EXPECT_EQ(refused(options), ratls::Alert::kInternalError);
+        EXPECT_EQ(connection->failure(), "nothing is served yet");
+    }
 }
 
 TEST_F(ServerConnectionTest, AnswersFromOutsideGoOutAndTheNextRequestFollows) {
