@@ -169,12 +169,6 @@ void Router::respond_not_found(const Found& found, const Path& path, Exchange& e
 
 bool Router::refuse(const Route& route, const http::RequestHead& head,
                     const ConnectionInfo& connection, Exchange& exchange) const {
-    if (route.spec.proof == Proof::kBound && !connection.is_bound) {
-        respond_error(
-            exchange, 403,
-            "this needs a connection whose certificate answers the client's own challenge");
-        return true;
-    }
     switch (authorizer_.decide(route.spec.access, connection, head)) {
         case Permission::kGranted:
             break;
@@ -185,6 +179,12 @@ bool Router::refuse(const Route& route, const http::RequestHead& head,
         case Permission::kRefused:
             respond_error(exchange, 403, "this caller may not do this");
             return true;
+    }
+    if (route.spec.proof == Proof::kBound && !connection.is_bound) {
+        respond_error(
+            exchange, 403,
+            "this needs a connection whose certificate answers the client's own challenge");
+        return true;
     }
     if (head.body.bytes > route.spec.max_body_bytes) {
         respond_error(exchange, 413,
