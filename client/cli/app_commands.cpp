@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 
 #include "client/cli/cli.h"
 #include "client/files.h"
@@ -23,11 +24,14 @@ struct AppOptions {
     std::uint64_t max_memory_bytes = 0;
     std::uint64_t max_fuel = 0;
     std::uint64_t after = 0;
+    std::string file;
     std::string function;
     std::vector<std::string> values;
 };
 
 constexpr std::size_t kMaxManifestBytes = 64 * 1024;
+constexpr std::size_t kMaxBatchManifestBytes = 512 * 1024;
+constexpr std::size_t kMaxBatchChanges = 64;
 
 Result<json::Value> environment_entry(const std::string& text, Privacy privacy) {
     std::size_t equals = text.find('=');
@@ -72,28 +76,94 @@ Result<std::unique_ptr<VerifiedServer>> connect_to_platform(Cli& cli) {
     return connect(cli, target);
 }
 
-Result<int> load(Cli& cli, const AppOptions& options) {
-    Bytes module = EOS_TRY(read_file(options.module));
-    std::string manifest = json::compact(EOS_TRY(manifest_of(options)));
-    if (manifest.size() > kMaxManifestBytes)
-        return fail(bad_encoding, "arguments and environment exceed 64 KiB");
-    Bytes body = std::move(Writer()
-                               .u32be(static_cast<std::uint32_t>(manifest.size()))
-                               .text(manifest)
-                               .bytes(module))
-                     .take();
+// u32be size ‖ description ‖ modules: docs/api.md.
+Result<Bytes> upload_body(const json::Value& description, std::size_t max_bytes,
+                          const std::vector<Bytes>& modules) {
+    std::string text = json::compact(description);
+    if (text.size() > max_bytes) {
+        return fail(bad_encoding, "arguments and environment exceed " +
+                                      std::to_string(max_bytes / 1024) + " KiB");
+    }
+    Bytes body =
+        std::move(Writer().u32be(static_cast<std::uint32_t>(text.size())).text(text)).take();
+    for (const Bytes& module : modules) append(body, module);
+    return body;
+}
+
+Result<json::Value> post_upload(Cli& cli, const std::string& path, std::string_view type,
+                                const Bytes& body) {
     std::unique_ptr<VerifiedServer> server = EOS_TRY(connect_to_platform(cli));
     Request request;
     request.head.method = http::Method::kPost;
-    request.head.path = "/api/v1/apps/" + options.name;
-    EOS_TRY(request.head.headers.add("content-type", "application/vnd.enclave-os.app"));
+    request.head.path = path;
+    EOS_TRY(request.head.headers.add("content-type", type));
     request.body = body;
     request.progress = upload_progress(cli, body.size());
-    Response response = EOS_TRY(server->request(std::move(request), 1 << 20, cli.deadline()));
-    json::Value answer = EOS_TRY(json_answer(response));
+    return json_answer(EOS_TRY(server->request(std::move(request), 1 << 20, cli.deadline())));
+}
+
+Result<int> load(Cli& cli, const AppOptions& options) {
+    Bytes module = EOS_TRY(read_file(options.module));
+    Bytes body = EOS_TRY(upload_body(EOS_TRY(manifest_of(options)), kMaxManifestBytes, {module}));
+    json::Value answer = EOS_TRY(
+        post_upload(cli, "/api/v1/apps/" + options.name, "application/vnd.enclave-os.app", body));
     cli.print("loaded " + options.name + ", module sha256:" + hex(crypto::sha256(module)) + "\n" +
                   json::pretty(answer),
               answer);
+    return kExitOk;
+}
+
+// An app as the file has it, as the server wants it: the module by its size, and a salt for every
+// value that is not public. What else is in it is for the server to judge.
+Result<json::Value> load_change(const json::Value& app, const std::string& path,
+                                const std::filesystem::path& folder, std::vector<Bytes>& modules) {
+    json::Object object = EOS_TRY(json::Object::of(app, path));
+    std::string name = EOS_TRY(object.text("name", 63));
+    std::filesystem::path module = folder / EOS_TRY(object.text("module", 4096));
+    modules.push_back(EOS_TRY(read_file(module)));
+    json::Value out = app;
+    out.erase("name");
+    out.erase("module");
+    out["load"] = name;
+    out["module_bytes"] = modules.back().size();
+    auto environment = out.find("env");
+    if (environment == out.end() || !environment->is_array()) return out;
+    for (json::Value& variable : *environment) {
+        if (!variable.is_object() || variable.contains("salt")) continue;
+        bool is_public = variable.contains("public") && variable["public"] == true;
+        if (!is_public) variable["salt"] = base64(crypto::random_array<32>());
+    }
+    return out;
+}
+
+// {"apps":[{"name":…,"module":"file.wasm","hostname":…,…}],"unload":["name",…]}
+Result<json::Value> batch_of(const std::string& file, std::vector<Bytes>& modules) {
+    Bytes text = EOS_TRY(read_file(file));
+    json::Value value = EOS_TRY(json::parse(text, {.size_bytes = kMaxBatchManifestBytes}));
+    json::Object object = EOS_TRY(json::Object::of(value, ""));
+    const json::Value* apps = EOS_TRY(object.array("apps", kMaxBatchChanges));
+    const json::Value* unloads = EOS_TRY(object.array("unload", kMaxBatchChanges));
+    EOS_TRY(object.finish());
+    std::filesystem::path folder = std::filesystem::path(file).parent_path();
+    json::Value changes = json::Value::array();
+    for (std::size_t i = 0; apps != nullptr && i < apps->size(); ++i) {
+        std::string path = json::element_path("apps", i);
+        changes.push_back(EOS_TRY(load_change((*apps)[i], path, folder, modules)));
+    }
+    for (std::size_t i = 0; unloads != nullptr && i < unloads->size(); ++i) {
+        changes.push_back({{"unload", (*unloads)[i]}});
+    }
+    return json::Value{{"changes", changes}};
+}
+
+Result<int> apply(Cli& cli, const AppOptions& options) {
+    std::vector<Bytes> modules;
+    Result<json::Value> batch = batch_of(options.file, modules);
+    if (!batch) return fail(std::move(batch).error().within(options.file));
+    Bytes body = EOS_TRY(upload_body(*batch, kMaxBatchManifestBytes, modules));
+    json::Value answer =
+        EOS_TRY(post_upload(cli, "/api/v1/apps:batch", "application/vnd.enclave-os.apps", body));
+    cli.print(json::pretty(answer), answer);
     return kExitOk;
 }
 
@@ -164,6 +234,10 @@ void add_app_commands(CLI::App& program, Cli& cli) {
     loading->add_option("--max-memory", options->max_memory_bytes,
                         "bytes of linear memory of one instance");
     loading->add_option("--max-fuel", options->max_fuel, "instructions that one call may take");
+
+    command("apply", "load and unload several apps as one change: all or none", apply)
+        ->add_option("file", options->file, "what to change, JSON: docs/api.md")
+        ->required();
 
     command("list", "all apps", [](Cli& c, const AppOptions&) {
         return print_answer(c, http::Method::kGet, "/api/v1/apps");

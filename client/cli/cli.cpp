@@ -76,6 +76,24 @@ Result<TargetOptions> with_context(const Cli& cli) {
     return out;
 }
 
+// A member as text that is safe to print; empty if it is not there.
+std::string shown(const json::Value& value, const char* member) {
+    if (!value.is_object()) return "";
+    auto found = value.find(member);
+    if (found == value.end() || !found->is_string()) return "";
+    return printable(as_bytes(found->get_ref<const std::string&>()), 1024);
+}
+
+// The changes of a batch that the server will not make, a line each.
+std::string refused_changes(const json::Value& answer) {
+    std::string out;
+    if (!answer.is_object() || !answer.contains("changes") || !answer["changes"].is_array())
+        return out;
+    for (const json::Value& change : answer["changes"])
+        out += "\n  " + shown(change, "name") + ": " + shown(change, "error");
+    return out;
+}
+
 }  // namespace
 
 Deadline Cli::deadline() const {
@@ -136,11 +154,9 @@ Result<json::Value> json_answer(const Response& response) {
     Result<json::Value> value =
         json::parse(response.body, {.size_bytes = kMaxAnswerBytes, .depth = 32});
     if (response.status / 100 == 2) return value;
-    std::string words;
-    if (value && value->is_object() && value->contains("error") && (*value)["error"].is_string()) {
-        words = printable(as_bytes((*value)["error"].get_ref<const std::string&>()), 1024);
-    }
-    return fail(server_refused, std::to_string(response.status) + " " + words);
+    std::string words = value ? shown(*value, "error") : "";
+    return fail(server_refused, std::to_string(response.status) + " " + words +
+                                    (value ? refused_changes(*value) : ""));
 }
 
 Result<json::Value> call(const Cli& cli, VerifiedServer& server, http::Method method,

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """Apps: both ways to be called, their limits, and what is refused."""
+import http.client
+import json
 import random
 from concurrent.futures import ThreadPoolExecutor
 
 import modules
-from rig import BODY_CANARY, ENV_CANARY, PLATFORM, host
+from rig import BODY_CANARY, ENV_CANARY, PLATFORM, Channel, host
 
 MEBIBYTE = 1 << 20
 
@@ -137,6 +139,50 @@ def apps_hostname_outside_the_name_constraints_is_refused(rig):
     for name in ("hello.example.org", "notexample.test"):
         outcome = rig.ctl("app", "load", "thief", module, "--hostname", name)
         assert outcome.code == 4 and "403" in outcome.err, (name, outcome)
+
+
+def apps_several_changes_are_one(rig):
+    for name in ("first", "second"):
+        rig.must_load(name, modules.program(name))
+    before = rig.own("mini", "status")
+    batch = rig.work / "apps.json"
+    third = {"name": "third", "module": "third.wasm", "hostname": host("third"),
+             "env": [{"name": "KEY", "value": "k"}, {"name": "OPEN", "value": "o", "public": True}]}
+    (rig.work / "third.wasm").write_bytes(modules.program("third"))
+    (rig.work / "first.wasm").write_bytes(modules.program("first again"))
+    first = {"name": "first", "module": "first.wasm", "hostname": host("first")}
+    batch.write_text(json.dumps({"apps": [first, third], "unload": ["second"]}))
+    bystander = Channel(rig, host("hello"))
+    replaced = Channel(rig, host("first"))
+    assert bystander.ask("GET", "/").status == 200
+    assert replaced.ask("GET", "/").text == "first"
+    changed = rig.own("app", "apply", batch)
+    assert [c["status"] for c in changed["changes"]] == ["replaced", "loaded", "unloaded"], changed
+    assert changed["generation"] == before["generation"] + 1, changed
+    assert rig.get(host("first"), "/").text == "first again"
+    assert rig.get(host("third"), "/").status == 200
+    assert rig.get_refused(host("second"))
+    # The connection to an app that was not changed goes on; that to a replaced one is over.
+    assert bystander.ask("GET", "/").status == 200
+    try:
+        answer = replaced.ask("GET", "/")
+        assert False, f"answered under an old proof: {answer}"
+    except (http.client.HTTPException, OSError):
+        pass
+
+
+def apps_of_a_batch_with_one_bad_change_nothing_is_done(rig):
+    before = rig.own("app", "list")
+    (rig.work / "good.wasm").write_bytes(modules.program("good"))
+    (rig.work / "bad.wasm").write_bytes(b"no module at all")
+    batch = rig.work / "apps.json"
+    batch.write_text(json.dumps({"apps": [
+        {"name": name, "module": f"{name}.wasm", "hostname": host(name)} for name in ("good", "bad")]}))
+    outcome = rig.ctl("app", "apply", batch)
+    assert outcome.code == 4 and "nothing was changed" in outcome.err and "bad: " in outcome.err, outcome
+    assert "good: " not in outcome.err, outcome
+    assert rig.own("app", "list") == before
+    assert rig.get_refused(host("good"))
 
 
 def apps_logs_are_the_owners(rig):

@@ -13,6 +13,7 @@
 #include "common/base/time.h"
 #include "common/config_tree/history.h"
 #include "common/config_tree/tree.h"
+#include "common/crypto/hash.h"
 #include "trusted/runtime/sealed_store.h"
 #include "trusted/runtime/settings.h"
 
@@ -142,8 +143,23 @@ struct BuildFacts {
 
 // --- sealed records ---
 
+/// A module with its digest: whoever has one knows that it was hashed, and need not do so again.
+class HashedModule {
+  public:
+    explicit HashedModule(SecretBytes bytes)
+        : digest_(crypto::sha256(bytes.view())), bytes_(std::move(bytes)) {}
+
+    const crypto::Digest32& digest() const { return digest_; }
+    const SecretBytes& bytes() const { return bytes_; }
+    SecretBytes take_bytes() && { return std::move(bytes_); }
+
+  private:
+    crypto::Digest32 digest_;
+    SecretBytes bytes_;
+};
+
 /// New modules, by app name.
-using Modules = std::map<std::string, SecretBytes, std::less<>>;
+using Modules = std::map<std::string, HashedModule, std::less<>>;
 
 /// What a change needs besides the two states.
 struct StageInput {

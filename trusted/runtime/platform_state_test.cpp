@@ -48,7 +48,7 @@ struct Machine {
 
 Modules hello_module() {
     Modules out;
-    out.emplace("hello", SecretBytes(sample_module()));
+    out.emplace("hello", HashedModule(SecretBytes(sample_module())));
     return out;
 }
 
@@ -199,7 +199,7 @@ TEST(PlatformState, ModulesMustBeThoseOfTheirApps) {
     EXPECT_EQ(stage(owned, owned_state(), hello_module()), "inconsistent_state");
     EXPECT_EQ(stage(with_app, state_with_app(), hello_module()), "inconsistent_state");
     Modules wrong;
-    wrong.emplace("hello", SecretBytes(sample_module("xodule")));
+    wrong.emplace("hello", HashedModule(SecretBytes(sample_module("xodule"))));
     EXPECT_EQ(stage(owned, state_with_app(), std::move(wrong)), "inconsistent_state");
     PlatformState resized = state_with_app();
     resized.apps.at("hello").module_bytes += 1;

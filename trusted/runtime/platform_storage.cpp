@@ -53,11 +53,12 @@ Result<void> stage_modules(Transaction& out, const PlatformState& before,
             return fail(inconsistent_state, "another size of the same module: app " + name);
         }
         if (!fresh) continue;
-        if (module->second.size() != app.module_bytes ||
-            crypto::sha256(module->second.view()) != app.code_digest) {
+        if (module->second.bytes().size() != app.module_bytes ||
+            module->second.digest() != app.code_digest) {
             return fail(inconsistent_state, "the module is not that of app " + name);
         }
-        out.put(record_name(kModulePrefix, name), kModuleType, std::move(module->second));
+        out.put(record_name(kModulePrefix, name), kModuleType,
+                std::move(module->second).take_bytes());
         modules.erase(module);
     }
     if (!modules.empty()) {

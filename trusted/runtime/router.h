@@ -92,7 +92,8 @@ class Authorizer {
 };
 
 /// One worker's routes. Decides on the head alone: 404 (no such path on this kind of name), 405
-/// with Allow, 401, 403 (not this caller, then not on this connection), 413; the body of a refused request is never kept.
+/// with Allow, 401, 403 (not this caller, then not on this connection), 413; the body of a refused
+/// request is never kept.
 class Router final : public RequestDispatcher {
   public:
     /// `authorizer` outlives the router.

@@ -56,7 +56,7 @@ inline constexpr Code commit_outcome_unknown{
     "trusted/runtime", "commit_outcome_unknown",
     "whether the change was stored is unknown; restart to find out, nothing is written until then"};
 
-inline constexpr std::size_t kMaxTransactionBytes = 20 * 1024 * 1024;
+inline constexpr std::size_t kMaxTransactionBytes = 40 * 1024 * 1024;
 inline constexpr std::size_t kMaxQueuedBytes = 2 * kMaxTransactionBytes;
 inline constexpr std::size_t kMaxQueuedOperations = 64;
 inline constexpr std::size_t kMaxStoreBlobs = 65536;     ///< of one state, root and index included

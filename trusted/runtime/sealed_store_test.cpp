@@ -195,12 +195,12 @@ TEST(SealedStore, TheQueueIsBounded) {
     test.blobs.run();
     EXPECT_EQ(outcomes["ok"], 1);
     EXPECT_EQ(outcomes["stale_transaction"], static_cast<int>(kMaxQueuedOperations));
-    Bytes large(kMaxTransactionBytes / 2 - 1);
+    Bytes large(kMaxTransactionBytes / 4 - 1);
     int busy = 0;
     for (int i = 0; i < 3; ++i) {
         Transaction change(1);
-        change.put("a", 1, SecretBytes(Bytes(large)));
-        change.put("b", 1, SecretBytes(Bytes(large)));
+        for (const char* name : {"a", "b", "c", "d"})
+            change.put(name, 1, SecretBytes(Bytes(large)));
         test.store->commit(std::move(change),
                            [&](Result<void> done) { busy += outcome(done) == "store_busy"; });
     }

@@ -179,7 +179,7 @@ struct TestStore {
         Result<std::string> out = fail(injected_failure, "get() did not answer");
         store->get(std::move(name), type, [&](Result<SecretBytes> bytes) {
             if (bytes) {
-                out = to_string(bytes->view());
+                out = eos::to_string(bytes->view());
             } else {
                 out = fail(std::move(bytes).error());
             }

@@ -6,6 +6,7 @@
 
 #include "common/http/uri.h"
 #include "common/json/json.h"
+#include "trusted/mini/api/app_changes.h"
 #include "trusted/mini/host_services/host_calls.h"
 #include "trusted/runtime/responses.h"
 
@@ -46,6 +47,13 @@ std::string_view OwnerAuthorizer::challenge() const {
     return "ClientCertificate realm=\"owner\"";
 }
 
+std::optional<AppRef> find_app(const Snapshot& snapshot, const std::string& name) {
+    auto app = snapshot.state->apps.find(name);
+    if (app == snapshot.state->apps.end()) return std::nullopt;
+    return AppRef{name, snapshot.state, &app->second, snapshot.modules.at(app->second.code_digest),
+                  snapshot.workload_trees.find(name)->second->root()};
+}
+
 int status_of(const Error& error) {
     const Code& code = error.code();
     if (code == wrong_token || code == wrong_instance || code == name_not_permitted) return 403;
@@ -53,7 +61,8 @@ int status_of(const Error& error) {
         code == no_pending_request) {
         return 409;
     }
-    if (code == runtime::no_such_record) return 404;
+    if (code == runtime::no_such_record || code == no_such_app) return 404;
+    if (code == module_too_large) return 413;
     if (code == runtime::too_many_apps || code == runtime::store_full) return 507;
     if (is_temporary(code)) return 503;
     if (code == host_misbehaved || code == runtime::storage_misbehaved) return 502;

@@ -14,14 +14,6 @@ using runtime::RouteNames;
 
 constexpr std::size_t kMaxRequestBody = 16 * 1024 * 1024;  // the setting max_body_bytes is below
 
-std::optional<AppRef> find_app(const ControlPort& control, const std::string& name) {
-    const Snapshot& snapshot = *control.snapshot();
-    auto app = snapshot.state->apps.find(name);
-    if (app == snapshot.state->apps.end()) return std::nullopt;
-    return AppRef{name, snapshot.state, &app->second, snapshot.modules.at(app->second.code_digest),
-                  snapshot.workload_trees.find(name)->second->root()};
-}
-
 // What the platform tells an app about itself and the connection; no header field can produce
 // these.
 std::vector<wasm::EnvironmentVariable> platform_facts(const ApiContext& context, const AppRef& app,
@@ -44,7 +36,8 @@ Dispatched call_function(const ApiContext& context, RoutedRequest request) {
     std::string name = request.parameter("app");
     std::string function = request.parameter("function");
     bool own_name = request.connection.kind == runtime::NameKind::kApp;
-    if ((own_name && request.connection.app != name) || !find_app(context.control, name)) {
+    if ((own_name && request.connection.app != name) ||
+        !find_app(*context.control.snapshot(), name)) {
         runtime::respond_error(request.exchange, 404, "there is no such app on this name");
         return {};
     }
@@ -52,14 +45,14 @@ Dispatched call_function(const ApiContext& context, RoutedRequest request) {
     return runtime::collect_body(
         request.head.body, limit, context.bodies, std::move(request.exchange),
         [&context, name, function](runtime::Exchange exchange, runtime::CollectedBody body) {
-            std::optional<AppRef> app = find_app(context.control, name);
+            std::optional<AppRef> app = find_app(*context.control.snapshot(), name);
             if (!app) return runtime::respond_error(exchange, 404, "the app was unloaded");
             context.apps.call(*app, function, body.bytes, std::move(exchange));
         });
 }
 
 Dispatched serve_request(const ApiContext& context, RoutedRequest request) {
-    std::optional<AppRef> app = find_app(context.control, request.connection.app);
+    std::optional<AppRef> app = find_app(*context.control.snapshot(), request.connection.app);
     if (!app) {
         runtime::respond_error(request.exchange, 404, "there is no app on this name");
         return {};

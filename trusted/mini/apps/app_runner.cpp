@@ -32,6 +32,14 @@ void answer(runtime::Exchange& exchange, wasm::AppResponse response) {
                                "the app's answer cannot be sent: " + sent.error().message());
 }
 
+ModuleFacts facts_of(const wasm::Module& module, const wasm::Signatures& signatures) {
+    ModuleFacts facts;
+    facts.has_cgi_entry = wasm::has_cgi_entry(module);
+    for (const wasm::FunctionSignature& function : signatures.all())
+        facts.functions.push_back(function.name);
+    return facts;
+}
+
 }  // namespace
 
 /// A module ready for instances, with what its owner configured.
@@ -83,10 +91,7 @@ Result<ModuleFacts> inspect_module(ByteView bytes, const runtime::AppLimits& lim
     std::vector<wasm::HostFunction> offered = wasm::wasi_functions();
     wasm::Module module = EOS_TRY(wasm::Module::load(bytes, engine_limits(limits), offered));
     wasm::Signatures signatures = EOS_TRY(wasm::Signatures::read(module));
-    ModuleFacts facts;
-    facts.has_cgi_entry = wasm::has_cgi_entry(module);
-    for (const wasm::FunctionSignature& function : signatures.all())
-        facts.functions.push_back(function.name);
+    ModuleFacts facts = facts_of(module, signatures);
     if (!facts.has_cgi_entry && facts.functions.empty()) {
         return fail(app_unusable,
                     "it exports neither _start nor a function that can be called with JSON");
@@ -118,6 +123,11 @@ Result<std::shared_ptr<const AppRunner::Prepared>> AppRunner::prepare(const AppR
         Prepared{std::move(module), std::move(signatures), config_of(app.name, *app.app)});
     prepared_.emplace(app.workload_root, prepared);
     return std::shared_ptr<const Prepared>(prepared);
+}
+
+Result<ModuleFacts> AppRunner::facts(const AppRef& app) {
+    std::shared_ptr<const Prepared> prepared = EOS_TRY(prepare(app));
+    return facts_of(prepared->module, prepared->signatures);
 }
 
 bool AppRunner::admit(const AppRef& app, runtime::Exchange& exchange) {

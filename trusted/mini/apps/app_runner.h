@@ -72,6 +72,10 @@ class AppRunner {
     void call(const AppRef& app, const std::string& function, ByteView body,
               runtime::Exchange exchange);
 
+    /// What the app's module is. Costs what preparing it for the first call costs, once.
+    /// errors: as inspect_module().
+    [[nodiscard]] Result<ModuleFacts> facts(const AppRef& app);
+
     /// Runs one slice of one call. Returns whether another call could run at once.
     bool turn();
     /// When a call that sleeps wants to go on.

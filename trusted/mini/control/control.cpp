@@ -176,17 +176,19 @@ void Control::begin_next_change() {
         std::make_shared<Underway>(Underway{std::move(waiting_.front()), nullptr, {}, {}, {}});
     waiting_.pop_front();
     underway->after = std::make_shared<runtime::PlatformState>(state_->duplicate());
-    Result<void> edited = underway->request.change.edit(*underway->after);
+    Change& change = underway->request.change;
+    Result<void> edited = change.edit(*underway->after);
     if (!edited) return end_change(std::move(underway), std::move(edited));
-    for (const auto& [name, module] : underway->request.change.modules) {
-        underway->modules[crypto::sha256(module.view())] =
-            std::make_shared<const SecretBytes>(module.duplicate());
+    forget_known_modules(change.modules, *state_);
+    for (const auto& [name, module] : change.modules) {
+        underway->modules[module.digest()] =
+            std::make_shared<const SecretBytes>(module.bytes().duplicate());
     }
     Result<runtime::Transaction> transaction =
         runtime::stage_change(*state_, *underway->after, parts_.facts.build,
                               {.base_generation = store_->generation(),
                                .now = parts_.clock.now(),
-                               .modules = std::move(underway->request.change.modules)});
+                               .modules = std::move(change.modules)});
     if (!transaction) return end_change(std::move(underway), fail(std::move(transaction).error()));
     underway->transaction = std::move(*transaction);
     Result<Draft> draft = draft_of(underway->after, parts_.facts);

@@ -107,12 +107,16 @@ class Control {
 
     // --- apps ---
 
+    /// What becomes of the state, in one generation, one commit and one publication.
+    struct Change {
+        /// Called once, when the change's turn has come, on a copy of the state then in force.
+        std::move_only_function<Result<void>(runtime::PlatformState&)> edit;
+        /// Of every app that is loaded; those that the state has already are left out of the
+        /// commit.
+        runtime::Modules modules;
+    };
     /// errors: too_many_changes; what `edit` says; those of stage_change(), the evidence source and
     /// the store.
-    struct Change {
-        std::function<Result<void>(runtime::PlatformState&)> edit;
-        std::map<std::string, SecretBytes, std::less<>> modules;
-    };
     void change(Change change, runtime::Done<SnapshotPtr> done);
 
   private:

@@ -35,6 +35,13 @@ UnixTime oldest_epoch(const runtime::Served& served) {
     return oldest;
 }
 
+void forget_known_modules(runtime::Modules& modules, const runtime::PlatformState& state) {
+    std::erase_if(modules, [&](const auto& module) {
+        auto app = state.apps.find(module.first);
+        return app != state.apps.end() && app->second.code_digest == module.second.digest();
+    });
+}
+
 void forget_unused_modules(std::map<crypto::Digest32, std::shared_ptr<const SecretBytes>>& modules,
                            const runtime::PlatformState& state) {
     std::erase_if(modules, [&](const auto& module) {

@@ -23,6 +23,9 @@ boundary::LogCode state_refusal(const Code& code);
 /// When the oldest epoch in use was made.
 UnixTime oldest_epoch(const runtime::Served& served);
 
+/// Drops the modules that the app of that name has already: their records are there.
+void forget_known_modules(runtime::Modules& modules, const runtime::PlatformState& state);
+
 /// Drops the modules that no app of the state has.
 void forget_unused_modules(std::map<crypto::Digest32, std::shared_ptr<const SecretBytes>>& modules,
                            const runtime::PlatformState& state);

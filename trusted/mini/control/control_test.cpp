@@ -3,163 +3,17 @@
 
 #include <gtest/gtest.h>
 
-#include <optional>
-
-#include "common/base/codec.h"
-#include "common/base/encoding.h"
-#include "common/crypto/random.h"
-#include "common/x509/builder.h"
-#include "common/x509/pem.h"
-#include "common/x509/request.h"
-#include "trusted/runtime/testing.h"
+#include "trusted/mini/control/testing.h"
 
 namespace eos::mini {
 namespace {
 
-inline constexpr Code quoting_down{"test", "quoting_down", "no quotes today"};
-constexpr UnixTime kNow{1'788'516'900};
-constexpr const char* kPlatform = "mini.example.test";
+using testing::kNow;
+using testing::kPlatform;
+using testing::Operator;
+using testing::quoting_down;
 
-class FakeClock : public runtime::Clock {
-  public:
-    UnixTime now() const override { return time; }
-    std::uint64_t monotonic_ms() const override { return ms; }
-    UnixTime time = kNow;
-    std::uint64_t ms = 1000;
-};
-
-class TestRandom : public runtime::Random {
-  public:
-    void fill(MutableByteView out) override { crypto::fill_random(out); }
-};
-
-class FakeEvidence : public runtime::EvidenceSource {
-  public:
-    void request(const ratls::ReportData& report_data, runtime::Done<Bytes> done) override {
-        asked.push_back(report_data);
-        if (is_down) return done(fail(quoting_down));
-        done(Bytes(100, std::byte{7}));
-    }
-    std::vector<ratls::ReportData> asked;
-    bool is_down = false;
-};
-
-// The operator's side: a root that signs what it is told to.
-struct Operator {
-    crypto::P256PrivateKey root_key = crypto::P256PrivateKey::generate();
-    x509::Certificate root =
-        *x509::make_root_ca({.subject = *x509::DistinguishedName::common_name("Root"),
-                             .validity = {kNow - 3 * kSecondsPerDay, kNow + 1000 * kSecondsPerDay},
-                             .path_length = 1,
-                             .name_constraints = std::nullopt,
-                             .more_extensions = {}},
-                            root_key);
-    crypto::P256PublicKey owner = crypto::P256PrivateKey::generate().public_key();
-
-    struct Ca {
-        std::optional<std::uint32_t> path_length = 0;
-        std::vector<std::string> permitted = {"example.test"};
-        std::int64_t days = 90;
-    };
-    std::string sign(const crypto::P256PublicKey& key, const Ca& ca) const {
-        x509::NameConstraints constraints;
-        constraints.permitted_dns = ca.permitted;
-        std::optional<x509::NameConstraints> names;
-        if (!ca.permitted.empty()) names = constraints;
-        x509::Certificate made = *x509::make_intermediate_ca(
-            {.subject = *x509::DistinguishedName::common_name("Enclave CA"),
-             .validity = {kNow - 2 * kSecondsPerDay, kNow + ca.days * kSecondsPerDay},
-             .path_length = ca.path_length,
-             .name_constraints = names,
-             .more_extensions = {}},
-            key, root, root_key);
-        return x509::encode_pem("CERTIFICATE", made.der()) +
-               x509::encode_pem("CERTIFICATE", root.der());
-    }
-};
-
-class ControlTest : public ::testing::Test {
-  protected:
-    std::unique_ptr<Control> make() {
-        ProgramFacts facts;
-        facts.version = "test 1";
-        facts.assurance = "process";
-        facts.build = {"engine", "flags"};
-        return std::make_unique<Control>(Control::Parts{
-            .blobs = blobs,
-            .keys = keys,
-            .random = random,
-            .evidence = evidence,
-            .clock = clock,
-            .facts = facts,
-            .publish =
-                [this](SnapshotPtr snapshot, std::move_only_function<void()> done) {
-                    published.push_back(std::move(snapshot));
-                    done();
-                },
-            .log =
-                [this](boundary::LogCode code, std::initializer_list<std::uint64_t> numbers) {
-                    if (code == boundary::LogCode::kProvisioningToken) {
-                        token = hex(
-                            std::move(Writer().u64be(numbers.begin()[0]).u64be(numbers.begin()[1]))
-                                .take());
-                    }
-                    logged.push_back(code);
-                },
-            .stop = [this](boundary::Exit::Why why) { stopped = why; }});
-    }
-    void start() {
-        control = make();
-        control->start();
-    }
-    // Both steps; the CSR's key is what the operator signs.
-    Result<SnapshotPtr> provision(const Operator::Ca& ca) {
-        Result<CaRequest> request = ask_for_ca();
-        if (!request) return fail(std::move(request).error());
-        crypto::P256PublicKey key = *x509::CertificateRequest::parse(request->csr)->p256_key();
-        return complete(op.sign(key, ca));
-    }
-    Result<CaRequest> ask_for_ca() {
-        std::optional<Result<CaRequest>> out;
-        control->request_ca({token, kPlatform, ByteArray<32>{}, op.owner.spki_hash()},
-                            [&](Result<CaRequest> r) { out = std::move(r); });
-        return std::move(*out);
-    }
-    Result<SnapshotPtr> complete(const std::string& chain) {
-        std::optional<Result<SnapshotPtr>> out;
-        control->complete_provisioning(token, op.owner.spki_hash(), chain,
-                                       [&](Result<SnapshotPtr> r) { out = std::move(r); });
-        return std::move(*out);
-    }
-    Result<SnapshotPtr> load(const std::string& name, const std::string& code) {
-        std::optional<Result<SnapshotPtr>> out;
-        Control::Change change;
-        change.modules.emplace(name, SecretBytes(to_bytes(code)));
-        change.edit = [name, code](runtime::PlatformState& state) -> Result<void> {
-            runtime::App app;
-            app.hostname = name + ".example.test";
-            app.code_digest = crypto::sha256(as_bytes(code));
-            app.module_bytes = static_cast<std::uint32_t>(code.size());
-            app.loaded_at = kNow;
-            state.apps.insert_or_assign(name, std::move(app));
-            return {};
-        };
-        control->change(std::move(change), [&](Result<SnapshotPtr> r) { out = std::move(r); });
-        return std::move(*out);
-    }
-
-    runtime::testing::MemoryBlobStore blobs;
-    runtime::testing::FakeSealingKeys keys;
-    TestRandom random;
-    FakeEvidence evidence;
-    FakeClock clock;
-    Operator op;
-    std::vector<SnapshotPtr> published;
-    std::vector<boundary::LogCode> logged;
-    std::optional<boundary::Exit::Why> stopped;
-    std::string token;
-    std::unique_ptr<Control> control;
-};
+class ControlTest : public ::testing::Test, protected testing::ControlRig {};
 
 TEST_F(ControlTest, StartsWithoutOwnerAndServesOneLeaf) {
     start();
@@ -268,6 +122,59 @@ TEST_F(ControlTest, AFailedWriteLeavesTheOldStateInForce) {
     blobs.writes_until_fault = 0;
     EXPECT_FALSE(load("one", "code").has_value());
     EXPECT_TRUE(control->snapshot()->state->apps.empty());
+}
+
+TEST_F(ControlTest, SeveralAppsAreOneChange) {
+    start();
+    ASSERT_TRUE(provision({}).has_value());
+    std::uint64_t generation = control->snapshot()->generation;
+    std::size_t published_before = published.size();
+    std::size_t quotes_before = evidence.asked.size();
+    Outcome out;
+    begin(change_of({{"one", "code 1"}, {"two", "code 2"}, {"three", "code 1"}}), out);
+    ASSERT_TRUE(out->has_value()) << out->error().message();
+    EXPECT_EQ((**out)->generation, generation + 1);
+    EXPECT_EQ((**out)->state->history.changes.size(), generation + 1);
+    EXPECT_EQ(published.size(), published_before + 1);
+    EXPECT_EQ(evidence.asked.size(), quotes_before + 1);
+    start();
+    EXPECT_EQ(published.back()->state->apps.size(), 3u);
+    EXPECT_EQ(published.back()->modules.size(), 2u) << "two apps have the same code";
+}
+
+TEST_F(ControlTest, OfABatchThatCannotBeStoredNothingIsDone) {
+    start();
+    ASSERT_TRUE(provision({}).has_value());
+    for (int writes = 0;; ++writes) {
+        ASSERT_LT(writes, 100);
+        blobs.fault_kind = runtime::testing::MemoryBlobStore::Fault::kNotApplied;
+        blobs.writes_until_fault = writes;
+        Outcome out;
+        begin(change_of({{"one", "code 1"}, {"two", std::string(300'000, '2')}}), out);
+        bool done = out->has_value();
+        blobs.writes_until_fault = -1;
+        start();
+        ASSERT_EQ(control->snapshot()->state->apps.size(), done ? 2u : 0u) << writes;
+        if (done) break;
+    }
+}
+
+// Whether a module is new is decided when the change's turn comes, not when it is asked for.
+TEST_F(ControlTest, TheSameLoadTwiceInARowIsNotInconsistent) {
+    start();
+    ASSERT_TRUE(provision({}).has_value());
+    ASSERT_TRUE(load("one", "code 1").has_value());
+    evidence.is_held = true;
+    Outcome first, second, back;
+    begin(change_of({{"one", "code 2"}}), first);
+    begin(change_of({{"one", "code 2"}}), second);
+    begin(change_of({{"one", "code 1"}}), back);
+    evidence.release();
+    for (const Outcome* out : {&first, &second, &back})
+        ASSERT_TRUE(out->value().has_value()) << out->value().error().message();
+    start();
+    EXPECT_EQ(published.back()->state->apps.at("one").code_digest,
+              crypto::sha256(as_bytes("code 1")));
 }
 
 TEST_F(ControlTest, ARestartFindsOwnerCaAndApps) {
