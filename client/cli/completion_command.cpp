@@ -19,22 +19,29 @@ void collect(const CLI::App& command, const std::string& prefix, std::string& ou
     }
 }
 
+// A word counts as part of the command while the words so far are one; what follows them are values
+// and options, and files complete as usual.
 std::string bash_completion(const CLI::App& program) {
     std::string cases;
     collect(program, "", cases);
-    return "# enclavectl completion bash > /etc/bash_completion.d/enclavectl\n"
+    return "# eval \"$(enclavectl completion)\", or: enclavectl completion > "
+           "/etc/bash_completion.d/enclavectl\n"
+           "_enclavectl_words() {\n"
+           "  case \"$1\" in\n" +
+           cases +
+           "    *) return 1 ;;\n"
+           "  esac\n"
+           "}\n"
            "_enclavectl() {\n"
            "  local word command='' words=''\n"
            "  for word in \"${COMP_WORDS[@]:1:COMP_CWORD-1}\"; do\n"
-           "    case \"$word\" in -*) ;; [a-z]*) command=\"${command:+$command }$word\" ;; esac\n"
+           "    _enclavectl_words \"${command:+$command }$word\" && "
+           "command=\"${command:+$command }$word\"\n"
            "  done\n"
-           "  case \"$command\" in\n" +
-           cases +
-           "    *) compopt -o default; return ;;\n"
-           "  esac\n"
+           "  _enclavectl_words \"$command\"\n"
            "  COMPREPLY=($(compgen -W \"$words\" -- \"${COMP_WORDS[COMP_CWORD]}\"))\n"
            "}\n"
-           "complete -F _enclavectl enclavectl\n";
+           "complete -o default -F _enclavectl enclavectl\n";
 }
 
 }  // namespace

@@ -104,8 +104,8 @@ bool Router::collide(const Route& a, const Route& b) {
 }
 
 void Router::add(const RouteSpec& spec, RouteFunction function) {
-    auto route =
-        std::make_unique<Route>(spec, parse_pattern(spec.pattern.view()), std::move(function));
+    auto route = std::make_unique<Route>(
+        Route{spec, parse_pattern(spec.pattern.view()), std::move(function)});
     EOS_ASSERT(spec.names != RouteNames::kNone);
     for (const auto& other : routes_) EOS_ASSERT(!collide(*route, *other));
     routes_.push_back(std::move(route));
