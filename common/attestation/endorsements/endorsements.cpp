@@ -3,6 +3,7 @@
 
 #include "common/base/encoding.h"
 #include "common/json/json.h"
+#include "common/x509/crl.h"
 
 namespace eos::attestation::endorsements {
 namespace {
@@ -42,9 +43,26 @@ Result<std::optional<SignedObject>> signed_object(json::Object& object, const st
     return std::optional(std::move(out));
 }
 
+std::optional<SignedObject> signed_piece(const Piece* piece) {
+    if (piece == nullptr) return {};
+    return SignedObject{piece->content, piece->signature, piece->issuer_chain_pem};
+}
+
+Piece piece_of(PieceKind kind, const SignedObject& object) {
+    return {.kind = kind,
+            .content = object.body,
+            .signature = object.signature,
+            .issuer_chain_pem = object.issuer_chain_pem};
+}
+
 }  // namespace
 
 Result<Endorsements> parse_endorsements(ByteView in) {
+    if (looks_like_bundle(in)) {
+        Endorsements out;
+        out.pieces = EOS_TRY(parse_bundle(in)).pieces;
+        return out;
+    }
     json::Value root =
         EOS_TRY(json::parse(in, {.size_bytes = 4 * kMaxCollateralBytes, .depth = 2}));
     json::Object object = EOS_TRY(json::Object::of(root, ""));
@@ -53,9 +71,63 @@ Result<Endorsements> parse_endorsements(ByteView in) {
     out.pck_crl = EOS_TRY(hex_or_null(object, "pck_crl"));
     out.tcb_info = EOS_TRY(signed_object(object, "tcb_info"));
     out.qe_identity = EOS_TRY(signed_object(object, "qe_identity"));
-    // The issuers of a PCK CRL are in the evidence itself.
-    object.find("pck_crl_issuer_chain");
+    out.pck_crl_issuer_chain_pem =
+        EOS_TRY(text_or_null(object, "pck_crl_issuer_chain")).value_or("");
     EOS_TRY(object.finish());
+    return out;
+}
+
+Endorsements select(const Endorsements& all, const IntelPlatform& platform) {
+    Endorsements out{.root_ca_crl = all.root_ca_crl,
+                     .pck_crl = all.pck_crl,
+                     .pck_crl_issuer_chain_pem = all.pck_crl_issuer_chain_pem,
+                     .tcb_info = all.tcb_info,
+                     .qe_identity = all.qe_identity};
+    const std::vector<Piece>& pieces = all.pieces;
+    if (const Piece* crl = find_piece(pieces, PieceKind::intel_root_crl, "");
+        crl != nullptr && !out.root_ca_crl) {
+        out.root_ca_crl = crl->content;
+    }
+    for (std::string_view ca : {"platform", "processor"}) {
+        const Piece* piece = find_piece(pieces, PieceKind::intel_pck_crl, ca);
+        if (piece == nullptr || out.pck_crl.has_value()) continue;
+        // The key is the maker's word; whose list it is stands in the list.
+        Result<x509::Crl> crl = x509::Crl::parse(piece->content);
+        if (crl && equal(crl->issuer().der(), platform.pck_issuer)) out.pck_crl = piece->content;
+    }
+    if (!out.tcb_info)
+        out.tcb_info = signed_piece(find_piece(pieces, platform.tcb_info, hex(platform.fmspc)));
+    if (!out.qe_identity)
+        out.qe_identity = signed_piece(find_piece(pieces, platform.qe_identity, ""));
+    return out;
+}
+
+Result<std::vector<Piece>> to_pieces(const Endorsements& single, UnixTime time,
+                                     const std::string& source) {
+    std::vector<Piece> out = single.pieces;
+    if (single.root_ca_crl)
+        out.push_back({.kind = PieceKind::intel_root_crl, .content = *single.root_ca_crl});
+    if (single.pck_crl) {
+        x509::Crl crl = EOS_TRY(x509::Crl::parse(*single.pck_crl));
+        bool processor = crl.issuer().display().find("Processor") != std::string::npos;
+        out.push_back({.kind = PieceKind::intel_pck_crl,
+                       .key = processor ? "processor" : "platform",
+                       .content = *single.pck_crl,
+                       .issuer_chain_pem = single.pck_crl_issuer_chain_pem});
+    }
+    if (single.tcb_info) {
+        TcbInfo info = EOS_TRY(parse_tcb_info(single.tcb_info->body));
+        out.push_back(piece_of(PieceKind::sgx_tcb_info, *single.tcb_info));
+        out.back().key = hex(info.fmspc);
+    }
+    if (single.qe_identity) {
+        EOS_TRY(parse_qe_identity(single.qe_identity->body));
+        out.push_back(piece_of(PieceKind::sgx_qe_identity, *single.qe_identity));
+    }
+    for (std::size_t i = single.pieces.size(); i < out.size(); ++i) {
+        out[i].fetched = time;
+        out[i].source = source;
+    }
     return out;
 }
 

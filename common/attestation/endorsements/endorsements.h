@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "common/attestation/endorsements/bundle.h"
 #include "common/attestation/endorsements/tcb.h"
 #include "common/base/bytes.h"
 #include "common/base/result.h"
@@ -18,18 +19,41 @@ struct SignedObject {
     std::string issuer_chain_pem;  ///< signer, root
 };
 
-/// The Endorsements of one piece of Intel evidence. What is missing is not evaluated.
+/// The Endorsements of a piece of evidence, one by one, or those of a set of platforms, from which
+/// verify takes what fits. What is missing is not evaluated.
 struct Endorsements {
     std::optional<Bytes> root_ca_crl;  ///< DER
     std::optional<Bytes> pck_crl;      ///< DER, of the CA that issued the PCK certificate
+    /// PEM: PCK CA, root. Evidence carries its own; this is for whoever has none.
+    std::string pck_crl_issuer_chain_pem;
     std::optional<SignedObject> tcb_info;
     std::optional<SignedObject> qe_identity;
+    /// Of a bundle. What stands above wins.
+    std::vector<Piece> pieces;
 };
+
+/// Which pieces a piece of Intel evidence needs.
+struct IntelPlatform {
+    PieceKind tcb_info;     ///< sgx_tcb_info or tdx_tcb_info
+    PieceKind qe_identity;  ///< likewise
+    Fmspc fmspc{};
+    ByteView pck_issuer;  ///< subject of the PCK CA, the whole TLV
+};
+
+/// The endorsements for one platform: what was given one by one, completed from the pieces.
+Endorsements select(const Endorsements& all, const IntelPlatform& platform);
+
+/// The pieces that stand for endorsements given one by one, as if fetched at `time` from `source`.
+/// errors:  those of parse_tcb_info, parse_qe_identity and x509 (pieces that cannot be named).
+[[nodiscard]] Result<std::vector<Piece>> to_pieces(const Endorsements& single, UnixTime time,
+                                                   const std::string& source);
 
 /// Reads the JSON collateral object in use among verifiers: string members root_ca_crl and pck_crl
 /// (hex DER), tcb_info, tcb_info_signature (hex r ‖ s), tcb_info_issuer_chain (PEM), and the same
-/// three for qe_identity; a member that is absent or null is missing. Syntax of the frame only.
-/// errors:  those of json::parse; json::wrong_type, out_of_range, missing_member (an object without
+/// three for qe_identity; a member that is absent or null is missing. Or a bundle: bundle.h. Syntax
+/// of the frame only.
+/// errors:  those of parse_bundle(); those of json::parse; json::wrong_type, out_of_range,
+/// missing_member (an object without
 ///          its signature or chain), unknown_member; bad_encoding.
 /// bound:   4 × kMaxCollateralBytes.
 [[nodiscard]] Result<Endorsements> parse_endorsements(ByteView in);

@@ -26,6 +26,7 @@ Result<void> check_path(const Certificate& leaf, std::span<const Certificate> in
     x509::ChainOptions options;
     options.known_critical = {oid::kEmulationRootMarker};
     options.max_certificates = intermediates.size() + 2;
+    if (leaf.is_ca()) options.leaf_key_usage = x509::kKeyCertSign | x509::kCrlSign;
     std::vector<Certificate> path =
         EOS_TRY(x509::verify_chain({leaf, intermediates, std::span(&root, 1), time}, options));
     if (path.size() != options.max_certificates) {
@@ -94,6 +95,12 @@ Result<void> check_pck_chain(const PckChain& chain, const Roots& roots) {
     EOS_TRY(check_role(chain.intermediate, roots,
                        {"Intel SGX PCK Platform CA", "Intel SGX PCK Processor CA"}));
     return check_path(chain.leaf, std::span(&chain.intermediate, 1), chain.root);
+}
+
+Result<void> check_pck_ca(const Certificate& ca, const Certificate& root, const Roots& roots) {
+    EOS_TRY(check_role(ca, roots, {"Intel SGX PCK Platform CA", "Intel SGX PCK Processor CA"}));
+    if (!ca.is_ca()) return fail(bad_chain, name_of(ca) + " is not a CA");
+    return check_path(ca, {}, root);
 }
 
 Result<SignerChain> parse_signer_chain(std::string_view pem) {

@@ -27,6 +27,11 @@ struct PckChain {
 /// errors: bad_chain and those of x509.
 [[nodiscard]] Result<void> check_pck_chain(const PckChain& chain, const Roots& roots);
 
+/// The same for a PCK CA alone, under the root that it names.
+/// errors: bad_chain and those of x509.
+[[nodiscard]] Result<void> check_pck_ca(const x509::Certificate& ca, const x509::Certificate& root,
+                                        const Roots& roots);
+
 /// A certificate that signs TCB info and identities, and its root.
 struct SignerChain {
     x509::Certificate signer;

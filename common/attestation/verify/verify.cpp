@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 
+#include "common/attestation/verify/fitting.h"
 #include "common/attestation/verify/intel_checks.h"
 #include "common/base/encoding.h"
 
@@ -96,8 +97,11 @@ Verification::Verification(Check tree, UnixTime time, std::optional<Parts> parts
 Verification verify(const evidence::Evidence& evidence,
                     const endorsements::Endorsements& endorsements, const Roots& roots,
                     UnixTime time) {
-    const Inputs inputs{endorsements, roots, time};
     const auto& quote = std::get<evidence::SgxQuote>(evidence.quote());
+    const endorsements::Endorsements fitting = fitting_endorsements(
+        quote.pck_chain_pem, endorsements,
+        {endorsements::PieceKind::sgx_tcb_info, endorsements::PieceKind::sgx_qe_identity});
+    const Inputs inputs{fitting, roots, time};
     SgxOutcome outcome = check_sgx(quote, inputs);
     std::optional<Verification::Parts> parts;
     if (outcome.findings.root.has_value() && outcome.findings.platform.has_value()) {

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "common/attestation/verify/bundle_checks.h"
+
+#include <array>
+
+#include "common/attestation/endorsements/tcb.h"
+#include "common/attestation/verify/pck_chain.h"
+#include "common/base/encoding.h"
+#include "common/x509/crl.h"
+#include "common/x509/pem.h"
+
+namespace eos::attestation::verify {
+namespace {
+
+using endorsements::Piece;
+using endorsements::PieceKind;
+using x509::Certificate;
+
+constexpr std::string_view kSource = "docs/formats/bundle.md; evidence.md, 4, 5 and 7";
+constexpr std::string_view kRefresh = "get this piece again: enclavectl bundle refresh";
+
+struct Scope {
+    const std::vector<Piece>& pieces;
+    const Roots& roots;
+    UnixTime time;
+};
+
+Subject subject(const std::string& id) {
+    return {id, kSource, kRefresh};
+}
+
+Result<void> check_root(const Certificate& root, const Scope& scope) {
+    if (scope.roots.find(root).has_value()) return {};
+    return fail(bad_chain, "leads to " + root.subject().display() + " (" +
+                               hex(crypto::sha256(root.der())) + "), expected " +
+                               scope.roots.describe());
+}
+
+Result<SignerChain> trusted_signer(const Piece& piece, const Scope& scope) {
+    SignerChain chain = EOS_TRY(parse_signer_chain(piece.issuer_chain_pem));
+    EOS_TRY(check_signer_chain(chain, scope.roots));
+    const std::array<const Certificate*, 2> all{&chain.signer, &chain.root};
+    EOS_TRY(check_validity(all, scope.time));
+    EOS_TRY(check_root(chain.root, scope));
+    return chain;
+}
+
+Result<void> check_signature(const Piece& piece, const SignerChain& chain) {
+    return EOS_TRY(chain.signer.p256_key()).verify_raw(piece.content, piece.signature);
+}
+
+Result<void> check_dates(const Piece& piece, UnixTime time) {
+    endorsements::PieceDates dates = EOS_TRY(endorsements::dates_of(piece));
+    if (time >= dates.issued && time <= dates.next_update) return {};
+    return fail(outside_validity,
+                "holds from " + rfc3339(dates.issued) + " to " + rfc3339(dates.next_update));
+}
+
+Result<void> check_platform(const Piece& piece) {
+    endorsements::TcbInfo info = EOS_TRY(endorsements::parse_tcb_info(piece.content));
+    if (hex(info.fmspc) == piece.key) return {};
+    return fail(bad_chain, "is about FMSPC " + hex(info.fmspc));
+}
+
+/// What must be so before anything a piece says counts.
+Check after(const Result<void>& needed, const Subject& subject, const Result<void>& outcome) {
+    if (!needed.has_value()) return not_evaluated(subject, "it is not known who signed it");
+    return from_result(subject, outcome);
+}
+
+std::vector<Check> check_statement(const std::string& id, const Piece& piece, const Scope& scope) {
+    Result<SignerChain> chain = trusted_signer(piece, scope);
+    Result<void> trusted = chain.has_value() ? Result<void>() : fail(chain.error());
+    Result<void> signature =
+        chain.has_value() ? check_signature(piece, *chain) : Result<void>(fail(chain.error()));
+    std::vector<Check> out{from_result(subject(id + ".chain"), trusted),
+                           after(trusted, subject(id + ".signature"), signature),
+                           from_result(subject(id + ".dates"), check_dates(piece, scope.time))};
+    if (piece.kind == PieceKind::sgx_tcb_info || piece.kind == PieceKind::tdx_tcb_info)
+        out.push_back(from_result(subject(id + ".platform"), check_platform(piece)));
+    return out;
+}
+
+/// A root that any piece of the set leads to and that is one of the given ones.
+Result<Certificate> any_trusted_root(const Scope& scope) {
+    for (const Piece& piece : scope.pieces) {
+        Result<std::vector<Certificate>> chain =
+            x509::parse_pem_certificates(piece.issuer_chain_pem);
+        if (chain.has_value() && scope.roots.find(chain->back()).has_value()) return chain->back();
+    }
+    return fail(bad_chain, "no piece leads to " + scope.roots.describe());
+}
+
+/// PCK CA and root as the piece names them.
+Result<Certificate> pck_crl_issuer(const Piece& piece, const Scope& scope) {
+    std::vector<Certificate> chain = EOS_TRY(x509::parse_pem_certificates(piece.issuer_chain_pem));
+    if (chain.size() != 2) return fail(bad_chain, "expected PCK CA and root");
+    EOS_TRY(check_root(chain[1], scope));
+    EOS_TRY(check_pck_ca(chain[0], chain[1], scope.roots));
+    const std::array<const Certificate*, 2> all{&chain[0], &chain[1]};
+    EOS_TRY(check_validity(all, scope.time));
+    return chain[0];
+}
+
+std::vector<Check> check_list(const std::string& id, const Piece& piece, const Scope& scope) {
+    Result<Certificate> issuer = piece.kind == PieceKind::intel_root_crl
+                                     ? any_trusted_root(scope)
+                                     : pck_crl_issuer(piece, scope);
+    Result<void> trusted = issuer.has_value() ? Result<void>() : fail(issuer.error());
+    auto verify_list = [&]() -> Result<void> {
+        x509::Crl crl = EOS_TRY(x509::Crl::parse(piece.content));
+        return crl.verify_signed_by(EOS_TRY(EOS_TRY(Result<Certificate>(issuer)).p256_key()));
+    };
+    return {from_result(subject(id + ".chain"), trusted),
+            after(trusted, subject(id + ".signature"), verify_list()),
+            from_result(subject(id + ".dates"), check_dates(piece, scope.time))};
+}
+
+std::vector<Check> check_pck(const std::string& id, const Piece& piece, const Scope& scope) {
+    auto verify_chain = [&]() -> Result<void> {
+        Certificate leaf = EOS_TRY(Certificate::parse(piece.content));
+        PckChain chain = EOS_TRY(
+            parse_pck_chain(x509::encode_pem("CERTIFICATE", leaf.der()) + piece.issuer_chain_pem));
+        EOS_TRY(check_pck_chain(chain, scope.roots));
+        return check_root(chain.root, scope);
+    };
+    return {from_result(subject(id + ".chain"), verify_chain()),
+            from_result(subject(id + ".dates"), check_dates(piece, scope.time))};
+}
+
+std::vector<Check> check_piece(const std::string& id, const Piece& piece, const Scope& scope) {
+    switch (piece.kind) {
+        case PieceKind::sgx_tcb_info:
+        case PieceKind::tdx_tcb_info:
+        case PieceKind::sgx_qe_identity:
+        case PieceKind::tdx_qe_identity:
+            return check_statement(id, piece, scope);
+        case PieceKind::intel_root_crl:
+        case PieceKind::intel_pck_crl:
+            return check_list(id, piece, scope);
+        case PieceKind::intel_pck:
+            return check_pck(id, piece, scope);
+        case PieceKind::amd_vcek:
+        case PieceKind::amd_vlek:
+        case PieceKind::amd_vcek_issuers:
+        case PieceKind::amd_vlek_issuers:
+        case PieceKind::amd_crl:
+            break;
+    }
+    return {not_evaluated(subject(id + ".chain"), "AMD's roots are not among the given ones"),
+            from_result(subject(id + ".dates"), check_dates(piece, scope.time))};
+}
+
+}  // namespace
+
+Check check_pieces(const std::vector<Piece>& pieces, const Roots& roots, UnixTime time) {
+    const Scope scope{pieces, roots, time};
+    std::vector<Check> all;
+    for (const Piece& piece : pieces) {
+        std::string id = "bundle." + std::string(piece_kind_name(piece.kind));
+        if (!piece.key.empty()) id += "." + piece.key;
+        all.push_back(group(id, check_piece(id, piece, scope)));
+    }
+    return group("bundle", std::move(all));
+}
+
+}  // namespace eos::attestation::verify
