@@ -39,7 +39,7 @@ Result<Policy> pinned_policy(const TargetOptions& options) {
             EOS_TRY(attestation::verify::Roots::test({{options.test_root, root.front()}}));
         policy.debug = attestation::appraise::DebugRule::allow_emulated;
         policy.assurance = {"production", "debug", "process"};
-        for (std::string_view id : attestation::appraise::waivable_checks())
+        for (std::string_view id : attestation::appraise::waivable_checks(policy.roots.kind()))
             policy.waivers.emplace(id);
     }
     return policy;

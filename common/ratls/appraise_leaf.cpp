@@ -147,7 +147,7 @@ Policy without_leaf(Policy policy) {
     policy.ca.clear();
     policy.instance.reset();
     policy.leaf_binding = attestation::appraise::LeafBindingRule::optional;
-    policy.waivers.insert({"leaf_binding", "assurance"});
+    policy.waivers.insert("assurance");
     return policy;
 }
 

@@ -119,8 +119,10 @@ TEST(Appraise, NoPathLeadsFromATestRootToAccepted) {
                 policy.roots = in_policy;
                 policy.allow_any_identity = (bits & 1) != 0;
                 if ((bits & 2) != 0) policy.debug = DebugRule::allow_emulated;
-                if ((bits & 4) != 0)
-                    policy.waivers.insert(waivable_checks().begin(), waivable_checks().end());
+                if ((bits & 4) != 0) {
+                    auto waivable = waivable_checks(verify::RootKind::test);
+                    policy.waivers.insert(waivable.begin(), waivable.end());
+                }
                 if ((bits & 8) != 0) policy.leaf_binding = LeafBindingRule::optional;
                 if ((bits & 16) != 0) policy.identity.clear();
                 for (const verify::Verification& verification : verifications) {
@@ -236,6 +238,24 @@ TEST(Appraise, WhatIsNotEvaluatedNeedsAWaiverOfItsOwn) {
     EXPECT_EQ(waived.to_json()["waived"],
               json::Value({"qe.identity", "tcb.level", "crl.root", "crl.pck"}));
     EXPECT_THAT(waived.text(), HasSubstr("crl.pck (not evaluated, waived by the policy)"));
+}
+
+// A policy that was made by code, and not read, cannot waive more than one that was read.
+TEST(Appraise, WhatMayNotBeWaivedDecidesWhateverThePolicySays) {
+    Scene scene;
+    scene.leaf.binding.reset();
+    scene.leaf.leaf_binding.reset();
+    scene.policy.waivers = {"report_data", "binding.level", "leaf_binding"};
+    EXPECT_EQ(scene.run().summary(),
+              "rejected: not evaluated: report_data, binding.level, leaf_binding");
+    EXPECT_EQ(scene.run().to_json()["waived"], json::Value::array());
+
+    Scene real;
+    real.with_endorsements = false;
+    real.roots = real.policy.roots;
+    real.policy.roots = verify::Roots::intel();
+    real.policy.waivers = {"qe.identity", "tcb.level", "crl.root", "crl.pck"};
+    EXPECT_EQ(real.run().summary(), "rejected: policy.roots; not evaluated: qe.identity");
 }
 
 TEST(Appraise, AWaiverDoesNotHideAFailure) {

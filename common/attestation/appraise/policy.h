@@ -97,8 +97,11 @@ struct Policy {
     std::set<std::string> waivers;  ///< ids of checks that need not be evaluated
 };
 
-/// The ids that a waiver may name: checks that can be left out for want of an input.
-std::span<const std::string_view> waivable_checks();
+/// The ids that a waiver may name: checks that can be left out for want of an input and still leave
+/// a verdict that means something. Without `qe.identity` whoever runs a machine could have a
+/// quoting enclave of his own vouch for anything, so only emulated evidence, which protects nothing
+/// anyway, may go without it.
+std::span<const std::string_view> waivable_checks(verify::RootKind roots);
 
 /// Parses and checks a policy.
 /// errors:  those of json::parse; json::missing_member, unknown_member, wrong_type, out_of_range;

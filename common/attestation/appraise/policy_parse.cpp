@@ -234,12 +234,29 @@ Result<std::optional<InstanceRule>> parse_instance(json::Object& root) {
     return std::optional(rule);
 }
 
+/// Why nothing is left of a verdict without this check, for whoever tried to waive it.
+std::string_view why_decisive(std::string_view id) {
+    if (id == "qe.identity") {
+        return "on real hardware whoever runs the machine could run a quoting enclave of his own; "
+               "give the vendor's QE identity as collateral";
+    }
+    for (std::string_view prefix : {"quote.", "pck.", "qe.", "policy.roots"}) {
+        if (id.starts_with(prefix)) return "without it anybody can forge the evidence";
+    }
+    for (std::string_view prefix : {"report_data", "binding.", "certificate."}) {
+        if (id.starts_with(prefix)) return "without it the evidence may be that of another peer";
+    }
+    if (id == "leaf_binding") return "require_leaf_binding is the member that says so";
+    return "docs/formats/policy.md lists the checks that may";
+}
+
 Result<void> parse_waivers(json::Object& root, Policy& out) {
     out.waivers = EOS_TRY(text_set(root, "waivers"));
     for (const std::string& id : out.waivers) {
-        if (std::ranges::find(waivable_checks(), id) != waivable_checks().end()) continue;
+        std::span<const std::string_view> waivable = waivable_checks(out.roots.kind());
+        if (std::ranges::find(waivable, id) != waivable.end()) continue;
         return fail(bad_policy, "waivers: \"" + printable(as_bytes(id), kMaxNameBytes) +
-                                    "\" is not a check that may be waived");
+                                    "\" may not be waived: " + std::string(why_decisive(id)));
     }
     return {};
 }
@@ -283,12 +300,12 @@ Result<void> parse_leaf_rules(json::Object& root, Policy& out) {
 
 }  // namespace
 
-std::span<const std::string_view> waivable_checks() {
+std::span<const std::string_view> waivable_checks(verify::RootKind roots) {
     // leaf_binding is not among them: require_leaf_binding is the one way to say that.
-    static constexpr std::array<std::string_view, 7> kIds{
-        "assurance",   "binding.level", "crl.pck",  "crl.root",
-        "qe.identity", "report_data",   "tcb.level"};
-    return kIds;
+    static constexpr std::array<std::string_view, 5> kIds{"assurance", "crl.pck", "crl.root",
+                                                          "tcb.level", "qe.identity"};
+    std::span<const std::string_view> all = kIds;
+    return roots == verify::RootKind::test ? all : all.first(all.size() - 1);
 }
 
 Result<Policy> parse_policy(ByteView in) {

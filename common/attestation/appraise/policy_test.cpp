@@ -187,6 +187,11 @@ const std::vector<Twin>& twins() {
         {"/waivers", {"identity.enclave"}, bad_policy},
         {"/waivers", {"attributes.debug"}, bad_policy},
         {"/waivers", {"leaf_binding"}, bad_policy},
+        {"/waivers", {"report_data"}, bad_policy},
+        {"/waivers", {"binding.level"}, bad_policy},
+        {"/waivers", {"binding.format"}, bad_policy},
+        {"/waivers", {"certificate.chain"}, bad_policy},
+        {"/waivers", {"crl.pck", "qe.identity"}, bad_policy},  // vendor roots
         {"/waivers", {"*"}, bad_policy},
         {"/waivers", {"crl"}, bad_policy},
         {"/waivers", "crl.root", json::wrong_type},
@@ -210,6 +215,39 @@ TEST(Policy, TwinsFailWithTheirPlace) {
         EXPECT_EQ(policy.error().code(), twin.code) << policy.error().message();
         EXPECT_FALSE(policy.error().detail().empty());
     }
+}
+
+TEST(Policy, ARefusedWaiverSaysWhatWouldBeLeftOfTheVerdict) {
+    const std::pair<std::string, std::string> cases[] = {
+        {"quote.signature", "anybody can forge the evidence"},
+        {"report_data", "that of another peer"},
+        {"qe.identity", "give the vendor's QE identity"},
+        {"leaf_binding", "require_leaf_binding"},
+        {"crl", "docs/formats/policy.md"}};
+    for (const auto& [id, words] : cases) {
+        json::Value value = minimal();
+        value["waivers"] = {id};
+        Result<Policy> policy = parse(value);
+        ASSERT_FALSE(policy.has_value()) << id;
+        EXPECT_THAT(policy.error().detail(), ::testing::HasSubstr("\"" + id + "\" may not be"));
+        EXPECT_THAT(policy.error().detail(), ::testing::HasSubstr(words));
+    }
+}
+
+TEST(Policy, EveryWaivableCheckMayBeWaived) {
+    json::Value value = minimal();
+    value["waivers"] = json::Value::array();
+    for (std::string_view id : waivable_checks(verify::RootKind::vendor))
+        value["waivers"].push_back(id);
+    EXPECT_EQ(parse(value).value().waivers.size(), 4u);
+    value["waivers"].push_back("qe.identity");
+    EXPECT_EQ(parse(value).error().code(), bad_policy);
+    SyntheticIntel intel;
+    value["roots"] = {{"test",
+                       {{{"name", "lab"},
+                         {"sha256", hex(crypto::sha256(intel.root().der()))},
+                         {"certificate_pem", pem(intel.root())}}}}};
+    EXPECT_EQ(parse(value).value().waivers.size(), 5u);
 }
 
 TEST(Policy, RepeatedMembersAndRepeatedIdentifiersAreRefused) {
