@@ -7,6 +7,7 @@
 #include "common/base/encoding.h"
 #include "common/oid/registry.h"
 #include "common/x509/builder.h"
+#include "common/x509/ip_address.h"
 #include "common/x509/pem.h"
 
 namespace eos::client {
@@ -108,6 +109,11 @@ Result<x509::Certificate> Pki::make_intermediate(const crypto::P256PublicKey& ke
     }
     x509::NameConstraints constraints;
     constraints.permitted_dns = options.permitted_names;
+    // A form of name that is not constrained is free (RFC 5280 §4.2.1.10): without these the CA
+    // could certify any address. Clients that ask for an address get no name of ours.
+    for (std::string_view any : {"0.0.0.0", "::"}) {
+        constraints.excluded_ip.push_back({*x509::IpAddress::parse(any), 0});
+    }
     x509::DistinguishedName name = EOS_TRY(
         x509::DistinguishedName::common_name("Enclave CA " + hex(key.spki_hash()).substr(0, 16)));
     UnixTime now = options.now;
