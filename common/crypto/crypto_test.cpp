@@ -5,7 +5,9 @@
 #include "common/crypto/cipher.h"
 #include "common/crypto/hash.h"
 #include "common/crypto/p256.h"
+#include "common/crypto/p384.h"
 #include "common/crypto/random.h"
+#include "common/crypto/rsa.h"
 
 namespace eos::crypto {
 namespace {
@@ -113,6 +115,64 @@ TEST(P256, PointsOffTheCurveAreRefused) {
     const std::string p = "ffffffff00000001000000000000000000000000ffffffffffffffffffffffff";
     EXPECT_TRUE(P256PublicKey::from_point(from_hex(std::string(64, '0') + y).value()).has_value());
     EXPECT_EQ(P256PublicKey::from_point(from_hex(p + y).value()).error().code(), bad_key);
+}
+
+TEST(P384, SignaturesVerify) {
+    P384PrivateKey key = P384PrivateKey::generate();
+    auto raw = key.sign_raw(as_bytes("message"));
+    EXPECT_TRUE(key.public_key().verify_raw(as_bytes("message"), raw).has_value());
+    EXPECT_EQ(key.public_key().verify_raw(as_bytes("massage"), raw).error().code(), bad_signature);
+    EXPECT_EQ(
+        key.public_key().verify_raw(as_bytes("message"), ByteView(raw).first(95)).error().code(),
+        bad_signature);
+    EXPECT_FALSE(
+        P384PrivateKey::generate().public_key().verify_raw(as_bytes("message"), raw).has_value());
+    SecretBytes stored = key.to_pkcs8();
+    EXPECT_EQ(P384PrivateKey::from_pkcs8(stored.view())->public_key(), key.public_key());
+    EXPECT_EQ(P256PrivateKey::from_pkcs8(stored.view()).error().code(), bad_key);
+}
+
+// r or s zero, the group's order, or larger: refused, and nothing crashes.
+TEST(P384, NumbersOutOfRangeAreRefused) {
+    P384PrivateKey key = P384PrivateKey::generate();
+    auto good = key.sign_raw(as_bytes("m"));
+    const Bytes order = *from_hex(
+        "ffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196acc"
+        "c52973");
+    for (const Bytes& number : {Bytes(48), order, Bytes(48, std::byte{0xff})}) {
+        for (std::size_t at : {0u, 48u}) {
+            auto altered = good;
+            std::ranges::copy(number, altered.begin() + static_cast<std::ptrdiff_t>(at));
+            EXPECT_EQ(key.public_key().verify_raw(as_bytes("m"), altered).error().code(),
+                      bad_signature);
+        }
+    }
+}
+
+TEST(P384, PointsOffTheCurveAreRefused) {
+    Bytes spki = to_bytes(P384PrivateKey::generate().public_key().spki());
+    EXPECT_TRUE(P384PublicKey::from_spki(spki).has_value());
+    spki.back() ^= std::byte{1};
+    EXPECT_EQ(P384PublicKey::from_spki(spki).error().code(), bad_key);
+    EXPECT_EQ(P384PublicKey::from_point(Bytes(96)).error().code(), bad_key);
+    EXPECT_EQ(P384PublicKey::from_point(Bytes(95)).error().code(), bad_key);
+}
+
+TEST(Rsa, SignaturesVerifyOnlyAsWhatTheyAre) {
+    RsaPrivateKey key = RsaPrivateKey::generate(2048);
+    Bytes pss = key.sign_pss_sha384(as_bytes("m"));
+    Bytes pkcs1 = key.sign_pkcs1_sha256(as_bytes("m"));
+    EXPECT_TRUE(key.public_key().verify_pss_sha384(as_bytes("m"), pss).has_value());
+    EXPECT_TRUE(key.public_key().verify_pkcs1_sha256(as_bytes("m"), pkcs1).has_value());
+    EXPECT_EQ(key.public_key().verify_pss_sha384(as_bytes("n"), pss).error().code(), bad_signature);
+    EXPECT_EQ(key.public_key().verify_pss_sha384(as_bytes("m"), pkcs1).error().code(),
+              bad_signature);
+    EXPECT_EQ(key.public_key().verify_pkcs1_sha256(as_bytes("m"), pss).error().code(),
+              bad_signature);
+    EXPECT_EQ(key.public_key().verify_pkcs1_sha256(as_bytes("m"), {}).error().code(),
+              bad_signature);
+    SecretBytes stored = key.to_pkcs8();
+    EXPECT_EQ(RsaPrivateKey::from_pkcs8(stored.view())->public_key(), key.public_key());
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "common/base/assert.h"
 #include "common/base/encoding.h"
+#include "common/crypto/pkcs8.h"
 
 namespace eos::crypto {
 namespace {
@@ -16,7 +17,6 @@ namespace {
 struct Free {
     void operator()(EVP_MD_CTX* p) const { EVP_MD_CTX_free(p); }
     void operator()(EVP_PKEY_CTX* p) const { EVP_PKEY_CTX_free(p); }
-    void operator()(PKCS8_PRIV_KEY_INFO* p) const { PKCS8_PRIV_KEY_INFO_free(p); }
     void operator()(ECDSA_SIG* p) const { ECDSA_SIG_free(p); }
 };
 template <typename T>
@@ -105,16 +105,7 @@ P256PrivateKey P256PrivateKey::generate() {
 }
 
 Result<P256PrivateKey> P256PrivateKey::from_pkcs8(ByteView der) {
-    const unsigned char* p = as_uchars(der);
-    Handle<PKCS8_PRIV_KEY_INFO> info(
-        d2i_PKCS8_PRIV_KEY_INFO(nullptr, &p, static_cast<long>(der.size())));
-    if (!info || p != as_uchars(der) + der.size()) return fail(bad_key, "not PKCS #8 DER");
-    PkeyHandle key(EVP_PKCS82PKEY(info.get()));
-    if (!key || EVP_PKEY_get_base_id(key.get()) != EVP_PKEY_EC)
-        return fail(bad_key, "not an EC key");
-    Handle<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new(key.get(), nullptr));
-    if (!context || EVP_PKEY_check(context.get()) != 1)
-        return fail(bad_key, "the key is inconsistent");
+    PkeyHandle key = EOS_TRY(pkey_from_pkcs8(der, EVP_PKEY_EC));
     unsigned char* spki_der = nullptr;
     int size = i2d_PUBKEY(key.get(), &spki_der);
     if (size <= 0) return fail(bad_key, "no public key");
@@ -125,14 +116,7 @@ Result<P256PrivateKey> P256PrivateKey::from_pkcs8(ByteView der) {
 }
 
 SecretBytes P256PrivateKey::to_pkcs8() const {
-    Handle<PKCS8_PRIV_KEY_INFO> info(EVP_PKEY2PKCS8(key_.get()));
-    EOS_ASSERT(info != nullptr);
-    unsigned char* der = nullptr;
-    int size = i2d_PKCS8_PRIV_KEY_INFO(info.get(), &der);
-    EOS_ASSERT(size > 0);
-    Bytes out = to_bytes(std::as_bytes(std::span(der, static_cast<std::size_t>(size))));
-    OPENSSL_clear_free(der, static_cast<std::size_t>(size));
-    return SecretBytes(std::move(out));
+    return pkey_to_pkcs8(key_);
 }
 
 Bytes P256PrivateKey::sign_der(ByteView message) const {

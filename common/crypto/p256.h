@@ -12,7 +12,7 @@ struct evp_pkey_st;
 
 namespace eos::crypto {
 
-inline constexpr Code bad_key{"common/crypto", "bad_key", "not a valid P-256 key"};
+inline constexpr Code bad_key{"common/crypto", "bad_key", "not a valid key"};
 inline constexpr Code bad_signature{"common/crypto", "bad_signature",
                                     "the signature does not verify"};
 

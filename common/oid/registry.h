@@ -65,6 +65,8 @@ inline constexpr Oid kEcdsaWithSha256 = Oid::literal("1.2.840.10045.4.3.2");
 inline constexpr Oid kEcdsaWithSha384 = Oid::literal("1.2.840.10045.4.3.3");
 inline constexpr Oid kRsaEncryption = Oid::literal("1.2.840.113549.1.1.1");
 inline constexpr Oid kRsaPss = Oid::literal("1.2.840.113549.1.1.10");
+inline constexpr Oid kMgf1 = Oid::literal("1.2.840.113549.1.1.8");
+inline constexpr Oid kSha384 = Oid::literal("2.16.840.1.101.3.4.2.2");
 inline constexpr Oid kSecp384r1 = Oid::literal("1.3.132.0.34");
 
 // --- hardware evidence in certificates ---
@@ -85,6 +87,19 @@ inline constexpr Oid kPckConfiguration = kPckExtension.child(7);
 inline constexpr Oid kPckDynamicPlatform = kPckConfiguration.child(1);
 inline constexpr Oid kPckCachedKeys = kPckConfiguration.child(2);
 inline constexpr Oid kPckSmtEnabled = kPckConfiguration.child(3);
+
+// --- AMD VCEK and VLEK certificates: 57230, table 8 ---
+inline constexpr Oid kVekArc = Oid::literal("1.3.6.1.4.1.3704.1");
+inline constexpr Oid kVekStructVersion = kVekArc.child(1);
+inline constexpr Oid kVekProductName = kVekArc.child(2);
+inline constexpr Oid kVekSpl = kVekArc.child(3);  ///< .1 to .9: versions of the firmware's parts
+inline constexpr Oid kVekSplBootLoader = kVekSpl.child(1);
+inline constexpr Oid kVekSplTee = kVekSpl.child(2);
+inline constexpr Oid kVekSplSnp = kVekSpl.child(3);
+inline constexpr Oid kVekSplMicrocode = kVekSpl.child(8);
+inline constexpr Oid kVekSplFmc = kVekSpl.child(9);
+inline constexpr Oid kVekHwid = kVekArc.child(4);
+inline constexpr Oid kVekCspId = kVekArc.child(5);
 
 // --- the reference's arc, generation 1: attested-tls §6 ---
 inline constexpr Oid kReferenceArc = Oid::literal("1.3.6.1.4.1.65230");

@@ -54,12 +54,18 @@ crypto::Digest32 CertificateDraft::contents_digest() const {
 }
 
 Bytes CertificateDraft::tbs() const {
-    DerWriter out(serial_.size() + body_.size() + extensions_.size() + kFrameBytes);
+    DerWriter algorithm(16);
+    write_ecdsa_with_sha256(algorithm);
+    return tbs_for(algorithm.view());
+}
+
+Bytes CertificateDraft::tbs_for(ByteView algorithm) const {
+    DerWriter out(algorithm.size() + serial_.size() + body_.size() + extensions_.size() +
+                  kFrameBytes);
     out.sequence([&] {
         out.constructed(context_constructed(0), [&] { out.integer(2); });  // version 3
         out.raw(serial_);
-        write_ecdsa_with_sha256(out);
-        out.raw(body_);
+        out.raw(algorithm).raw(body_);
         if (extensions_.size() == 0) return;
         out.constructed(context_constructed(3), [&] {
             out.header(Tag::kSequence, extensions_.size()).raw(extensions_.view());
@@ -70,6 +76,10 @@ Bytes CertificateDraft::tbs() const {
 
 Bytes CertificateDraft::sign(const crypto::P256PrivateKey& issuer_key) const {
     return write_signed(tbs(), issuer_key);
+}
+
+Bytes CertificateDraft::sign(const crypto::RsaPrivateKey& issuer_key) const {
+    return write_signed(tbs_for(signature_algorithm_of(issuer_key)), issuer_key);
 }
 
 Result<Certificate> make_root_ca(const CaOptions& options, const crypto::P256PrivateKey& key) {

@@ -19,8 +19,8 @@ struct CertificateFields {
     ByteView spki;  ///< SubjectPublicKeyInfo DER
 };
 
-/// A version 3 certificate that is being put together, for ecdsa-with-SHA256. Extensions appear in
-/// the order in which they are added.
+/// A version 3 certificate that is being put together. Extensions appear in the order in which they
+/// are added.
 /// bound: every byte is copied a fixed number of times, whatever the number of extensions.
 class CertificateDraft {
   public:
@@ -36,13 +36,17 @@ class CertificateDraft {
     /// it, sign it with the leaf's key, and add the signature as one more extension.
     crypto::Digest32 contents_digest() const;
 
-    /// TBSCertificate, whole.
+    /// TBSCertificate, whole, for an issuer with a P-256 key.
     Bytes tbs() const;
 
     /// The finished certificate, DER.
     Bytes sign(const crypto::P256PrivateKey& issuer_key) const;
+    /// The same with RSASSA-PSS and SHA-384.
+    Bytes sign(const crypto::RsaPrivateKey& issuer_key) const;
 
   private:
+    Bytes tbs_for(ByteView algorithm) const;
+
     Bytes serial_;  // whole TLV
     Bytes body_;    // issuer, validity, subject and subjectPublicKeyInfo, each a whole TLV
     DerWriter extensions_;

@@ -215,7 +215,19 @@ Result<crypto::P256PublicKey> Certificate::p256_key() const {
     return decode_p256(data_->spki_tlv);
 }
 
+Result<crypto::P384PublicKey> Certificate::p384_key() const {
+    return decode_p384(data_->spki_tlv);
+}
+
+Result<crypto::RsaPublicKey> Certificate::rsa_key() const {
+    return decode_rsa(data_->spki_tlv);
+}
+
 Result<void> Certificate::verify_signed_by(const crypto::P256PublicKey& issuer) const {
+    return verify_signed(data_->frame, issuer);
+}
+
+Result<void> Certificate::verify_signed_by(const crypto::RsaPublicKey& issuer) const {
     return verify_signed(data_->frame, issuer);
 }
 

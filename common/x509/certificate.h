@@ -9,6 +9,8 @@
 
 #include "common/crypto/hash.h"
 #include "common/crypto/p256.h"
+#include "common/crypto/p384.h"
+#include "common/crypto/rsa.h"
 #include "common/x509/extensions.h"
 #include "common/x509/name.h"
 
@@ -20,7 +22,7 @@ inline constexpr Code too_large{"common/x509", "too_large",
                                 "an input is larger than the limit allows"};
 inline constexpr Code unsupported_algorithm{
     "common/x509", "unsupported_algorithm",
-    "the signature or key is of an algorithm other than ECDSA P-256 with SHA-256"};
+    "the signature or key is of an algorithm that is not taken here"};
 inline constexpr Code bad_signature{"common/x509", "bad_signature", "a signature does not verify"};
 
 inline constexpr Code not_yet_valid{"common/x509", "not_yet_valid",
@@ -105,11 +107,17 @@ class Certificate {
     /// The subject's key.
     /// errors: unsupported_algorithm (not P-256), crypto::bad_key.
     [[nodiscard]] Result<crypto::P256PublicKey> p256_key() const;
+    /// errors: unsupported_algorithm (not P-384), crypto::bad_key.
+    [[nodiscard]] Result<crypto::P384PublicKey> p384_key() const;
+    /// errors: unsupported_algorithm (not RSA), crypto::bad_key, those of DerReader.
+    [[nodiscard]] Result<crypto::RsaPublicKey> rsa_key() const;
 
     /// Whether this certificate bears a signature by `issuer`. Looks at nothing else: no name, no
     /// date, no extension. Use verify_chain() to decide whether to trust it.
     /// errors: unsupported_algorithm, bad_signature.
     [[nodiscard]] Result<void> verify_signed_by(const crypto::P256PublicKey& issuer) const;
+    /// The same for RSASSA-PSS with SHA-384, as AMD's hierarchy has it.
+    [[nodiscard]] Result<void> verify_signed_by(const crypto::RsaPublicKey& issuer) const;
 
     // --- extensions ---
     std::span<const ExtensionView> extensions() const;
@@ -146,5 +154,8 @@ class Certificate {
 
     std::shared_ptr<const Data> data_;
 };
+
+/// SubjectPublicKeyInfo DER of an RSA key.
+Bytes encode_rsa_spki(const crypto::RsaPublicKey& key);
 
 }  // namespace eos::x509

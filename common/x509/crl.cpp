@@ -141,13 +141,22 @@ Result<void> Crl::verify_signed_by(const crypto::P256PublicKey& issuer) const {
     return verify_signed(data_->frame, issuer);
 }
 
+Result<void> Crl::verify_signed_by(const crypto::RsaPublicKey& issuer) const {
+    return verify_signed(data_->frame, issuer);
+}
+
 Result<void> Crl::verify(const Certificate& issuer, UnixTime time) const {
     if (issuer.subject() != data_->issuer)
         return fail(wrong_crl_issuer, "expected " + issuer.subject().display() + ", found " +
                                           data_->issuer.display());
     if (issuer.key_usage() && (*issuer.key_usage() & kCrlSign) == 0)
         return fail(key_usage, issuer.subject().display() + " may not sign revocation lists");
-    EOS_TRY(verify_signed_by(EOS_TRY(issuer.p256_key())));
+    // The issuer's key decides which algorithm the list must have.
+    if (Result<crypto::RsaPublicKey> key = issuer.rsa_key(); key.has_value()) {
+        EOS_TRY(verify_signed_by(*key));
+    } else {
+        EOS_TRY(verify_signed_by(EOS_TRY(issuer.p256_key())));
+    }
     if (time < data_->this_update)
         return fail(not_yet_valid, "revocation list from " + rfc3339(data_->this_update));
     if (time > data_->next_update)
@@ -159,7 +168,10 @@ bool Crl::is_revoked(const Serial& serial) const {
     return std::ranges::binary_search(data_->revoked, serial, {}, &RevokedCertificate::serial);
 }
 
-Bytes make_crl(const CrlFields& fields, const crypto::P256PrivateKey& issuer_key) {
+namespace {
+
+// TBSCertList, whole.
+Bytes write_list(const CrlFields& fields, ByteView algorithm) {
     DerWriter out;
     auto write_entry = [&](const RevokedCertificate& entry) {
         out.sequence([&] {
@@ -184,13 +196,22 @@ Bytes make_crl(const CrlFields& fields, const crypto::P256PrivateKey& issuer_key
     };
     out.sequence([&] {
         out.integer(1);  // version 2
-        write_ecdsa_with_sha256(out);
-        out.raw(fields.issuer).time(fields.this_update).time(fields.next_update);
+        out.raw(algorithm).raw(fields.issuer).time(fields.this_update).time(fields.next_update);
         if (!fields.revoked.empty())
             out.sequence([&] { std::ranges::for_each(fields.revoked, write_entry); });
         out.constructed(context_constructed(0), [&] { out.sequence(write_extensions); });
     });
-    return write_signed(out.view(), issuer_key);
+    return std::move(out).take();
+}
+
+}  // namespace
+
+Bytes make_crl(const CrlFields& fields, const crypto::P256PrivateKey& issuer_key) {
+    return write_signed(write_list(fields, signature_algorithm_of(issuer_key)), issuer_key);
+}
+
+Bytes make_crl(const CrlFields& fields, const crypto::RsaPrivateKey& issuer_key) {
+    return write_signed(write_list(fields, signature_algorithm_of(issuer_key)), issuer_key);
 }
 
 }  // namespace eos::x509

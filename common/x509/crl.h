@@ -49,6 +49,8 @@ class Crl {
     /// A signature by `issuer` and nothing else.
     /// errors: unsupported_algorithm, bad_signature.
     [[nodiscard]] Result<void> verify_signed_by(const crypto::P256PublicKey& issuer) const;
+    /// The same for RSASSA-PSS with SHA-384.
+    [[nodiscard]] Result<void> verify_signed_by(const crypto::RsaPublicKey& issuer) const;
 
     /// That this is the list of `issuer` and that `time` lies between thisUpdate and nextUpdate.
     /// in:     issuer: verified by the caller, as with verify_chain().
@@ -80,5 +82,7 @@ struct CrlFields {
 
 /// A signed list, DER.
 Bytes make_crl(const CrlFields& fields, const crypto::P256PrivateKey& issuer_key);
+/// The same with RSASSA-PSS and SHA-384.
+Bytes make_crl(const CrlFields& fields, const crypto::RsaPrivateKey& issuer_key);
 
 }  // namespace eos::x509

@@ -66,6 +66,17 @@ Result<crypto::P256PublicKey> decode_p256(ByteView spki) {
     return crypto::P256PublicKey::from_spki(spki);
 }
 
+Result<crypto::P384PublicKey> decode_p384(ByteView spki) {
+    DerReader outer(spki);
+    DerReader fields = EOS_TRY(outer.sequence());
+    DerReader algorithm = EOS_TRY(fields.sequence());
+    oid::Oid kind = EOS_TRY(algorithm.oid());
+    if (kind != oid::kEcPublicKey) return fail(unsupported_algorithm, oid::describe(kind));
+    oid::Oid curve = EOS_TRY(algorithm.oid());
+    if (curve != oid::kSecp384r1) return fail(unsupported_algorithm, oid::describe(curve));
+    return crypto::P384PublicKey::from_spki(spki);
+}
+
 Result<void> verify_signed(const SignedData& data, const crypto::P256PublicKey& key) {
     DerWriter expected(16);
     write_ecdsa_with_sha256(expected);
@@ -78,6 +89,15 @@ Result<void> verify_signed(const SignedData& data, const crypto::P256PublicKey& 
 
 void write_ecdsa_with_sha256(DerWriter& out) {
     out.sequence([&] { out.oid(oid::kEcdsaWithSha256); });
+}
+
+ByteView signature_algorithm_of(const crypto::P256PrivateKey&) {
+    static const Bytes identifier = [] {
+        DerWriter out(16);
+        write_ecdsa_with_sha256(out);
+        return std::move(out).take();
+    }();
+    return identifier;
 }
 
 Bytes write_signed(ByteView tbs, const crypto::P256PrivateKey& key) {
