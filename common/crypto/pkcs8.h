@@ -11,6 +11,7 @@ namespace eos::crypto {
 /// errors:  bad_key (not DER, not of this libcrypto key type, inconsistent).
 [[nodiscard]] Result<PkeyHandle> pkey_from_pkcs8(ByteView der, int key_type);
 
+/// Unencrypted PrivateKeyInfo.
 SecretBytes pkey_to_pkcs8(const PkeyHandle& key);
 
 }  // namespace eos::crypto
