@@ -40,7 +40,11 @@ constexpr std::array kTable{
     line(kEvidenceReady, kInfo, "evidence ready; leaves under it end at Unix time {}"),
     line(kEvidenceFailed, kError, "no evidence; next attempt in {} ms"),
     line(kLeavesMinted, kInfo, "{} leaf certificates minted in {} us"),
-    line(kTimeJumped, kWarning, "the host's time jumped by {} s; unconfirmed until an owner call"),
+    line(kTimeJumped, kWarning,
+         "the host's time jumped by {} s; no new leaf and no change until the owner confirms it"),
+    line(kTimeConfirmed, kInfo, "the owner confirmed the time"),
+    line(kTimeBehind, kWarning,
+         "the host's time is {} s behind the sealed state; it stands still until it has caught up"),
 
     line(kConnectionsRefused, kWarning, "{} connections refused in the last {} ms: limit {}"),
     line(kHandshakesFailed, kInfo, "{} handshakes failed in the last {} ms"),

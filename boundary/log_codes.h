@@ -36,6 +36,8 @@ enum class LogCode : std::uint16_t {
     kEvidenceFailed = 42,
     kLeavesMinted = 43,
     kTimeJumped = 44,
+    kTimeConfirmed = 45,
+    kTimeBehind = 46,
 
     kConnectionsRefused = 60,
     kHandshakesFailed = 61,

@@ -196,8 +196,9 @@ struct Status {
         kNoCa = 1U << 3,
         kStateRefused = 1U << 4,
         kDraining = 1U << 5,
+        kTimeJumped = 1U << 6,
     };
-    static constexpr std::uint32_t kAllReasons = (1U << 6) - 1;
+    static constexpr std::uint32_t kAllReasons = (1U << 7) - 1;
 
     std::uint32_t not_ready_because = kStarting;  ///< of Reason
     std::uint32_t connection_count = 0;

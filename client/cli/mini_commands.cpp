@@ -128,6 +128,18 @@ Result<int> status(Cli& cli) {
     return kExitOk;
 }
 
+// Our own time: what the enclave shows in its leaf was compared with it when the server was
+// verified.
+Result<int> confirm_time(Cli& cli) {
+    Target target = EOS_TRY(make_target(cli, BindingMode::kChallenge));
+    std::unique_ptr<VerifiedServer> server = EOS_TRY(connect(cli, target));
+    json::Value request = {{"time", rfc3339(Cli::now())}};
+    json::Value answer =
+        EOS_TRY(call(cli, *server, http::Method::kPost, "/api/v1/confirm-time", &request));
+    cli.print("the enclave's time is confirmed\n" + json::pretty(answer), answer);
+    return kExitOk;
+}
+
 Result<int> factory_reset(Cli& cli, const MiniOptions& options) {
     Target target = EOS_TRY(make_target(cli, BindingMode::kChallenge));
     std::unique_ptr<VerifiedServer> server = EOS_TRY(connect(cli, target));
@@ -178,6 +190,9 @@ void add_mini_commands(CLI::App& program, Cli& cli) {
 
     command("status", "what the enclave says about itself",
             [](Cli& c, const MiniOptions&) { return status(c); });
+
+    command("confirm-time", "confirm the enclave's time after a jump of its host's",
+            [](Cli& c, const MiniOptions&) { return confirm_time(c); });
 
     command("factory-reset", "destroy the enclave's state", factory_reset)
         ->add_option("--confirm", options->confirm, "the instance id, hex, from `mini status`")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import config_client
 import modules
-from rig import BODY_CANARY, ENV_CANARY, PLATFORM, Outcome, free_ports, host, wait_for
+from rig import (BODY_CANARY, ENV_CANARY, PLATFORM, Outcome, ShiftedClock, free_ports, host,
+                 wait_for)
 
 
 def host_sees_no_secret(rig):
@@ -162,6 +163,41 @@ def host_quote_of_another_report_is_never_served(rig):
     rig.start_quoting()
     wait_for("ready again", lambda: rig.ops("/readyz").status == 200, 60)
     rig.own("mini", "status")
+
+
+def host_time_jump_stops_new_leaves_until_the_owner_confirms(rig):
+    clock = ShiftedClock(rig)
+    assert rig.stop_daemon() == 0
+    rig.start_daemon(clock=clock)
+    assert rig.get(host("hello"), "/").status == 200
+    assert rig.own("mini", "status")["time_trust"] == "unconfirmed"
+    clock.set(30 * 3600)
+    # Every leaf of mode A has expired by the new time, and none is made for it.
+    wait_for("plain handshakes are refused",
+             lambda: rig.get_refused(host("hello"), "INTERNAL_ERROR"))
+    rig.await_log("time jumped")
+    answer = rig.ops("/readyz")
+    assert answer.status == 503 and "jumped" in answer.text, answer
+    # An owner whose clock says otherwise does not believe the leaf, and so confirms nothing.
+    outcome = rig.ctl("mini", "confirm-time")
+    assert outcome.code not in (0, 4), outcome
+    # One for whom it is that late can look, confirm, and do nothing else before.
+    status = rig.ctl("--json", "mini", "status", clock=clock)
+    assert status.code == 0 and status.json()["time_trust"] == "jumped", status
+    outcome = rig.ctl("app", "unload", "hello", clock=clock)
+    assert outcome.code == 4 and "time jumped" in outcome.err, outcome
+    renewed = rig.log().count("evidence ready")
+    outcome = rig.ctl("mini", "confirm-time", clock=clock)
+    assert outcome.code == 0, outcome
+    rig.await_log("the owner confirmed the time")
+    rig.await_log("evidence ready", renewed + 1)
+    assert rig.get(host("hello"), "/", context=rig.tls(root=False)).status == 200
+    wait_for("ready again", lambda: rig.ops("/readyz").status == 200)
+    # Nothing was sealed meanwhile: a restart with the right time finds it right.
+    assert rig.stop_daemon() == 0
+    rig.start_daemon()
+    assert rig.get(host("hello"), "/").status == 200
+    assert rig.own("mini", "status")["time_trust"] == "unconfirmed"
 
 
 def host_ca_rotation_keeps_the_apps(rig):

@@ -52,7 +52,7 @@ OWNER_ROUTES = [
     ("GET", "/readyz"), ("GET", "/metrics"), ("GET", "/api/v1/status"), ("GET", "/api/v1/apps"),
     ("POST", "/api/v1/apps/hello"), ("POST", "/api/v1/apps:batch"), ("GET", "/api/v1/apps/hello"),
     ("DELETE", "/api/v1/apps/hello"), ("GET", "/api/v1/apps/hello/logs"), ("POST", "/rpc/hello/add"),
-    ("POST", "/api/v1/ca"), ("POST", "/api/v1/factory-reset")]
+    ("POST", "/api/v1/ca"), ("POST", "/api/v1/factory-reset"), ("POST", "/api/v1/confirm-time")]
 
 
 def owned_cannot_be_provisioned_again(rig):

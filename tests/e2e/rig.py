@@ -139,6 +139,25 @@ class Outcome:
         return f"exit {self.code}\n{self.out[-1500:]}{self.err[-1500:]}"
 
 
+class ShiftedClock:
+    """A wall clock that can be set, for programs that are started with its environment."""
+
+    def __init__(self, rig):
+        self.library = rig.bin.resolve().parent / "tests/support/shifted_clock.so"
+        self.file = rig.work / "clock-shift"
+        self.set(0)
+
+    def set(self, seconds):
+        """From now on the clock is ahead by that much. In one write: the programs map the file."""
+        with open(self.file, "r+b" if self.file.exists() else "wb") as file:
+            file.write(seconds.to_bytes(8, "little"))
+
+    def environment(self):
+        # A sanitizer wants to be the first library, and is content with less.
+        return os.environ | {"LD_PRELOAD": str(self.library), "EOS_TEST_CLOCK_SHIFT": str(self.file),
+                             "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+
+
 class Rig:
     """One emulated platform, one daemon, one owner, in a folder of their own."""
 
@@ -179,11 +198,11 @@ class Rig:
                 "--quote-socket", self.work / "aesm.sock", "--drain-timeout", "2",
                 "--runner-arg=--identity", f"--runner-arg={self.work / 'platform/cpu.identity'}"]
 
-    def start_daemon(self, until="evidence ready"):
+    def start_daemon(self, until="evidence ready", clock=None):
         self.log_number += 1
         with open(self.log_path(), "wb") as log:
             self.daemon = subprocess.Popen(self.daemon_command(self.port, self.ops_port),
-                                           stdout=log, stderr=log)
+                                           stdout=log, stderr=log, env=clock and clock.environment())
         self.await_log(until)
 
     def await_log(self, text, count=1):
@@ -223,11 +242,12 @@ class Rig:
                 end(process)
 
     # -- clients --------------------------------------------------------------------------------
-    def ctl(self, *arguments, context=True):
+    def ctl(self, *arguments, context=True, clock=None):
         home = self.work / ("contexts" if context else "no-contexts")
         return Outcome(subprocess.run(
             [self.bin / "enclavectl", "--home", home, *map(str, arguments)],
-            capture_output=True, text=True, errors="replace", timeout=120))
+            capture_output=True, text=True, errors="replace", timeout=120,
+            env=clock and clock.environment()))
 
     def own(self, *arguments):
         """enclavectl, which must succeed; its JSON."""

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "trusted/mini/enclave.h"
 
+#include <algorithm>
+#include <limits>
+
 #include "common/base/assert.h"
 #include "common/crypto/random.h"
 
@@ -13,6 +16,14 @@ constexpr std::string_view kEngineFlags = "wasi_preview1";
 // Request bodies that peers of one worker can make us hold: a few uploads, many small requests.
 constexpr std::size_t kBodyBudgetBytes = 128 * 1024 * 1024;
 constexpr std::uint64_t kMsPerSecond = 1000;
+constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
+
+// As far as 64 bits go, which is the year 2554.
+std::uint64_t to_nanoseconds(UnixTime time) {
+    constexpr std::int64_t kLast = std::numeric_limits<std::uint64_t>::max() / kNsPerSecond;
+    return static_cast<std::uint64_t>(std::clamp<std::int64_t>(time.seconds, 0, kLast)) *
+           kNsPerSecond;
+}
 
 ProgramFacts facts_of(const platform::Platform& platform) {
     ProgramFacts facts;
@@ -40,6 +51,10 @@ struct WorkerUnit::Gauges {
         calls = &registry.add(kCounter, "enclave_os_app_calls_total", "Calls of apps.");
         traps = &registry.add(kCounter, "enclave_os_app_failures_total",
                               "Calls that did not end well.");
+        time_jumped = &registry.add(kGauge, "enclave_os_time_jumped",
+                                    "1 while a jump of the host's time waits for the owner.");
+        time_confirmed = &registry.add(kGauge, "enclave_os_time_confirmed",
+                                       "1 if the owner confirmed the host's time.");
         busy = &registry.add(kCounter, "enclave_os_app_busy_total",
                              "Calls refused because too many were under way.");
     }
@@ -51,6 +66,8 @@ struct WorkerUnit::Gauges {
     runtime::Metric* calls;
     runtime::Metric* traps;
     runtime::Metric* busy;
+    runtime::Metric* time_jumped;
+    runtime::Metric* time_confirmed;
 };
 
 WorkerUnit::WorkerUnit(Worker::Parts parts, Shared shared)
@@ -108,6 +125,10 @@ void WorkerUnit::count() {
     gauges_->calls->set(apps_.counters().calls);
     gauges_->traps->set(apps_.counters().traps);
     gauges_->busy->set(apps_.counters().refused);
+    if (worker_.index() != 0) return;  // the text adds up all workers
+    runtime::TimeTrust trust = snapshot_->time_trust;
+    gauges_->time_jumped->set(trust == runtime::TimeTrust::kJumped ? 1 : 0);
+    gauges_->time_confirmed->set(trust == runtime::TimeTrust::kConfirmed ? 1 : 0);
 }
 
 std::string WorkerUnit::metrics_text() const {
@@ -152,6 +173,8 @@ void WorkerUnit::tell_status() {
         status.evidence_not_after_s =
             static_cast<std::uint64_t>((made + ratls::kDeterministicLifeSeconds).seconds);
         status.leaf_not_after_s = status.evidence_not_after_s;
+        if (snapshot_->time_trust == runtime::TimeTrust::kJumped)
+            status.not_ready_because |= boundary::Status::kTimeJumped;
         status.app_count = static_cast<std::uint32_t>(snapshot_->state->apps.size());
     }
     worker_.calls().tell(status);
@@ -192,6 +215,7 @@ Result<void> Enclave::build() {
         .random = first.random(),
         .evidence = first.evidence(),
         .clock = first.clock(),
+        .raise_clock = [this](UnixTime floor) { clock_.raise_wall_ns(to_nanoseconds(floor)); },
         .facts = facts_,
         .publish =
             [this](SnapshotPtr snapshot, std::move_only_function<void()> done) {

@@ -28,6 +28,10 @@ std::uint64_t TrustedClock::wall_ns() const {
     return wall_ns_.load();
 }
 
+void TrustedClock::raise_wall_ns(std::uint64_t floor_ns) {
+    raise(wall_ns_, floor_ns);
+}
+
 std::uint64_t TrustedClock::monotonic_ns() const {
     update();
     return monotonic_ns_.load();

@@ -20,6 +20,9 @@ class TrustedClock {
     /// Nanoseconds since an arbitrary start.
     std::uint64_t monotonic_ns() const;
 
+    /// No earlier wall time is told from now on: a time that the sealed state has seen.
+    void raise_wall_ns(std::uint64_t floor_ns);
+
   private:
     void update() const;
 

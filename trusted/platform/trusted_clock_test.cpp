@@ -46,6 +46,19 @@ TEST_F(Clock, ReadingOneClampsBoth) {
     EXPECT_EQ(clock_.wall_ns(), 100u);
 }
 
+TEST_F(Clock, KnowsNoTimeBeforeItsFloor) {
+    host_.write({.wall_ns = 100, .monotonic_ns = 7});
+    clock_.raise_wall_ns(500);
+    EXPECT_EQ(clock_.wall_ns(), 500u);
+    host_.write({.wall_ns = 499, .monotonic_ns = 8});
+    EXPECT_EQ(clock_.wall_ns(), 500u);
+    EXPECT_EQ(clock_.monotonic_ns(), 8u);
+    host_.write({.wall_ns = 501, .monotonic_ns = 9});
+    EXPECT_EQ(clock_.wall_ns(), 501u);
+    clock_.raise_wall_ns(10);
+    EXPECT_EQ(clock_.wall_ns(), 501u);
+}
+
 TEST_F(Clock, StandsStillWhereThePageCannotBeRead) {
     host_.write({.wall_ns = 100, .monotonic_ns = 7});
     EXPECT_EQ(clock_.wall_ns(), 100u);

@@ -9,13 +9,14 @@ namespace {
 
 using boundary::Status;
 
-constexpr std::array<std::pair<std::uint32_t, const char*>, 6> kReasonTexts{{
+constexpr std::array<std::pair<std::uint32_t, const char*>, 7> kReasonTexts{{
     {Status::kStarting, "the trusted side is starting"},
     {Status::kUnowned, "unowned: provision it with enclavectl mini provision"},
     {Status::kNoEvidence, "the trusted side has no evidence yet, so no handshake is answered"},
     {Status::kNoCa, "the trusted side has no CA certificate"},
     {Status::kStateRefused, "the trusted side refuses the sealed state; see the log"},
     {Status::kDraining, "the trusted side is draining"},
+    {Status::kTimeJumped, "the time jumped by more than 25 hours: the owner must confirm it"},
 }};
 
 }  // namespace

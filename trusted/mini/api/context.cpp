@@ -19,6 +19,7 @@ using runtime::Permission;
 // What the platform could not do now, and may be able to do later.
 bool is_temporary(const Code& code) {
     static constexpr std::array kTemporary = {wrong_stage,
+                                              runtime::time_jumped,
                                               too_many_changes,
                                               host_timed_out,
                                               host_failed,
@@ -58,7 +59,7 @@ int status_of(const Error& error) {
     const Code& code = error.code();
     if (code == wrong_token || code == wrong_instance || code == name_not_permitted) return 403;
     if (code == runtime::hostname_taken || code == runtime::stale_transaction ||
-        code == no_pending_request) {
+        code == no_pending_request || code == runtime::time_disputed) {
         return 409;
     }
     if (code == runtime::no_such_record || code == no_such_app) return 404;
@@ -104,6 +105,7 @@ void add_all_routes(runtime::Router& router, const ApiContext& context) {
     add_status_routes(router, context);
     add_config_routes(router, context);
     add_ownership_routes(router, context);
+    add_time_routes(router, context);
     add_app_routes(router, context);
     add_workload_routes(router, context);
 }

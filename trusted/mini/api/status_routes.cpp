@@ -36,7 +36,9 @@ json::Value status_json(const ApiContext& context) {
             {"workers", context.worker_count},
             {"connections", context.connection_count()},
             {"apps", snapshot.state->apps.size()},
-            {"time", rfc3339(context.clock.now())}};
+            {"time", rfc3339(context.clock.now())},
+            {"time_trust", to_string(snapshot.time_trust)},
+            {"time_floor", rfc3339(snapshot.state->time_floor)}};
 }
 
 // Why the platform is not ready for requests, if it is not.
@@ -49,6 +51,9 @@ std::vector<std::string> reasons(const ApiContext& context) {
     const runtime::ServedName* platform = snapshot.served->find("");
     if (platform->epoch->not_before + ratls::kDeterministicLifeSeconds <= now) {
         out.push_back("the quote is too old and could not be renewed");
+    }
+    if (snapshot.time_trust == runtime::TimeTrust::kJumped) {
+        out.push_back("the host's time jumped: no new leaf and no change until it is confirmed");
     }
     return out;
 }

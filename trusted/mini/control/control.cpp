@@ -12,7 +12,9 @@ using boundary::LogCode;
 using runtime::Done;
 
 Control::Control(Parts parts)
-    : parts_(std::move(parts)), snapshot_(std::make_shared<const Snapshot>()) {}
+    : parts_(std::move(parts)),
+      snapshot_(std::make_shared<const Snapshot>()),
+      time_(parts_.clock) {}
 
 Control::~Control() = default;
 
@@ -41,6 +43,7 @@ void Control::state_opened(std::unique_ptr<runtime::SealedStore> store) {
 
 void Control::state_loaded(std::shared_ptr<const runtime::PlatformState> state) {
     state_ = std::move(state);
+    raise_clock();
     std::deque<std::string> names;
     for (const auto& [name, app] : state_->apps) names.push_back(name);
     load_modules(std::move(names));
@@ -91,6 +94,7 @@ void Control::begin_serving() {
                             } else {
                                 parts_.log(LogCode::kUnowned, {});
                             }
+                            time_.restart();
                             publish(std::move(*draft), [] {});
                         });
 }
@@ -106,6 +110,7 @@ void Control::publish(Draft draft, std::move_only_function<void()> done) {
     draft.snapshot.instance_id = store_->instance_id();
     draft.snapshot.generation = store_->generation();
     draft.snapshot.modules = modules_;
+    draft.snapshot.time_trust = time_.trust();
     draft.snapshot.served = std::move(draft.served);
     snapshot_ = std::make_shared<const Snapshot>(std::move(draft.snapshot));
     parts_.publish(snapshot_, std::move(done));
@@ -114,6 +119,7 @@ void Control::publish(Draft draft, std::move_only_function<void()> done) {
 // --- renewal ---
 
 void Control::turn() {
+    watch_time();
     std::optional<std::uint64_t> due = next_deadline_ms();
     if (!due || parts_.clock.monotonic_ms() < *due) return;
     retry_at_ms_ = 0;
@@ -124,6 +130,7 @@ void Control::turn() {
 std::optional<std::uint64_t> Control::next_deadline_ms() const {
     if (retry_at_ms_ != 0) return retry_at_ms_;
     if (snapshot_->served == nullptr || renewing_ || changing_) return std::nullopt;
+    if (time_.trust() == runtime::TimeTrust::kJumped) return std::nullopt;
     std::int64_t left_s =
         oldest_epoch(*snapshot_->served) + runtime::kEpochRenewalSeconds - parts_.clock.now();
     return parts_.clock.monotonic_ms() +
@@ -131,7 +138,7 @@ std::optional<std::uint64_t> Control::next_deadline_ms() const {
 }
 
 void Control::renew() {
-    if (renewing_ || changing_) return;
+    if (renewing_ || changing_ || !is_time_good()) return;
     renewing_ = true;
     parts_.log(LogCode::kEvidenceRequested, {});
     runtime::make_epoch(parts_.evidence, parts_.clock,
@@ -177,7 +184,9 @@ void Control::begin_next_change() {
     waiting_.pop_front();
     underway->after = std::make_shared<runtime::PlatformState>(state_->duplicate());
     Change& change = underway->request.change;
-    Result<void> edited = change.edit(*underway->after);
+    // A change dates new leaves and raises the sealed floor.
+    Result<void> edited =
+        is_time_good() ? change.edit(*underway->after) : fail(runtime::time_jumped);
     if (!edited) return end_change(std::move(underway), std::move(edited));
     forget_known_modules(change.modules, *state_);
     for (const auto& [name, module] : change.modules) {

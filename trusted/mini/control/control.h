@@ -16,6 +16,7 @@
 #include "trusted/mini/control/snapshot.h"
 #include "trusted/runtime/interfaces.h"
 #include "trusted/runtime/leaf_mint.h"
+#include "trusted/runtime/time_guard.h"
 
 namespace eos::mini {
 
@@ -50,6 +51,8 @@ class Control {
         runtime::Random& random;
         runtime::EvidenceSource& evidence;
         const runtime::Clock& clock;
+        /// Lets the clock tell no earlier time than this.
+        std::function<void(UnixTime)> raise_clock;
         ProgramFacts facts;
         /// Hands a snapshot to every worker; calls back when all serve it.
         std::function<void(SnapshotPtr, std::move_only_function<void()>)> publish;
@@ -105,6 +108,12 @@ class Control {
     /// errors: wrong_instance, those of SealedStore::destroy.
     void factory_reset(const ByteArray<16>& confirmed_instance, runtime::Done<void> done);
 
+    // --- time ---
+
+    /// The owner, over a connection of mode B, says what time it is: ends kJumped.
+    /// errors: wrong_stage, runtime::time_disputed.
+    void confirm_time(UnixTime owners_time, runtime::Done<SnapshotPtr> done);
+
     // --- apps ---
 
     /// What becomes of the state, in one generation, one commit and one publication.
@@ -115,8 +124,8 @@ class Control {
         /// commit.
         runtime::Modules modules;
     };
-    /// errors: too_many_changes; what `edit` says; those of stage_change(), the evidence source and
-    /// the store.
+    /// errors: too_many_changes; runtime::time_jumped; what `edit` says; those of stage_change(),
+    /// the evidence source and the store.
     void change(Change change, runtime::Done<SnapshotPtr> done);
 
   private:
@@ -133,6 +142,10 @@ class Control {
     void load_modules(std::deque<std::string> names);
     void begin_serving();
     void renew();
+    bool is_time_good();
+    void watch_time();
+    void raise_clock();
+    void publish_time_trust(std::move_only_function<void()> done);
     void log_evidence(const runtime::KeyEpoch& epoch);
     void begin_next_change();
     void quote_change(std::shared_ptr<Underway> change);
@@ -155,6 +168,7 @@ class Control {
     Secret<ByteArray<16>> token_;
     std::unique_ptr<PendingCa> pending_ca_;
     std::deque<Waiting> waiting_;
+    runtime::TimeGuard time_;
     bool changing_ = false;
     bool renewing_ = false;
     std::uint64_t retry_at_ms_ = 0;  // begin_serving() or renew() again; 0: not due

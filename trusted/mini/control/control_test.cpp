@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "trusted/mini/control/testing.h"
 
 namespace eos::mini {
@@ -237,6 +239,73 @@ TEST_F(ControlTest, QuotesAreRenewedWhenIdle) {
     EXPECT_NE(published.back()->served->find("")->epoch, first);
     // The same values: connections are not drained for a renewal.
     EXPECT_EQ(published.back()->served->find("")->tag, published.front()->served->find("")->tag);
+}
+
+// The host may have been right: what was made before is still served, and nothing is made anew.
+TEST_F(ControlTest, AJumpOfTimeStopsLeavesAndChangesUntilTheOwnerConfirms) {
+    start();
+    ASSERT_TRUE(provision({}).has_value());
+    ASSERT_TRUE(load("one", "code").has_value());
+    EXPECT_EQ(published.back()->time_trust, runtime::TimeTrust::kUnconfirmed);
+    auto epoch = published.back()->served->find(kPlatform)->epoch;
+    std::size_t quotes = evidence.asked.size();
+    std::uint64_t generation = control->snapshot()->generation;
+
+    clock.time = clock.time + 30 * 3600;
+    control->turn();
+    EXPECT_EQ(logged.back(), boundary::LogCode::kTimeJumped);
+    EXPECT_EQ(published.back()->time_trust, runtime::TimeTrust::kJumped);
+    EXPECT_EQ(published.back()->served->find(kPlatform)->epoch, epoch);
+    EXPECT_EQ(control->next_deadline_ms(), std::nullopt) << "no renewal";
+    clock.ms += 100 * 3600 * 1000;
+    control->turn();
+    EXPECT_EQ(load("two", "code 2").error().code(), runtime::time_jumped);
+    EXPECT_EQ(evidence.asked.size(), quotes);
+    EXPECT_EQ(control->snapshot()->generation, generation);
+
+    Outcome out;
+    auto take = [&out](Result<SnapshotPtr> r) { out = std::move(r); };
+    control->confirm_time(clock.time - 30 * 3600, take);
+    EXPECT_EQ(out->error().code(), runtime::time_disputed);
+    control->confirm_time(clock.time, take);
+    ASSERT_TRUE(out->has_value());
+    EXPECT_EQ((**out)->time_trust, runtime::TimeTrust::kConfirmed);
+    control->turn();
+    EXPECT_NE(published.back()->served->find(kPlatform)->epoch, epoch) << "renewed at once";
+    EXPECT_TRUE(load("two", "code 2").has_value());
+}
+
+// A change must not raise the sealed floor to a time that nobody has confirmed, even if nothing
+// looked at the clock since it jumped.
+TEST_F(ControlTest, AChangeRightAfterAJumpIsRefused) {
+    start();
+    ASSERT_TRUE(provision({}).has_value());
+    UnixTime floor = control->snapshot()->state->time_floor;
+    clock.time = clock.time + 26 * 3600;
+    EXPECT_EQ(load("one", "code").error().code(), runtime::time_jumped);
+    EXPECT_EQ(control->snapshot()->state->time_floor, floor);
+}
+
+TEST_F(ControlTest, WithoutAnOwnerAJumpIsAccepted) {
+    start();
+    std::size_t quotes = evidence.asked.size();
+    clock.time = clock.time + 30 * 3600;
+    control->turn();
+    EXPECT_EQ(evidence.asked.size(), quotes + 1) << "renewed";
+    std::optional<Result<SnapshotPtr>> out;
+    control->confirm_time(clock.time, [&](Result<SnapshotPtr> r) { out = std::move(r); });
+    EXPECT_EQ(out->error().code(), wrong_stage);
+}
+
+TEST_F(ControlTest, NoTimeBeforeTheSealedFloorIsBelieved) {
+    start();
+    ASSERT_TRUE(provision({}).has_value());
+    clock.time = kNow + 3600;
+    ASSERT_TRUE(load("one", "code").has_value());
+    clock.time = kNow - 1000 * 3600;
+    start();
+    EXPECT_EQ(clock.time, kNow + 3600);
+    EXPECT_NE(std::ranges::find(logged, boundary::LogCode::kTimeBehind), logged.end());
 }
 
 TEST_F(ControlTest, RotationReplacesTheCaAndKeepsTheName) {

@@ -10,6 +10,7 @@
 #include "common/base/secret.h"
 #include "trusted/runtime/platform_state.h"
 #include "trusted/runtime/served.h"
+#include "trusted/runtime/time_guard.h"
 
 namespace eos::mini {
 
@@ -35,6 +36,7 @@ struct Snapshot {
     ByteArray<16> instance_id{};
     std::uint64_t generation = 0;
     std::optional<UnixTime> ca_not_after;
+    runtime::TimeTrust time_trust = runtime::TimeTrust::kUnconfirmed;
 };
 
 using SnapshotPtr = std::shared_ptr<const Snapshot>;

@@ -104,6 +104,7 @@ struct ControlRig {
             .random = random,
             .evidence = evidence,
             .clock = clock,
+            .raise_clock = [this](UnixTime floor) { clock.time = std::max(clock.time, floor); },
             .facts = facts,
             .publish =
                 [this](SnapshotPtr snapshot, std::move_only_function<void()> done) {
