@@ -6,6 +6,40 @@ namespace {
 
 constexpr std::size_t kReadBytes = 64 * 1024;
 
+// What the server's alert means, and what a person can do. An alert of before the handshake secret
+// may be forged; all it can do is keep us from connecting, which whoever forges it can do anyway.
+Error handshake_error(const ratls::ClientSession& session) {
+    std::optional<ratls::Alert> alert = session.received_alert();
+    if (!alert) return Error(handshake_failed, session.failure());
+    std::string number = " (TLS alert " + std::to_string(static_cast<unsigned>(*alert)) + ")";
+    const std::string& name = session.offer().server_name;
+    switch (*alert) {
+        case ratls::Alert::kUnrecognizedName:
+            return Error(name_unknown,
+                         (name.empty() ? "none was asked for, see --server-name" : name) +
+                             "; `enclavectl app list` shows those there are" + number);
+        case ratls::Alert::kAccessDenied:
+            return Error(challenge_limited,
+                         "one address may start some 32 at once and one a second, and what is "
+                         "behind one NAT or proxy shares an address: try again in a few seconds" +
+                             number);
+        case ratls::Alert::kInternalError:
+            return Error(server_unready,
+                         "it has just started, or its quote source fails: /readyz and the log of "
+                         "its daemon say which" +
+                             number);
+        case ratls::Alert::kDecodeError:
+        case ratls::Alert::kIllegalParameter:
+            return Error(handshake_failed,
+                         "the server cannot read what was sent: it is another kind of server, or "
+                         "something on the way altered it" +
+                             number);
+        case ratls::Alert::kHandshakeFailure:
+            break;
+    }
+    return Error(handshake_failed, session.failure() + number);
+}
+
 }  // namespace
 
 Result<TlsChannel> TlsChannel::open(const Address& address, const ratls::ClientOptions& options,
@@ -25,8 +59,7 @@ Result<void> TlsChannel::shake_hands(Deadline deadline) {
         session_->receive(input);
     }
     EOS_TRY(flush(deadline));
-    if (session_->progress() != ratls::Progress::kOpen)
-        return fail(handshake_failed, session_->failure());
+    if (session_->progress() != ratls::Progress::kOpen) return fail(handshake_error(*session_));
     return {};
 }
 

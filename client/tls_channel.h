@@ -10,13 +10,19 @@
 namespace eos::client {
 
 inline constexpr Code handshake_failed{"client", "handshake_failed", "the TLS handshake failed"};
+inline constexpr Code name_unknown{"client", "name_unknown",
+                                   "the server has no app with that name"};
+inline constexpr Code challenge_limited{
+    "client", "challenge_limited", "the server makes no certificate for this challenge just now"};
+inline constexpr Code server_unready{"client", "server_unready",
+                                     "the server has no certificate to show"};
 
 /// A TLS connection whose handshake is done. Nothing has been verified about the server but that it
 /// holds the key of the certificate it showed; no application byte has been sent.
 class TlsChannel {
   public:
-    /// errors: those of TcpSocket, handshake_failed, ratls::tls_setup_failed,
-    /// ratls::bad_credential.
+    /// errors: those of TcpSocket, ratls::tls_setup_failed, ratls::bad_credential; by the server's
+    /// alert (ratls::Alert): name_unknown, challenge_limited, server_unready, or handshake_failed.
     [[nodiscard]] static Result<TlsChannel> open(const Address& address,
                                                  const ratls::ClientOptions& options,
                                                  Deadline deadline);

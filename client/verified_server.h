@@ -3,6 +3,8 @@
 // request: whoever has one has the verdict too.
 #pragma once
 
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,6 +23,15 @@ enum class BindingMode {
     kDeterministic,  ///< mode A: to the leaf's key and a minute; for reading public things only
 };
 
+/// How often a handshake is begun anew that the server refused for a limit on challenges. It showed
+/// no certificate and we sent it nothing, so that trying again repeats nothing.
+struct RetryRules {
+    int tries = 4;                                ///< in all, at least 1
+    std::chrono::milliseconds first_pause{1000};  ///< doubled each time, and up to half more
+    /// Called before each pause, for a person: why, and how long it will be.
+    std::function<void(const Error&, std::chrono::milliseconds)> before_pause;
+};
+
 /// Which server, and by what it is judged.
 struct Target {
     Address address;
@@ -32,6 +43,7 @@ struct Target {
     std::shared_ptr<const ratls::Credential> credential;  ///< client certificate, mode B only
     BindingMode mode = BindingMode::kChallenge;
     UnixTime now;  ///< the instant to appraise at
+    RetryRules retry;
 };
 
 /// An appraised server that was not rejected.
@@ -64,7 +76,8 @@ struct Connection {
     std::unique_ptr<VerifiedServer> server;
 
     /// Connects, shakes hands, appraises. Sends no application byte.
-    /// errors: those of TlsChannel::open; http::bad_authority.
+    /// errors: those of TlsChannel::open, challenge_limited only after the last try or when the
+    /// next would begin after the deadline; http::bad_authority.
     [[nodiscard]] static Result<Connection> open(const Target& target, Deadline deadline);
 };
 

@@ -136,6 +136,10 @@ Result<Target> make_target(const Cli& cli, BindingMode mode) {
     target.address = EOS_TRY(parse_address(options.address));
     if (!options.owner_key.empty()) target.credential = EOS_TRY(read_credential(options.owner_key));
     target.mode = mode;
+    target.retry.before_pause = [&cli](const Error& why, std::chrono::milliseconds pause) {
+        cli.remark(why.message() + "; trying again in " + std::to_string(pause.count() / 1000 + 1) +
+                   " s");
+    };
     return target;
 }
 
@@ -180,9 +184,9 @@ Result<json::Value> call(const Cli& cli, VerifiedServer& server, http::Method me
 int exit_code_of(const Cli& cli, const Error& error) {
     const Code& code = error.code();
     if (code == no_policy || code == no_context) return kExitUsage;
-    if (code == connect_failed || code == handshake_failed || code == connection_lost ||
-        code == timed_out) {
-        return kExitNoConnection;
+    for (const Code& each : {connect_failed, handshake_failed, name_unknown, challenge_limited,
+                             server_unready, connection_lost, timed_out}) {
+        if (code == each) return kExitNoConnection;
     }
     if (code == rejected) return cli.verdict_exit_code;
     if (code == server_refused) return kExitServerRefused;
