@@ -189,8 +189,8 @@ std::vector<Lie> lies_to_host() {
          message_too_large},
         {"TooManyNumbers", kLog, std::move(Writer().u16le(1).u8(5).zeros(40)).take(),
          message_too_large},
-        {"UnknownReason", kStatus, std::move(Writer().u32le(1 << 6).zeros(24)).take(),
-         malformed_message},
+        {"UnknownReason", kStatus,
+         std::move(Writer().u32le(Status::kAllReasons + 1).zeros(24)).take(), malformed_message},
         {"UnknownExit", kExit, std::move(Writer().u8(4)).take(), malformed_message},
     };
 }
