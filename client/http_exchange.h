@@ -4,7 +4,7 @@
 #include <functional>
 #include <string>
 
-#include "client/tls_channel.h"
+#include "client/channel.h"
 #include "common/http/message.h"
 #include "common/http/response_parser.h"
 
@@ -31,10 +31,10 @@ struct Response {
 class HttpExchange {
   public:
     /// `channel` must outlive this.
-    explicit HttpExchange(TlsChannel& channel) : channel_(channel) {}
+    explicit HttpExchange(Channel& channel) : channel_(channel) {}
 
     /// Sends the request and reads the whole answer, at most `max_body_bytes` of body.
-    /// errors: those of TlsChannel; bad_response; http::bad_request_head, http::body_too_large.
+    /// errors: those of Channel; bad_response; http::bad_request_head, http::body_too_large.
     [[nodiscard]] Result<Response> run(Request request, std::size_t max_body_bytes,
                                        Deadline deadline);
 
@@ -42,7 +42,7 @@ class HttpExchange {
     Result<void> send(Request& request, Deadline deadline);
     Result<Response> read(std::size_t max_body_bytes, Deadline deadline);
 
-    TlsChannel& channel_;
+    Channel& channel_;
     http::ResponseParser parser_;
     Bytes unparsed_;
 };

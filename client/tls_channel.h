@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "client/channel.h"
 #include "client/tcp.h"
 #include "common/ratls/tls_session.h"
 
@@ -19,7 +20,7 @@ inline constexpr Code server_unready{"client", "server_unready",
 
 /// A TLS connection whose handshake is done. Nothing has been verified about the server but that it
 /// holds the key of the certificate it showed; no application byte has been sent.
-class TlsChannel {
+class TlsChannel : public Channel {
   public:
     /// errors: those of TcpSocket, ratls::tls_setup_failed, ratls::bad_credential; by the server's
     /// alert (ratls::Alert): name_unknown, challenge_limited, server_unready, or handshake_failed.
@@ -34,11 +35,11 @@ class TlsChannel {
     const ratls::HandshakeOffer& offer() const { return session_->offer(); }
 
     /// errors: connection_lost, timed_out.
-    [[nodiscard]] Result<void> send(ByteView plaintext, Deadline deadline);
+    [[nodiscard]] Result<void> send(ByteView plaintext, Deadline deadline) override;
 
     /// Whatever arrives first; empty when the server ended the stream in order.
     /// errors: connection_lost (also: the stream ended without close_notify), timed_out.
-    [[nodiscard]] Result<Bytes> receive(Deadline deadline);
+    [[nodiscard]] Result<Bytes> receive(Deadline deadline) override;
 
   private:
     TlsChannel(TcpSocket socket, std::unique_ptr<ratls::ClientSession> session)

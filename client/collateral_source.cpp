@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "client/collateral_source.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "common/attestation/verify/bundle_checks.h"
+#include "common/base/encoding.h"
+#include "common/json/json.h"
+#include "common/x509/pem.h"
+
+namespace eos::client {
+namespace {
+
+using attestation::endorsements::Piece;
+using attestation::endorsements::PieceDates;
+using attestation::endorsements::PieceKind;
+
+constexpr std::string_view kSgx = "/sgx/certification/v4";
+constexpr std::string_view kTdx = "/tdx/certification/v4";
+
+std::string capitalised(std::string text) {
+    text[0] = static_cast<char>(text[0] - 'a' + 'A');
+    return text;
+}
+
+std::string without_slash(std::string base) {
+    while (base.ends_with('/')) base.pop_back();
+    return base;
+}
+
+// The end of the address, after the base; empty where whole addresses are configured.
+std::string path_of(const Wanted& wanted) {
+    switch (wanted.kind) {
+        case PieceKind::intel_root_crl:
+            return std::string(kSgx) + "/rootcacrl";
+        case PieceKind::intel_pck_crl:
+            return std::string(kSgx) + "/pckcrl?ca=" + wanted.key + "&encoding=der";
+        case PieceKind::sgx_tcb_info:
+            return std::string(kSgx) + "/tcb?fmspc=" + wanted.key;
+        case PieceKind::tdx_tcb_info:
+            return std::string(kTdx) + "/tcb?fmspc=" + wanted.key;
+        case PieceKind::sgx_qe_identity:
+            return std::string(kSgx) + "/qe/identity";
+        case PieceKind::tdx_qe_identity:
+            return std::string(kTdx) + "/qe/identity";
+        case PieceKind::amd_vcek_issuers:
+            return "/vcek/v1/" + capitalised(wanted.key) + "/cert_chain";
+        case PieceKind::amd_vlek_issuers:
+            return "/vlek/v1/" + capitalised(wanted.key) + "/cert_chain";
+        case PieceKind::amd_crl:
+            return "/vcek/v1/" + capitalised(wanted.key) + "/crl";
+        case PieceKind::intel_pck:
+        case PieceKind::amd_vcek:
+        case PieceKind::amd_vlek:
+            break;  // one platform's own certificate: imported, not fetched by its hash
+    }
+    return {};
+}
+
+std::vector<std::string> urls_of(const Wanted& wanted, const Sources& sources) {
+    std::string path = path_of(wanted);
+    if (path.empty()) return {};
+    std::vector<std::string> out;
+    if (wanted.kind == PieceKind::intel_root_crl) out = sources.root_crl;
+    bool amd = wanted.kind >= PieceKind::amd_vcek;
+    for (const std::string& base : amd ? sources.kds : sources.pcs)
+        out.push_back(without_slash(base) + path);
+    return out;
+}
+
+// Chains come in a header field, percent-encoded.
+Result<std::string> percent_decoded(std::string_view text) {
+    std::string out;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] != '%') {
+            out += text[i];
+            continue;
+        }
+        Result<Bytes> byte = from_hex(text.substr(i + 1, 2));
+        if (!byte || byte->size() != 1) return fail(bad_answer, "a percent sign in the chain");
+        out += static_cast<char>(byte->front());
+        i += 2;
+    }
+    return out;
+}
+
+Result<std::string> issuer_chain(const Response& response,
+                                 std::initializer_list<std::string_view> names) {
+    for (std::string_view name : names) {
+        std::optional<std::string_view> value = EOS_TRY(response.headers.single(name));
+        if (!value) continue;
+        std::string chain = EOS_TRY(percent_decoded(*value));
+        EOS_TRY(x509::parse_pem_chain(as_bytes(chain)));
+        return chain;
+    }
+    return fail(bad_answer, "no field " + std::string(*names.begin()));
+}
+
+// The end of the JSON object that begins at text[0], which is known to be well-formed.
+std::size_t object_end(std::string_view text) {
+    std::size_t depth = 0;
+    bool in_string = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        char c = text[i];
+        if (in_string) {
+            if (c == '\\') ++i;
+            if (c == '"') in_string = false;
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '{') {
+            ++depth;
+        } else if (c == '}' && --depth == 0) {
+            return i + 1;
+        }
+    }
+    return text.size();
+}
+
+// {"tcbInfo":{…},"signature":"…"}: the inner object's exact bytes are what is signed.
+Result<void> read_statement(const std::string& member, const Response& response, Piece& out) {
+    json::Value root = EOS_TRY(json::parse(response.body, {.size_bytes = 1024 * 1024}));
+    json::Object object = EOS_TRY(json::Object::of(root, ""));
+    const json::Value* inner = EOS_TRY(object.require(member));
+    std::string signature = EOS_TRY(object.text("signature", 128));
+    EOS_TRY(object.finish());
+    out.signature = EOS_TRY(array_from_hex<64>(signature));
+    std::string text = to_string(response.body);
+    std::string quoted = "\"" + member + "\"";
+    std::size_t begin = text.find('{', text.find(quoted) + quoted.size());
+    if (!inner->is_object() || begin == text.npos) return fail(bad_answer, member);
+    std::string_view body = std::string_view(text).substr(begin);
+    body = body.substr(0, object_end(body));
+    // The words were found by their place: they must be what the parser found by their name.
+    if (EOS_TRY(json::parse(as_bytes(body), {.size_bytes = 1024 * 1024})) != *inner)
+        return fail(bad_answer, member);
+    out.content = to_bytes(body);
+    return {};
+}
+
+// DER, or the same as PEM or hexadecimal text, as caches have it.
+Result<Bytes> read_list(const Response& response) {
+    std::string text = to_string(response.body);
+    if (text.starts_with("-----BEGIN")) {
+        std::vector<x509::PemBlock> blocks =
+            EOS_TRY(x509::parse_pem(text, {.label = "X509 CRL", .max_blocks = 1}));
+        return std::move(blocks.front().der);
+    }
+    while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
+    Result<Bytes> decoded = from_hex(text);
+    if (decoded && !decoded->empty()) return decoded;
+    return response.body;
+}
+
+Result<void> check_age(const Piece& piece, const FetchPlan& plan, const Piece* older) {
+    PieceDates dates = EOS_TRY(attestation::endorsements::dates_of(piece));
+    if (plan.now > dates.next_update)
+        return fail(stale_answer, "it ended " + rfc3339(dates.next_update));
+    bool is_certificate =
+        piece.kind == PieceKind::amd_vcek_issuers || piece.kind == PieceKind::amd_vlek_issuers;
+    if (plan.max_age_s > 0 && !is_certificate && plan.now - dates.issued > plan.max_age_s)
+        return fail(stale_answer, "it was issued " + rfc3339(dates.issued));
+    if (older == nullptr) return {};
+    Result<PieceDates> before = attestation::endorsements::dates_of(*older);
+    if (!before) return {};
+    if (dates.issued < before->issued ||
+        dates.evaluation_data_number < before->evaluation_data_number) {
+        return fail(stale_answer,
+                    "it is older than what is in the bundle: issued " + rfc3339(dates.issued));
+    }
+    return {};
+}
+
+Result<Piece> fetch_from(const std::string& url, const Wanted& wanted, const FetchPlan& plan,
+                         const std::vector<Piece>& have, const Piece* older) {
+    Deadline deadline = std::chrono::steady_clock::now() + plan.attempt_limit;
+    Response response = EOS_TRY(fetch(url, plan.web, deadline));
+    Piece piece = EOS_TRY(read_answer(wanted, response));
+    EOS_TRY(check_age(piece, plan, older));
+    EOS_TRY(check_genuine(piece, plan, have));
+    piece.fetched = plan.now;
+    piece.source = url;
+    return piece;
+}
+
+}  // namespace
+
+Result<Piece> read_answer(const Wanted& wanted, const Response& response) {
+    Piece out{.kind = wanted.kind, .key = wanted.key};
+    switch (wanted.kind) {
+        case PieceKind::sgx_tcb_info:
+        case PieceKind::tdx_tcb_info:
+            EOS_TRY(read_statement("tcbInfo", response, out));
+            out.issuer_chain_pem = EOS_TRY(
+                issuer_chain(response, {"tcb-info-issuer-chain", "sgx-tcb-info-issuer-chain"}));
+            break;
+        case PieceKind::sgx_qe_identity:
+        case PieceKind::tdx_qe_identity:
+            EOS_TRY(read_statement("enclaveIdentity", response, out));
+            out.issuer_chain_pem = EOS_TRY(issuer_chain(
+                response, {"sgx-enclave-identity-issuer-chain", "enclave-identity-issuer-chain"}));
+            break;
+        case PieceKind::intel_pck_crl:
+            out.content = EOS_TRY(read_list(response));
+            out.issuer_chain_pem = EOS_TRY(issuer_chain(response, {"sgx-pck-crl-issuer-chain"}));
+            break;
+        case PieceKind::intel_root_crl:
+        case PieceKind::amd_crl:
+            out.content = EOS_TRY(read_list(response));
+            break;
+        default:
+            out.content = response.body;
+            break;
+    }
+    return out;
+}
+
+Result<void> check_genuine(const Piece& piece, const FetchPlan& plan,
+                           const std::vector<Piece>& have) {
+    using attestation::verify::Check;
+    std::vector<Piece> all{piece};
+    for (const Piece& other : have)
+        if (other.kind != piece.kind || other.key != piece.key) all.push_back(other);
+    Check tree = attestation::verify::check_pieces(all, plan.roots, plan.now);
+    for (const Check& check : tree.children.front().children) {
+        if (check.verdict != attestation::verify::Verdict::fail) continue;
+        std::string why = check.notes.empty() ? "" : ": " + check.notes.front();
+        return fail(bad_answer, check.id + why);
+    }
+    return {};
+}
+
+Result<Piece> fetch_piece(const Wanted& wanted, const FetchPlan& plan,
+                          const std::vector<Piece>& have, const Piece* older) {
+    std::string name(attestation::endorsements::piece_kind_name(wanted.kind));
+    if (!wanted.key.empty()) name += " " + wanted.key;
+    std::string failures;
+    for (const std::string& url : urls_of(wanted, plan.sources)) {
+        plan.progress(name + " from " + url);
+        Result<Piece> piece = fetch_from(url, wanted, plan, have, older);
+        if (piece) return piece;
+        plan.progress("  " + piece.error().message());
+        failures += (failures.empty() ? "" : "; ") + url + ": " + piece.error().message();
+    }
+    if (failures.empty()) failures = "no source is configured for it";
+    return fail(no_source, name + ": " + failures);
+}
+
+}  // namespace eos::client
