@@ -20,6 +20,7 @@ struct MiniOptions {
     std::string import_key;
     std::string confirm;
     std::string save_context;
+    bool ca_has_expired = false;
 };
 
 // What the enclave sent back when it was asked for a certification request.
@@ -111,6 +112,8 @@ Result<int> rotate_ca(Cli& cli, MiniOptions& options) {
     Target target = EOS_TRY(make_target(cli, BindingMode::kChallenge));
     if (target.credential == nullptr) target.credential = pki.owner_credential();
     if (options.permitted.empty()) options.permitted = {target.server_name};
+    // No chain leads through an expired CA to the root any more: evidence alone decides.
+    if (options.ca_has_expired) target.anchors.clear();
     std::unique_ptr<VerifiedServer> server = EOS_TRY(connect(cli, target));
     std::string chain =
         EOS_TRY(certify(cli, *server, target, pki, options, "/api/v1/ca", json::Value::object()));
@@ -187,6 +190,8 @@ void add_mini_commands(CLI::App& program, Cli& cli) {
                          "names the CA may certify; default: the server name");
     rotating->add_option("--days", options->days, "life of the intermediate, at most 90")
         ->capture_default_str();
+    rotating->add_flag("--ca-expired", options->ca_has_expired,
+                       "the CA in use has expired: go by the enclave's evidence alone");
 
     command("status", "what the enclave says about itself",
             [](Cli& c, const MiniOptions&) { return status(c); });

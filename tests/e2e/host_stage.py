@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 import time
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import config_client
@@ -228,6 +229,65 @@ def host_factory_reset_makes_it_unowned_for_good(rig):
     assert outcome.code == 0, outcome
     status = rig.own("mini", "status")
     assert status["apps"] == 0 and status["instance_id"] != instance, status
+
+
+def host_expired_ca_is_named_and_replaced(rig):
+    instance = rig.own("mini", "status")["instance_id"]
+    assert rig.ctl("mini", "factory-reset", "--confirm", instance).code == 0
+    wait_for("unowned", lambda: "unowned" in rig.ops("/readyz").text)
+    rig.read_token()
+    chain, key, end = short_lived_ca(rig, seconds=8)
+    outcome = rig.provision("--import-chain", chain, "--import-key", key)
+    assert outcome.code == 0, outcome
+    assert rig.own("mini", "status")["ca"]["origin"] == "imported"
+    wait_for("the CA's end", lambda: datetime.now(timezone.utc) > end + timedelta(seconds=1))
+    outcome = rig.ctl("mini", "status")
+    assert outcome.code == 21 and "certificate.chain" in outcome.out and "expired" in outcome.out, outcome
+    rotate = ("mini", "rotate-ca", "--pki", rig.work / "pki", "--permit", "example.test")
+    assert rig.ctl(*rotate).code == 21
+    outcome = rig.ctl(*rotate, "--ca-expired")
+    assert outcome.code == 0, outcome
+    # Born inside now, but what was imported once is said for ever.
+    assert rig.own("mini", "status")["ca"]["origin"] == "imported"
+    assert rig.get(PLATFORM, "/healthz").status == 200
+
+
+def short_lived_ca(rig, seconds):
+    """An intermediate under the owner's root that ends so soon: chain, key, its end."""
+    folder = rig.work / "short"
+    folder.mkdir()
+    end = datetime.now(timezone.utc).replace(microsecond=0) + timedelta(seconds=seconds)
+    (folder / "index").touch()
+    (folder / "ca.cnf").write_text(f"""[ca]
+default_ca = short
+[short]
+database = {folder}/index
+new_certs_dir = {folder}
+rand_serial = yes
+default_md = sha256
+policy = any
+x509_extensions = intermediate
+[any]
+commonName = supplied
+[intermediate]
+basicConstraints = critical, CA:TRUE, pathlen:0
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid
+nameConstraints = critical, permitted;DNS:example.test
+""")
+    for command in (
+            ["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-subj", "/CN=Short",
+             "-keyout", folder / "key.pem", "-out", folder / "request.pem"],
+            ["ca", "-batch", "-notext", "-config", folder / "ca.cnf", "-in", folder / "request.pem",
+             "-cert", rig.work / "pki/root.pem", "-keyfile", rig.work / "pki/root.key",
+             "-startdate", (end - timedelta(days=2)).strftime("%Y%m%d%H%M%SZ"),
+             "-enddate", end.strftime("%Y%m%d%H%M%SZ"), "-out", folder / "intermediate.pem"]):
+        done = subprocess.run(["openssl", *map(str, command)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    chain = folder / "chain.pem"
+    chain.write_text((folder / "intermediate.pem").read_text() + (rig.work / "pki/root.pem").read_text())
+    return chain, folder / "key.pem", end
 
 
 def host_ends_in_good_order(rig):

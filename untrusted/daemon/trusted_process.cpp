@@ -236,7 +236,7 @@ std::string TrustedProcess::describe_end() const {
     EOS_ASSERT(end_.has_value());
     using Why = boundary::Exit::Why;
     std::string out = end_->describe();
-    if (exit_reason_ == Why::kRequested) out += " as it was asked to";
+    if (exit_reason_ == Why::kRequested) out += ", as asked";
     if (exit_reason_ == Why::kBoundaryViolated) out += ", saying that this daemon broke a rule";
     if (exit_reason_ == Why::kStateRefused) out += ", refusing the sealed state";
     if (exit_reason_ == Why::kInternal) out += ", for an internal reason";
