@@ -8,6 +8,7 @@
 #include <string>
 #include <variant>
 
+#include "common/attestation/evidence/tdx_report.h"
 #include "common/base/bytes.h"
 #include "common/base/result.h"
 #include "common/sgx_arch/report.h"
@@ -30,6 +31,8 @@ inline constexpr Code unsupported_attestation_key_type{
     "the quote is signed with a kind of key that is not supported"};
 inline constexpr Code unsupported_tee_type{"common/attestation/evidence", "unsupported_tee_type",
                                            "the quote's version and kind of TEE do not agree"};
+inline constexpr Code unsupported_body{"common/attestation/evidence", "unsupported_body",
+                                       "the quote's body is of a kind or size that is not known"};
 inline constexpr Code unknown_qe_vendor{"common/attestation/evidence", "unknown_qe_vendor",
                                         "the quoting enclave is not Intel's"};
 inline constexpr Code certification_data_unsupported{
@@ -41,13 +44,14 @@ inline constexpr ByteArray<16> kIntelQeVendorId = std::bit_cast<ByteArray<16>>(
     std::to_array<std::uint8_t>({0x93, 0x9a, 0x72, 0x33, 0xf7, 0x9c, 0x4c, 0xa9, 0x94, 0x0a, 0x0d,
                                  0xb3, 0x95, 0x7f, 0x06, 0x07}));
 
-/// A syntactically sound SGX quote, version 3, with an ECDSA P-256 attestation key and the PCK
-/// certificate chain. Nothing in it is authenticated before common/attestation/verify says so.
-struct SgxQuote {
-    std::uint16_t qe_svn = 0;
-    std::uint16_t pce_svn = 0;
+/// What every quote of Intel's with an ECDSA P-256 attestation key and the PCK certificate chain
+/// has beside its body, whatever the version. Nothing in it is authenticated before
+/// common/attestation/verify says so.
+struct IntelQuote {
+    std::uint16_t version = 0;
+    std::uint16_t qe_svn = 0;   ///< version 3; reserved later
+    std::uint16_t pce_svn = 0;  ///< version 3; reserved later
     ByteArray<20> user_data{};
-    sgx_arch::ReportBody report;
 
     ByteArray<64> signature{};        ///< r ‖ s over signed_bytes
     ByteArray<64> attestation_key{};  ///< x ‖ y
@@ -56,14 +60,27 @@ struct SgxQuote {
     Bytes qe_auth_data;
     std::string pck_chain_pem;  ///< as in the quote, less one NUL at the end if there is one
 
-    ByteArray<48 + sgx_arch::kReportBodyBytes> signed_bytes{};  ///< header ‖ report, as sent
-    ByteArray<sgx_arch::kReportBodyBytes> qe_report_bytes{};    ///< as sent
+    Bytes signed_bytes;  ///< header ‖ body descriptor (version 5) ‖ body, as sent
+    ByteArray<sgx_arch::kReportBodyBytes> qe_report_bytes{};  ///< as sent
+};
+
+/// A syntactically sound SGX quote, version 3, 4 or 5.
+struct SgxQuote : IntelQuote {
+    sgx_arch::ReportBody report;
+
     /// The report body as sent, borrowed from this object.
-    ByteView report_bytes() const { return ByteView(signed_bytes).subspan(48); }
+    ByteView report_bytes() const {
+        return ByteView(signed_bytes).last(sgx_arch::kReportBodyBytes);
+    }
+};
+
+/// A syntactically sound TDX quote, version 4 or 5.
+struct TdxQuote : IntelQuote {
+    TdReport report;
 };
 
 /// Every kind of evidence this library can parse.
-using Quote = std::variant<SgxQuote>;
+using Quote = std::variant<SgxQuote, TdxQuote>;
 
 /// Evidence: the product of parse_quote and of nothing else.
 class Evidence {
@@ -86,9 +103,10 @@ class Evidence {
 /// in:      the whole quote and nothing after it; not retained.
 /// returns: every field, copied; integers in host order.
 /// errors:  quote_too_large, quote_truncated, quote_trailing_bytes, unsupported_version,
-///          unsupported_attestation_key_type, unsupported_tee_type, unknown_qe_vendor,
-///          certification_data_unsupported.
-/// source:  Intel SGX ECDSA QuoteLibReference DCAP API, appendix A.4 (version 3).
+///          unsupported_attestation_key_type, unsupported_tee_type, unsupported_body,
+///          unknown_qe_vendor, certification_data_unsupported.
+/// source:  Intel SGX ECDSA QuoteLibReference DCAP API, appendix A.4 (version 3); Intel TDX DCAP
+///          Quoting Library API, appendix A.3 (versions 4 and 5).
 /// bound:   one pass over at most kMaxQuoteBytes.
 [[nodiscard]] Result<Evidence> parse_quote(ByteView in);
 

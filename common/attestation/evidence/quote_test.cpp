@@ -190,12 +190,13 @@ TEST(ParseQuote, HeaderIsChecked) {
 }
 
 TEST(ParseQuote, OtherVersionsAreNamed) {
-    for (int version : {0, 1, 2, 4, 5, 6, 0x0300, 0xffff}) {
+    for (int version : {0, 1, 2, 6, 0x0300, 0xffff}) {
         Result<Evidence> result =
             parse_quote(build({.version = static_cast<std::uint16_t>(version)}));
         ASSERT_FALSE(result.has_value());
         EXPECT_EQ(result.error().code(), unsupported_version);
-        EXPECT_EQ(result.error().detail(), "version " + std::to_string(version) + ", supported: 3");
+        EXPECT_EQ(result.error().detail(),
+                  "version " + std::to_string(version) + ", supported: 3, 4 and 5");
     }
 }
 
