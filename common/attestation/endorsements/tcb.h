@@ -16,16 +16,24 @@
 namespace eos::attestation::endorsements {
 
 inline constexpr Code bad_tcb_info{"common/attestation/endorsements", "bad_tcb_info",
-                                   "not a TCB info for SGX of version 2 or 3"};
+                                   "not a TCB info of version 2 or 3"};
 inline constexpr Code bad_identity{"common/attestation/endorsements", "bad_identity",
-                                   "not an identity of the SGX quoting enclave of version 2"};
+                                   "not an identity of a quoting enclave of version 2"};
 
 inline constexpr std::size_t kMaxCollateralBytes = 256 * 1024;
 inline constexpr std::size_t kMaxTcbLevels = 256;
 inline constexpr std::size_t kMaxAdvisories = 128;
+inline constexpr std::size_t kMaxTdxModuleIdentities = 16;
 inline constexpr std::size_t kTcbComponents = 16;
 
-/// Intel's verdict on a TCB level, best first except that the order decides nothing.
+/// Which of Intel's TEEs a statement is about.
+enum class IntelTee { sgx, tdx };
+
+/// "SGX", "TDX".
+std::string_view intel_tee_name(IntelTee tee);
+
+/// Intel's verdict on a TCB level, best first except that the order decides nothing. The last two
+/// are no level's: they come from comparing a TD's launch with the TDX module that runs now.
 enum class TcbStatus {
     up_to_date,
     sw_hardening_needed,
@@ -34,6 +42,8 @@ enum class TcbStatus {
     out_of_date,
     out_of_date_configuration_needed,
     revoked,
+    td_relaunch_advised,
+    td_relaunch_advised_configuration_needed,
 };
 
 /// "UpToDate", as Intel writes it.
@@ -49,31 +59,13 @@ using TcbComponents = ByteArray<kTcbComponents>;
 struct TcbLevel {
     TcbComponents sgx_components{};
     std::uint16_t pce_svn = 0;
+    TcbComponents tdx_components{};  ///< of TCB info for TDX only
     UnixTime date;
     TcbStatus status = TcbStatus::revoked;
     std::vector<std::string> advisories;
 };
 
-/// TCB info: the levels of one platform model, in Intel's order.
-struct TcbInfo {
-    std::uint32_t version = 0;
-    UnixTime issue_date;
-    UnixTime next_update;
-    Fmspc fmspc{};
-    PceId pce_id{};
-    std::uint32_t evaluation_data_number = 0;
-    std::vector<TcbLevel> levels;
-};
-
-/// Parses the inner TCB info object, the exact bytes that Intel signs.
-/// errors:  those of json::parse; json::missing_member, wrong_type, out_of_range; bad_tcb_info
-///          (another version, for TDX, no levels, not 16 components, an unknown status, a bad
-///          date).
-/// source:  Intel PCS API v3 and v4, "TCB info".
-/// bound:   kMaxCollateralBytes, kMaxTcbLevels.
-[[nodiscard]] Result<TcbInfo> parse_tcb_info(ByteView in);
-
-/// The same for an enclave.
+/// The same for an enclave or a TDX module.
 struct EnclaveLevel {
     std::uint16_t isv_svn = 0;
     UnixTime date;
@@ -81,8 +73,45 @@ struct EnclaveLevel {
     std::vector<std::string> advisories;
 };
 
-/// The identity of the quoting enclave. Masks and masked values are in the byte order of a report.
+/// Who signs TDX modules, and their attributes; in the byte order of a TD report.
+struct TdxModule {
+    ByteArray<48> mr_signer{};
+    ByteArray<8> attributes{};
+    ByteArray<8> attributes_mask{};
+};
+
+/// One generation of the TDX module: "TDX_01", "TDX_03", ….
+struct TdxModuleIdentity {
+    std::uint8_t major_svn = 0;
+    TdxModule module;
+    std::vector<EnclaveLevel> levels;  ///< isv_svn is the module's minor SVN
+};
+
+/// TCB info: the levels of one platform model, in Intel's order.
+struct TcbInfo {
+    std::uint32_t version = 0;
+    IntelTee tee = IntelTee::sgx;
+    UnixTime issue_date;
+    UnixTime next_update;
+    Fmspc fmspc{};
+    PceId pce_id{};
+    std::uint32_t evaluation_data_number = 0;
+    std::vector<TcbLevel> levels;
+    TdxModule tdx_module;                                  ///< TDX only
+    std::vector<TdxModuleIdentity> tdx_module_identities;  ///< TDX only; of old statements: none
+};
+
+/// Parses the inner TCB info object, the exact bytes that Intel signs.
+/// errors:  those of json::parse; json::missing_member, wrong_type, out_of_range; bad_tcb_info
+///          (another version or TEE, no levels, not 16 components, an unknown status, a bad date,
+///          a TDX module identity that is malformed or there twice).
+/// source:  Intel PCS API v3 and v4, "TCB info".
+/// bound:   kMaxCollateralBytes, kMaxTcbLevels, kMaxTdxModuleIdentities.
+[[nodiscard]] Result<TcbInfo> parse_tcb_info(ByteView in);
+
+/// The identity of a quoting enclave. Masks and masked values are in the byte order of a report.
 struct QeIdentity {
+    IntelTee tee = IntelTee::sgx;  ///< whose quoting enclave: "QE" or "TD_QE"
     UnixTime issue_date;
     UnixTime next_update;
     std::uint32_t evaluation_data_number = 0;
@@ -96,7 +125,7 @@ struct QeIdentity {
 };
 
 /// Parses the inner enclave identity object, the exact bytes that Intel signs.
-/// errors:  as parse_tcb_info, with bad_identity (also: TD_QE, QVE, QAE).
+/// errors:  as parse_tcb_info, with bad_identity (also: QVE, QAE).
 /// source:  Intel PCS API v3 and v4, "enclave identity".
 [[nodiscard]] Result<QeIdentity> parse_qe_identity(ByteView in);
 
@@ -106,14 +135,15 @@ struct PlatformTcb {
     std::uint16_t pce_svn = 0;
 };
 
-/// The first level, in the given order, that the platform reaches in every component and in
+/// The first level, in the given order, that the platform reaches in every SGX component and in
 /// pce_svn; nullptr if there is none: such a platform is not to be accepted. Borrowed.
+/// in:      TCB info for SGX; one for TDX has no level here, but in tdx_tcb.h.
 const TcbLevel* match(const TcbInfo& info, const PlatformTcb& platform);
 
 /// The first level that the enclave reaches, or nullptr. Borrowed.
 const EnclaveLevel* match(const QeIdentity& identity, std::uint16_t isv_svn);
 
-/// Status of platform and quoting enclave together.
+/// Status of a platform and of an enclave or TDX module on it, together.
 struct PlatformAndEnclave {
     TcbStatus platform;
     TcbStatus enclave;

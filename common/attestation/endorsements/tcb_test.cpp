@@ -154,7 +154,7 @@ TEST(QeIdentity, FieldsAndTwins) {
     EXPECT_EQ(identity->levels[0].isv_svn, 8);
     const Twin twins[] = {
         {"/version", 1, bad_identity},
-        {"/id", "TD_QE", bad_identity},
+        {"/id", "TD_QVE", bad_identity},
         {"/id", "QVE", bad_identity},
         {"/id", "QAE", bad_identity},
         {"/id", {}, json::missing_member},

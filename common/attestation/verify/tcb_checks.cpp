@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include <algorithm>
 #include <array>
-#include <set>
 
 #include "common/attestation/verify/intel_checks.h"
 #include "common/base/codec.h"
@@ -83,59 +82,54 @@ Check dates_check(std::string_view id, const Statement& statement, UnixTime time
                                     rfc3339(statement.next_update)});
 }
 
-/// A component where the platform is behind a level, e.g. "component 7: SVN 0, needs 1".
-std::string shortfall(const endorsements::PlatformTcb& platform,
-                      const endorsements::TcbLevel& level) {
-    std::string out;
-    auto add = [&out](const std::string& what, unsigned has, unsigned needs) {
-        if (has >= needs) return;
-        out += (out.empty() ? "" : "; ") + what + " " + std::to_string(has) +
-               ", the newest level needs " + std::to_string(needs);
-    };
-    for (std::size_t i = 0; i < endorsements::kTcbComponents; ++i) {
-        add("SGX component " + std::to_string(i + 1) + " has SVN",
-            std::to_integer<unsigned>(platform.components[i]),
-            std::to_integer<unsigned>(level.sgx_components[i]));
-    }
-    add("the PCE has SVN", platform.pce_svn, level.pce_svn);
-    return out;
-}
-
-Check model_check(const Findings& findings) {
+Check model_check(const Inputs& inputs, const Findings& findings) {
     constexpr Subject kSubject{"tcb_info.platform", "evidence.md, 5.3, 1",
                                "get the TCB info of this platform's FMSPC"};
     if (!findings.platform.has_value()) {
         return not_evaluated(kSubject, "the platform is not known");
     }
-    auto describe = [](const endorsements::Fmspc& fmspc, const endorsements::PceId& pce_id) {
-        return "FMSPC " + hex(fmspc) + ", PCE id " + hex(pce_id);
+    auto describe = [](endorsements::IntelTee tee, const auto& of) {
+        return std::string(intel_tee_name(tee)) + ", FMSPC " + hex(of.fmspc) + ", PCE id " +
+               hex(of.pce_id);
     };
-    std::string expected = describe(findings.platform->fmspc, findings.platform->pce_id);
-    std::string found = describe(findings.tcb_info->fmspc, findings.tcb_info->pce_id);
+    std::string expected = describe(inputs.tee(), *findings.platform);
+    std::string found = describe(findings.tcb_info->tee, *findings.tcb_info);
     if (expected == found) return passed(kSubject, found);
     return failed(kSubject, {expected, found});
 }
 
 constexpr Subject kLevel{"tcb.level", "evidence.md, 5.3, 2",
                          "the platform is not supported any more: update its firmware"};
+constexpr Subject kCurrentLevel{"tcb.current_level", "evidence.md, 5.3, 5",
+                                "the platform is not supported any more: update its firmware"};
 
-Check level_check(Findings& findings) {
+/// The level of the platform with this TDX module; null for SGX.
+Check level_check(const Subject& subject, const evidence::TeeTcbSvn* svn, const Inputs& inputs,
+                  const Findings& findings, const endorsements::TcbLevel*& level) {
     if (!findings.platform.has_value() || !findings.tcb_info.has_value()) {
-        return not_evaluated(kLevel, "platform and TCB info are needed");
+        return not_evaluated(subject, "platform and TCB info are needed");
     }
     const endorsements::TcbInfo& info = *findings.tcb_info;
-    findings.level = match(info, findings.platform->tcb);
-    if (findings.level == nullptr) {
-        return failed(
-            kLevel, {"one of Intel's TCB levels",
-                     "none is reached: " + shortfall(findings.platform->tcb, info.levels.front())});
+    if (info.tee != inputs.tee()) {
+        return not_evaluated(subject, "the TCB info is about another TEE");
     }
-    std::string found = std::string(tcb_status_name(findings.level->status)) + " since " +
-                        rfc3339(findings.level->date).substr(0, 10);
-    if (findings.level->status == TcbStatus::revoked) {
-        return failed(kLevel, {"a level that Intel did not revoke", found});
+    const endorsements::PlatformTcb& platform = findings.platform->tcb;
+    std::string lacks;
+    if (svn == nullptr) {
+        level = match(info, platform);
+        lacks = shortfall(platform, info.levels.front());
+    } else {
+        const endorsements::TdxPlatformTcb tdx{platform, *svn};
+        level = match(info, tdx);
+        lacks = shortfall(tdx, info.levels.front());
     }
-    return passed(kLevel, found);
+    if (level == nullptr) {
+        return failed(subject, {"one of Intel's TCB levels", "none is reached: " + lacks});
+    }
+    if (level->status == TcbStatus::revoked) {
+        return failed(subject, {"a level that Intel did not revoke", describe_level(*level)});
+    }
+    return passed(subject, describe_level(*level));
 }
 
 constexpr Subject kQeIdentity{"qe.identity", "evidence.md, 3, 7",
@@ -177,6 +171,14 @@ Check qe_identity_check(const sgx_arch::ReportBody& report,
     return failed(kQeIdentity, {expected, found});
 }
 
+Check qe_kind_check(const Inputs& inputs, const endorsements::QeIdentity& identity) {
+    auto describe = [](endorsements::IntelTee tee) {
+        return "the quoting enclave of " + std::string(intel_tee_name(tee));
+    };
+    if (identity.tee == inputs.tee()) return passed(subject("qe_identity.id"));
+    return failed(subject("qe_identity.id"), {describe(inputs.tee()), describe(identity.tee)});
+}
+
 Check qe_level_check(const sgx_arch::ReportBody& report, Findings& findings) {
     findings.qe_level = match(*findings.qe_identity, report.isv_svn);
     std::string found = "isv_svn " + std::to_string(report.isv_svn);
@@ -205,9 +207,14 @@ Check tcb_checks(const Inputs& inputs, Findings& findings) {
         findings.tcb_info = *std::move(info);
         checks.push_back(passed(subject(kTcbInfoIds.syntax)));
         checks.push_back(dates_check(kTcbInfoIds.dates, *findings.tcb_info, inputs.time));
-        checks.push_back(model_check(findings));
+        checks.push_back(model_check(inputs, findings));
     }
-    checks.push_back(level_check(findings));
+    const evidence::TeeTcbSvn* svn = inputs.td == nullptr ? nullptr : &inputs.td->tee_tcb_svn;
+    checks.push_back(level_check(kLevel, svn, inputs, findings, findings.launch.platform));
+    if (inputs.td != nullptr && inputs.td->td15.has_value()) {
+        checks.push_back(level_check(kCurrentLevel, &inputs.td->td15->tee_tcb_svn_2, inputs,
+                                     findings, findings.current.platform));
+    }
     return group("tcb", std::move(checks));
 }
 
@@ -229,32 +236,10 @@ Check qe_identity_checks(const sgx_arch::ReportBody& qe_report, const Inputs& in
     findings.qe_identity = *std::move(identity);
     checks.push_back(passed(subject(kQeIdentityIds.syntax)));
     checks.push_back(dates_check(kQeIdentityIds.dates, *findings.qe_identity, inputs.time));
+    checks.push_back(qe_kind_check(inputs, *findings.qe_identity));
     checks.push_back(qe_identity_check(qe_report, *findings.qe_identity));
     checks.push_back(qe_level_check(qe_report, findings));
     return group("qe", std::move(checks));
-}
-
-std::optional<TcbResult> tcb_result(const Findings& findings) {
-    if (findings.level == nullptr) return {};
-    TcbResult out;
-    out.platform = findings.level->status;
-    out.status = out.platform;
-    out.date = findings.level->date;
-    out.evaluation_data_number = findings.tcb_info->evaluation_data_number;
-    out.shortfall = shortfall(findings.platform->tcb, findings.tcb_info->levels.front());
-    std::set<std::string> advisories(findings.level->advisories.begin(),
-                                     findings.level->advisories.end());
-    if (findings.qe_level != nullptr) {
-        out.quoting_enclave = findings.qe_level->status;
-        out.status = endorsements::merge({out.platform, *out.quoting_enclave});
-        out.date = std::min(out.date, findings.qe_level->date);
-        out.evaluation_data_number =
-            std::min(out.evaluation_data_number, findings.qe_identity->evaluation_data_number);
-        advisories.insert(findings.qe_level->advisories.begin(),
-                          findings.qe_level->advisories.end());
-    }
-    out.advisories.assign(advisories.begin(), advisories.end());
-    return out;
 }
 
 }  // namespace eos::attestation::verify

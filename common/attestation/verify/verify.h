@@ -25,18 +25,30 @@ struct SgxClaims {
     endorsements::PckExtension platform;
 };
 
-/// One alternative per kind of TEE.
-using TeeClaims = std::variant<SgxClaims>;
+/// What a genuine TDX quote says.
+struct TdxClaims {
+    evidence::TdReport report;
+    endorsements::PckExtension platform;
+};
 
-/// Intel's view of the platform, from TCB info and, if that was at hand, the QE identity.
+/// One alternative per kind of TEE.
+using TeeClaims = std::variant<SgxClaims, TdxClaims>;
+
+/// Intel's view of the platform, from TCB info and, if that was at hand, the QE identity. For TDX
+/// all but `current` are about the state in which the TD was launched.
 struct TcbResult {
-    endorsements::TcbStatus status{};    ///< platform and quoting enclave merged
+    endorsements::TcbStatus status{};    ///< everything merged, with the relaunch rule of TDX 1.5
     endorsements::TcbStatus platform{};  ///< the platform alone
     std::optional<endorsements::TcbStatus> quoting_enclave;
-    UnixTime date;                             ///< the earlier one of both levels
-    std::vector<std::string> advisories;       ///< of both levels, sorted, each once
-    std::uint32_t evaluation_data_number = 0;  ///< the lower one of both statements
+    std::optional<endorsements::TcbStatus> tdx_module;  ///< TDX, from the second generation on
+    std::optional<endorsements::TcbStatus> current;     ///< TDX 1.5: merged, as it runs now
+    UnixTime date;                                      ///< the earliest one of the levels
+    std::vector<std::string> advisories;                ///< of all levels, sorted, each once
+    std::uint32_t evaluation_data_number = 0;           ///< the lower one of both statements
     std::string shortfall;  ///< which SVNs the newest level asks for and the platform lacks
+    /// The same for module and quoting enclave: "TDX module SVN 6, level needs 11".
+    std::string tdx_module_shortfall;
+    std::string quoting_enclave_shortfall;
 };
 
 class Verification;
@@ -90,7 +102,8 @@ class Verification {
 /// in:      time: the instant to verify at; certificates, lists and statements must be valid then.
 /// returns: never fails to return a tree.
 /// source:  design evidence.md §3 and §5; Intel SGX DCAP quote verification.
-/// bound:   at most 3 + 2 + 2 × 3 + 2 P-256 verifications and inputs of bounded size.
+/// bound:   at most 3 + 2 + 2 × 3 + 2 P-256 verifications; memory: a multiple of the inputs, which
+///          are bounded: kMaxQuoteBytes, kMaxCollateralBytes a statement, x509::kMaxCrlBytes.
 [[nodiscard]] Verification verify(const evidence::Evidence& evidence,
                                   const endorsements::Endorsements& endorsements,
                                   const Roots& roots, UnixTime time);

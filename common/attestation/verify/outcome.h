@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// What the checks of one kind of evidence give to verify(), which alone judges it. For this folder
+// only.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "common/attestation/verify/verify.h"
+
+namespace eos::attestation::verify {
+
+/// What the caller of verify() gave beside the evidence. Borrowed for the call.
+struct Context {
+    const endorsements::Endorsements& endorsements;
+    const Roots& roots;
+    UnixTime time;
+};
+
+/// The checks in order, and what is worth keeping if none of them failed.
+struct Outcome {
+    std::vector<Check> checks;
+    std::optional<TeeClaims> claims;
+    std::optional<RootIdentity> root;
+    std::optional<TcbResult> tcb;
+};
+
+/// One overload for each kind of evidence.
+Outcome check_evidence(const evidence::SgxQuote& quote, const Context& context);
+Outcome check_evidence(const evidence::TdxQuote& quote, const Context& context);
+
+}  // namespace eos::attestation::verify
