@@ -27,6 +27,9 @@ constexpr std::size_t kMaxChain = 5;
 constexpr Subject kCertificate{
     "certificate.syntax", "RFC 5280 4.1; attested-tls.md 4.3",
     "this is not a server of ours, or something on the way altered the certificate"};
+constexpr Subject kEvidence{
+    "certificate.evidence", "attested-tls.md 4.4",
+    "the certificate must carry the evidence under the identifier of its TEE"};
 constexpr Subject kChain{
     "certificate.chain", "RFC 5280 6; attested-tls.md 9.4 step 3",
     "check the root CA and the server name; a leaf renews itself, an expired intermediate "
@@ -105,9 +108,27 @@ Result<ReportData> expected_report_data(const x509::Certificate& leaf, const Lea
 
 const sgx_arch::ReportData* report_data_of(const Verification& verification) {
     if (verification.evidence() == nullptr) return nullptr;
-    const auto* sgx =
-        std::get_if<attestation::verify::SgxClaims>(&verification.evidence()->claims());
-    return sgx == nullptr ? nullptr : &sgx->report.report_data;
+    return std::visit([](const auto& claims) { return &claims.report.report_data; },
+                      verification.evidence()->claims());
+}
+
+const oid::Oid& evidence_oid_of(const attestation::verify::TeeClaims& claims) {
+    return std::holds_alternative<attestation::verify::TdxClaims>(claims) ? oid::kTdxQuote
+                                                                          : oid::kSgxQuote;
+}
+
+// Evidence of one kind under the identifier of another is somebody's attempt to confuse.
+Check check_evidence_kind(const std::optional<LeafEvidence>& evidence,
+                          const Verification& verification) {
+    if (!evidence) return failed(kEvidence, {"one extension with hardware evidence", "none"});
+    if (verification.evidence() == nullptr) {
+        Check check = not_evaluated(kEvidence, "the evidence is not genuine");
+        check.weight = Weight::informative;  // the rejection is certain
+        return check;
+    }
+    const oid::Oid& expected = evidence_oid_of(verification.evidence()->claims());
+    if (evidence->oid == expected) return passed(kEvidence, oid::describe(expected));
+    return failed(kEvidence, {oid::describe(expected), oid::describe(evidence->oid)});
 }
 
 Check check_report_data(const Result<ReportData>& expected, const Verification& verification) {
@@ -168,6 +189,7 @@ AttestationResult appraise_leaf(const LeafInput& input,
         claims.extensions[value.oid] = value.value;
     claims.more.push_back(parsed.syntax);
     if (parsed.leaf) {
+        claims.more.push_back(check_evidence_kind(parsed.claims.evidence, verification));
         claims.more.push_back(check_chain(parsed, input, time, claims.chain));
         claims.leaf_binding = from_result(kLeafBinding, check_leaf_binding(*parsed.leaf));
         Purpose purpose = input.handshake ? Purpose::kV1Challenge : Purpose::kV1Deterministic;

@@ -13,10 +13,22 @@ verify::Check moot(const verify::Subject& subject);
 /// Group "enclave": the hardware's claims against the policy. `evidence` is null if not genuine.
 verify::Check enclave_checks(const verify::VerifiedEvidence* evidence, const Policy& policy);
 
+/// "sgx", "tdx".
+std::string_view tee_name(const verify::TeeClaims& claims);
+
+/// Whether the host can look into the TEE, by the TEE's own report.
+bool is_debug(const verify::TeeClaims& claims);
+
+/// Whether a pin names this evidence.
+verify::Check identity_check(const verify::TeeClaims& claims, const Policy& policy);
+
 /// Whether a pin that the evidence matches takes this form of report data; the policy's own list
 /// counts where no pin matches.
 bool pin_accepts_binding(const verify::VerifiedEvidence& evidence, const Policy& policy,
                          const std::string& format);
+
+/// What only a trust domain has: attributes, XFAM, module, service TDs.
+std::vector<verify::Check> td_checks(const evidence::TdReport& report, const Policy& policy);
 
 /// Group "binding": whether the evidence belongs to what presents it.
 verify::Check binding_checks(const LeafClaims& leaf, const verify::Verification& verification,

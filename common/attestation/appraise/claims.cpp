@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "common/attestation/appraise/checks.h"
+#include "common/base/codec.h"
 #include "common/base/encoding.h"
 #include "common/oid/registry.h"
 
@@ -15,6 +16,8 @@ json::Value tcb_to_json(const verify::TcbResult& tcb) {
     if (tcb.quoting_enclave.has_value()) {
         out["quoting_enclave_status"] = tcb_status_name(*tcb.quoting_enclave);
     }
+    if (tcb.tdx_module.has_value()) out["tdx_module_status"] = tcb_status_name(*tcb.tdx_module);
+    if (tcb.current.has_value()) out["current_status"] = tcb_status_name(*tcb.current);
     return out;
 }
 
@@ -36,11 +39,53 @@ json::Value platform_to_json(const endorsements::PckExtension& platform) {
     return out;
 }
 
+json::Value tee_to_json(const verify::SgxClaims& claims) {
+    const sgx_arch::ReportBody& report = claims.report;
+    return {
+        {"mr_enclave", hex(report.mr_enclave)},   {"mr_signer", hex(report.mr_signer)},
+        {"isv_prod_id", report.isv_prod_id},      {"isv_svn", report.isv_svn},
+        {"report_data", hex(report.report_data)}, {"platform", platform_to_json(claims.platform)}};
+}
+
+/// 64 bits as they stand in the report.
+std::string report_hex(std::uint64_t value) {
+    Writer out;
+    out.u64le(value);
+    return hex(out.view());
+}
+
+json::Value tee_to_json(const verify::TdxClaims& claims) {
+    const evidence::TdReport& td = claims.report;
+    json::Value out = {{"report_kind", td_report_kind_name(td.kind())},
+                       {"tee_tcb_svn", hex(td.tee_tcb_svn)},
+                       {"mr_seam", hex(td.mr_seam)},
+                       {"mr_signer_seam", hex(td.mr_signer_seam)},
+                       {"td_attributes", report_hex(td.td_attributes)},
+                       {"xfam", report_hex(td.xfam)},
+                       {"mr_td", hex(td.mr_td)},
+                       {"mr_config_id", hex(td.mr_config_id)},
+                       {"mr_owner", hex(td.mr_owner)},
+                       {"mr_owner_config", hex(td.mr_owner_config)},
+                       {"report_data", hex(td.report_data)},
+                       {"platform", platform_to_json(claims.platform)}};
+    for (std::size_t i = 0; i < td.rtmr.size(); ++i)
+        out["rtmr" + std::to_string(i)] = hex(td.rtmr[i]);
+    if (td.td15.has_value()) {
+        out["tee_tcb_svn_2"] = hex(td.td15->tee_tcb_svn_2);
+        out["mr_service_td"] = hex(td.td15->mr_service_td);
+    }
+    if (td.extended.has_value()) {
+        out["vm_id"] = td.extended->vm_id;
+        out["td_id"] = hex(td.extended->td_id);
+    }
+    return out;
+}
+
 json::Value extensions_to_json(const LeafClaims& leaf) {
     json::Value out = json::Value::object();
     for (const auto& [oid, value] : leaf.extensions) {
         // Evidence is shown as what it says, not as bytes.
-        if (oid == oid::kSgxQuote) continue;
+        if (oid == oid::kSgxQuote || oid == oid::kTdxQuote) continue;
         const oid::Row* row = oid::find(oid);
         out[row != nullptr ? std::string(row->name) : oid.dotted()] = hex(value);
     }
@@ -50,20 +95,13 @@ json::Value extensions_to_json(const LeafClaims& leaf) {
 }  // namespace
 
 json::Value claims_to_json(const verify::VerifiedEvidence& evidence, const LeafClaims& leaf) {
-    const auto& claims = std::get<verify::SgxClaims>(evidence.claims());
-    const sgx_arch::ReportBody& report = claims.report;
-    bool is_emulated = evidence.root().kind == verify::RootKind::test;
-    json::Value out = {{"tee", "sgx"},
-                       {"emulated", is_emulated},
-                       {"root", evidence.root().name},
-                       {"mr_enclave", hex(report.mr_enclave)},
-                       {"mr_signer", hex(report.mr_signer)},
-                       {"isv_prod_id", report.isv_prod_id},
-                       {"isv_svn", report.isv_svn},
-                       {"debug", report.attributes.debug()},
-                       {"report_data", hex(report.report_data)},
-                       {"platform", platform_to_json(claims.platform)},
-                       {"certificate", extensions_to_json(leaf)}};
+    json::Value out =
+        std::visit([](const auto& claims) { return tee_to_json(claims); }, evidence.claims());
+    out["tee"] = tee_name(evidence.claims());
+    out["emulated"] = evidence.root().kind == verify::RootKind::test;
+    out["root"] = evidence.root().name;
+    out["debug"] = is_debug(evidence.claims());
+    out["certificate"] = extensions_to_json(leaf);
     if (evidence.tcb().has_value()) out["tcb"] = tcb_to_json(*evidence.tcb());
     if (!leaf.server_name.empty()) out["server_name"] = printable(as_bytes(leaf.server_name));
     if (leaf.binding.has_value()) out["binding"] = leaf.binding->format;

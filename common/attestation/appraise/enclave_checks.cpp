@@ -14,29 +14,6 @@ using verify::not_evaluated;
 using verify::Subject;
 using verify::Weight;
 
-std::string describe(const MrEnclavePin& pin) {
-    return "mr_enclave " + hex(pin.mr_enclave);
-}
-std::string describe(const MrSignerPin& pin) {
-    return "mr_signer " + hex(pin.mr_signer) + " with isv_prod_id " +
-           std::to_string(pin.isv_prod_id) + " and isv_svn at least " +
-           std::to_string(pin.min_isv_svn);
-}
-
-bool matches(const MrEnclavePin& pin, const sgx_arch::ReportBody& report) {
-    return pin.mr_enclave == report.mr_enclave;
-}
-bool matches(const MrSignerPin& pin, const sgx_arch::ReportBody& report) {
-    return pin.mr_signer == report.mr_signer && pin.isv_prod_id == report.isv_prod_id &&
-           report.isv_svn >= pin.min_isv_svn;
-}
-
-std::string describe_report(const sgx_arch::ReportBody& report) {
-    return "mr_enclave " + hex(report.mr_enclave) + ", mr_signer " + hex(report.mr_signer) +
-           ", isv_prod_id " + std::to_string(report.isv_prod_id) + ", isv_svn " +
-           std::to_string(report.isv_svn);
-}
-
 Check root_check(const verify::VerifiedEvidence& evidence, const Policy& policy) {
     constexpr Subject kSubject{"policy.roots", "decisions.md, Emulation",
                                "verify with the roots of this policy"};
@@ -52,29 +29,21 @@ Check root_check(const verify::VerifiedEvidence& evidence, const Policy& policy)
     return passed(kSubject, found.name);
 }
 
-Check identity_check(const sgx_arch::ReportBody& report, const Policy& policy) {
-    constexpr Subject kSubject{
-        "identity.enclave", "attested-tls.md, 10, SGX identity pin",
-        "if this is the program you want, review it and pin it: enclavectl policy init"};
-    if (policy.allow_any_identity) {
-        return passed(kSubject, "ANY enclave is accepted, as the policy says");
-    }
+Check tee_check(const verify::TeeClaims& claims, const Policy& policy) {
+    constexpr Subject kSubject{"policy.tees", "the policy, tees",
+                               "list this kind of TEE in the policy if you accept it"};
+    std::string found(tee_name(claims));
+    if (policy.tees.contains(found)) return passed(kSubject, found);
     std::string expected;
-    for (const IdentityPin& pin : policy.identity) {
-        bool hit = std::visit([&](const auto& p) { return matches(p, report); }, pin.identity);
-        std::string text = std::visit([](const auto& p) { return describe(p); }, pin.identity);
-        if (hit) return passed(kSubject, text);
-        expected += (expected.empty() ? "" : ", or ") + text;
-    }
-    if (expected.empty()) expected = "a pin: the policy has none, so that no enclave is accepted";
-    return failed(kSubject, {expected, describe_report(report)});
+    for (const std::string& tee : policy.tees) expected += (expected.empty() ? "" : " or ") + tee;
+    return failed(kSubject, {expected, found});
 }
 
-Check debug_check(const verify::VerifiedEvidence& evidence, const sgx_arch::ReportBody& report,
-                  const Policy& policy) {
-    constexpr Subject kSubject{"attributes.debug", "SDM 3D, ATTRIBUTES.DEBUG",
+Check debug_check(const verify::VerifiedEvidence& evidence, const Policy& policy) {
+    constexpr Subject kSubject{"attributes.debug",
+                               "SDM 3D, ATTRIBUTES.DEBUG; TDX module ABI, ATTRIBUTES.TUD",
                                "run the release build: a debug enclave is open to its host"};
-    if (!report.attributes.debug()) return passed(kSubject);
+    if (!is_debug(evidence.claims())) return passed(kSubject);
     if (policy.debug == DebugRule::allow_emulated &&
         evidence.root().kind == verify::RootKind::test) {
         return passed(kSubject, "DEBUG enclave, accepted under emulation only");
@@ -117,6 +86,24 @@ Check platform_check(const endorsements::PckExtension& platform, const Policy& p
     return check;
 }
 
+/// What would bring the status up, in words.
+std::string tcb_remedy(const verify::TcbResult& tcb) {
+    std::string out;
+    auto add = [&out](std::string_view text) { out.append(out.empty() ? "" : "; ").append(text); };
+    if (tcb.status == TcbStatus::td_relaunch_advised ||
+        tcb.status == TcbStatus::td_relaunch_advised_configuration_needed) {
+        add("start the TD anew: its TDX module was updated after its launch");
+    } else if (!tcb.tdx_module_shortfall.empty()) {
+        add(tcb.tdx_module_shortfall + ": update the SEAM module");
+    }
+    if (!tcb.shortfall.empty()) add("update the platform's firmware: " + tcb.shortfall);
+    if (!tcb.quoting_enclave_shortfall.empty()) {
+        add(tcb.quoting_enclave_shortfall + ": update the quoting enclave");
+    }
+    if (out.empty()) add("follow the advisories' advice for this platform's configuration");
+    return out;
+}
+
 Check tcb_status_check(const verify::TcbResult& tcb, const TcbRule& rule) {
     constexpr Subject kSubject{"tcb.status", "attested-tls.md, 10, TCB status default"};
     std::string found =
@@ -135,9 +122,7 @@ Check tcb_status_check(const verify::TcbResult& tcb, const TcbRule& rule) {
         expected += (expected.empty() ? "" : " or ") + std::string(tcb_status_name(status));
     if (!open.empty()) expected += ", with no open advisory that the policy does not list";
     Check check = failed(kSubject, {expected, found});
-    check.remedy = tcb.shortfall.empty()
-                       ? "follow the advisories' advice for this platform's configuration"
-                       : "update the platform's firmware: " + tcb.shortfall;
+    check.remedy = tcb_remedy(tcb);
     return check;
 }
 
@@ -151,7 +136,24 @@ Check evaluation_number_check(const verify::TcbResult& tcb, const TcbRule& rule)
     return failed(kSubject, {"at least " + std::to_string(rule.min_evaluation_data_number), found});
 }
 
+const endorsements::PckExtension& platform_of(const verify::TeeClaims& claims) {
+    return std::visit(
+        [](const auto& kind) -> const endorsements::PckExtension& { return kind.platform; },
+        claims);
+}
+
 }  // namespace
+
+std::string_view tee_name(const verify::TeeClaims& claims) {
+    return std::holds_alternative<verify::TdxClaims>(claims) ? kTeeTdx : kTeeSgx;
+}
+
+bool is_debug(const verify::TeeClaims& claims) {
+    if (const auto* tdx = std::get_if<verify::TdxClaims>(&claims)) {
+        return (tdx->report.td_attributes & evidence::kTdUntrusted) != 0;
+    }
+    return std::get<verify::SgxClaims>(claims).report.attributes.debug();
+}
 
 Check moot(const Subject& subject) {
     Check check = not_evaluated(subject, "the evidence is not genuine");
@@ -162,38 +164,26 @@ Check moot(const Subject& subject) {
 Check enclave_checks(const verify::VerifiedEvidence* evidence, const Policy& policy) {
     if (evidence == nullptr) {
         std::vector<Check> all;
-        for (std::string_view id : {"policy.roots", "identity.enclave", "identity.platform",
-                                    "attributes.debug", "attributes.init"}) {
+        for (std::string_view id : {"policy.roots", "policy.tees", "identity.enclave",
+                                    "identity.platform", "attributes.debug", "attributes.init"}) {
             all.push_back(moot({id, ""}));
         }
         return group("enclave", std::move(all));
     }
-    const auto& claims = std::get<verify::SgxClaims>(evidence->claims());
-    std::vector<Check> checks{root_check(*evidence, policy), identity_check(claims.report, policy),
-                              platform_check(claims.platform, policy),
-                              debug_check(*evidence, claims.report, policy),
-                              init_check(claims.report)};
+    const verify::TeeClaims& claims = evidence->claims();
+    std::vector<Check> checks{
+        root_check(*evidence, policy), tee_check(claims, policy), identity_check(claims, policy),
+        platform_check(platform_of(claims), policy), debug_check(*evidence, policy)};
+    if (const auto* sgx = std::get_if<verify::SgxClaims>(&claims)) {
+        checks.push_back(init_check(sgx->report));
+    } else if (const auto* tdx = std::get_if<verify::TdxClaims>(&claims)) {
+        std::ranges::move(td_checks(tdx->report, policy), std::back_inserter(checks));
+    }
     if (evidence->tcb().has_value()) {
         checks.push_back(tcb_status_check(*evidence->tcb(), policy.tcb));
         checks.push_back(evaluation_number_check(*evidence->tcb(), policy.tcb));
     }
     return group("enclave", std::move(checks));
-}
-
-bool pin_accepts_binding(const verify::VerifiedEvidence& evidence, const Policy& policy,
-                         const std::string& format) {
-    if (policy.allow_any_identity) return policy.bindings.contains(format);
-    const auto& report = std::get<verify::SgxClaims>(evidence.claims()).report;
-    bool is_pinned = false;
-    for (const IdentityPin& pin : policy.identity) {
-        if (!std::visit([&](const auto& p) { return matches(p, report); }, pin.identity)) continue;
-        is_pinned = true;
-        const auto& bindings = pin.bindings.empty() ? policy.bindings : pin.bindings;
-        if (bindings.contains(format)) return true;
-    }
-    // An enclave that no pin names is rejected by identity.enclave, which cannot be waived. It is
-    // not said to be unbound as well.
-    return !is_pinned && policy.bindings.contains(format);
 }
 
 }  // namespace eos::attestation::appraise

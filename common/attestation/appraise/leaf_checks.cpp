@@ -89,8 +89,7 @@ Check assurance_check(const LeafClaims& leaf, const verify::VerifiedEvidence* ev
     if (!policy.assurance.contains(to_string(it->second))) {
         return failed(kSubject, {join(policy.assurance), found});
     }
-    if (evidence != nullptr && found == "production" &&
-        std::get<verify::SgxClaims>(evidence->claims()).report.attributes.debug()) {
+    if (evidence != nullptr && found == "production" && is_debug(evidence->claims())) {
         return failed(kSubject, {"production without DEBUG", "production, but DEBUG 1"});
     }
     return passed(kSubject, found);

@@ -2,6 +2,7 @@
 // The Relying Party's demands, as data. docs/formats/policy.md is the description for people.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -26,6 +27,11 @@ inline constexpr std::size_t kMaxPolicyBytes = 256 * 1024;
 inline constexpr std::size_t kMaxPolicyEntries = 256;  ///< of each list
 inline constexpr std::string_view kAnyIdentityWord = "i-understand-any-enclave-is-accepted";
 inline constexpr std::string_view kEmulatedDebugWord = "allow-emulated";
+inline constexpr std::string_view kAnySystemWord = "i-understand-any-kernel-is-accepted";
+
+/// The kinds of TEE, as policies, claims and verdicts name them.
+inline constexpr std::string_view kTeeSgx = "sgx";
+inline constexpr std::string_view kTeeTdx = "tdx";
 
 /// What the evidence's report data binds, and to what. The names are those of common/ratls.
 inline constexpr std::string_view kBindingV1Deterministic = "v1-deterministic";
@@ -46,9 +52,28 @@ struct MrSignerPin {
     friend bool operator==(const MrSignerPin&, const MrSignerPin&) = default;
 };
 
+/// How much of a trust domain a pin names.
+enum class TdScope {
+    whole_system,  ///< rtmr[1] and rtmr[2] (kernel, its command line) are pinned
+    firmware_only  ///< spelt out as kAnySystemWord in JSON: any kernel on this firmware
+};
+
+/// A trust domain: its firmware, what that measured when it booted, and what its owner gave it.
+/// Whatever is absent may be anything, except that whole_system needs rtmr[1] and rtmr[2].
+struct TdPin {
+    using Measurement = ByteArray<48>;
+    Measurement mr_td{};
+    std::array<std::optional<Measurement>, 4> rtmr{};
+    std::optional<Measurement> mr_config_id;
+    std::optional<Measurement> mr_owner;
+    std::optional<Measurement> mr_owner_config;
+    TdScope scope = TdScope::whole_system;
+    friend bool operator==(const TdPin&, const TdPin&) = default;
+};
+
 /// One program that is accepted.
 struct IdentityPin {
-    std::variant<MrEnclavePin, MrSignerPin> identity;
+    std::variant<MrEnclavePin, MrSignerPin, TdPin> identity;
     /// The only forms of report data taken from this identity; empty: the policy's.
     std::set<std::string> bindings;
     friend bool operator==(const IdentityPin&, const IdentityPin&) = default;
@@ -71,6 +96,31 @@ struct TcbRule {
     std::uint32_t min_evaluation_data_number = 0;
 };
 
+/// Freedoms of a trust domain that are refused unless the policy allows them by name.
+enum class TdFreedom {
+    pks,              ///< ATTRIBUTES.PKS
+    key_locker,       ///< ATTRIBUTES.KL
+    perfmon,          ///< ATTRIBUTES.PERFMON
+    migratable,       ///< ATTRIBUTES.MIGRATABLE: it may be moved to another platform
+    sept_ve_enabled,  ///< SEPT_VE_DISABLE is 0: the host can raise #VE on any page
+    inner_vm          ///< the report is about a VM that the TD runs
+};
+
+/// "pks", …
+std::string_view td_freedom_name(TdFreedom freedom);
+std::optional<TdFreedom> td_freedom_from(std::string_view name);
+
+/// What a trust domain may be and run on, beside its pins.
+struct TdxRule {
+    std::set<ByteArray<48>> mr_seam;  ///< TDX modules; empty: any that Intel's TCB info covers
+    std::set<ByteArray<48>> mr_signer_seam{{}};  ///< zero: Intel
+    std::set<ByteArray<48>> mr_service_td{{}};   ///< zero: no service TD is bound
+    std::set<TdFreedom> allow;
+    /// XFAM bits that may be set: all that TDX 1.5 knows.
+    std::uint64_t xfam = 0x0006dbe7;
+    friend bool operator==(const TdxRule&, const TdxRule&) = default;
+};
+
 /// Continuity with what the caller saw before.
 struct InstanceRule {
     ByteArray<16> id{};
@@ -82,6 +132,7 @@ struct InstanceRule {
 struct Policy {
     std::string name;
     verify::Roots roots = verify::Roots::intel();
+    std::set<std::string> tees{std::string(kTeeSgx)};
     std::vector<IdentityPin> identity;  ///< any of; none: every enclave is refused
     bool allow_any_identity = false;    ///< spelt out as kAnyIdentityWord in JSON
     std::set<std::string> bindings{std::string(kBindingV1Challenge), std::string(kBindingCaCsr)};
@@ -89,6 +140,7 @@ struct Policy {
     DebugRule debug = DebugRule::forbid;
     std::set<std::string> assurance{"production"};
     TcbRule tcb;
+    TdxRule tdx;                         ///< for TDX only
     std::set<ByteArray<16>> platforms;   ///< platform instance id or PPID; empty: any
     std::map<oid::Oid, Bytes> required;  ///< extension values that the certificate must carry
     std::set<ByteArray<32>> ca;          ///< SHA-256 of the SPKI of a CA of the chain; empty: any

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <array>
 
-#include "common/attestation/appraise/policy.h"
+#include "common/attestation/appraise/policy_members.h"
 #include "common/base/encoding.h"
 #include "common/oid/registry.h"
 #include "common/x509/pem.h"
@@ -11,7 +11,6 @@ namespace eos::attestation::appraise {
 namespace {
 
 constexpr json::Limits kLimits{.size_bytes = kMaxPolicyBytes, .depth = 8};
-constexpr std::size_t kMaxNameBytes = 128;
 constexpr std::size_t kMaxValueBytes = 4096;
 constexpr std::size_t kMaxPemBytes = 8 * 1024;
 constexpr std::uint64_t kMaxAge_s = 366 * 86400;
@@ -20,50 +19,11 @@ constexpr std::array<std::string_view, 3> kBindings{kBindingV1Deterministic, kBi
                                                     kBindingCaCsr};
 constexpr std::array<std::string_view, 3> kAssurances{"production", "debug", "process"};
 
-/// A list of strings, each once.
-Result<std::set<std::string>> text_set(json::Object& object, std::string_view name) {
-    std::set<std::string> out;
-    const json::Value* list = EOS_TRY(object.array(name, kMaxPolicyEntries));
-    if (list == nullptr) return out;
-    for (std::size_t i = 0; i < list->size(); ++i) {
-        std::string path = json::element_path(object.path(name), i);
-        std::string text = EOS_TRY(json::as_text((*list)[i], path, kMaxNameBytes));
-        if (!out.insert(std::move(text)).second) return fail(bad_policy, path + ": repeated");
-    }
-    return out;
-}
-
-/// As text_set, with every string one of `known` and at least one of them.
-Result<std::set<std::string>> word_set(json::Object& object, std::string_view name,
-                                       std::span<const std::string_view> known) {
-    std::set<std::string> out = EOS_TRY(text_set(object, name));
-    if (out.empty()) return fail(bad_policy, object.path(name) + ": empty");
-    for (const std::string& word : out) {
-        if (std::ranges::find(known, word) != known.end()) continue;
-        return fail(bad_policy, object.path(name) + ": unknown word \"" +
-                                    printable(as_bytes(word), kMaxNameBytes) + "\"");
-    }
-    return out;
-}
-
-template <std::size_t N>
-Result<ByteArray<N>> hex_value(std::string_view text, const std::string& path) {
-    Result<ByteArray<N>> value = array_from_hex<N>(text);
-    if (!value.has_value()) return fail(std::move(value).error().within(path));
-    return value;
-}
-
-template <std::size_t N>
-Result<ByteArray<N>> hex_member(json::Object& object, std::string_view name) {
-    std::string text = EOS_TRY(object.text(name, 2 * N));
-    return hex_value<N>(text, object.path(name));
-}
-
-template <std::size_t N>
-Result<std::set<ByteArray<N>>> hex_set(json::Object& object, std::string_view name) {
-    std::set<ByteArray<N>> out;
-    for (const std::string& text : EOS_TRY(text_set(object, name)))
-        out.insert(EOS_TRY(hex_value<N>(text, object.path(name))));
+Result<MrSignerPin> parse_signer_pin(json::Object& object) {
+    MrSignerPin out;
+    out.mr_signer = EOS_TRY(hex_member<32>(object, "mr_signer"));
+    out.isv_prod_id = static_cast<std::uint16_t>(EOS_TRY(object.number("isv_prod_id", 0xffff)));
+    out.min_isv_svn = static_cast<std::uint16_t>(EOS_TRY(object.number("min_isv_svn", 0xffff)));
     return out;
 }
 
@@ -72,20 +32,31 @@ Result<IdentityPin> parse_pin(const json::Value& value, std::string path) {
     IdentityPin pin;
     if (object.find("mr_enclave") != nullptr) {
         pin.identity = MrEnclavePin{EOS_TRY(hex_member<32>(object, "mr_enclave"))};
+    } else if (object.find("mr_td") != nullptr) {
+        pin.identity = EOS_TRY(parse_td_pin(object));
     } else {
-        MrSignerPin signer;
-        signer.mr_signer = EOS_TRY(hex_member<32>(object, "mr_signer"));
-        signer.isv_prod_id =
-            static_cast<std::uint16_t>(EOS_TRY(object.number("isv_prod_id", 0xffff)));
-        signer.min_isv_svn =
-            static_cast<std::uint16_t>(EOS_TRY(object.number("min_isv_svn", 0xffff)));
-        pin.identity = signer;
+        pin.identity = EOS_TRY(parse_signer_pin(object));
     }
     if (object.find("bindings") != nullptr) {
         pin.bindings = EOS_TRY(word_set(object, "bindings", kBindings));
     }
     EOS_TRY(object.finish());
     return pin;
+}
+
+std::string_view tee_of(const IdentityPin& pin) {
+    return std::holds_alternative<TdPin>(pin.identity) ? kTeeTdx : kTeeSgx;
+}
+
+/// A pin that no accepted TEE can match was meant otherwise.
+Result<void> check_pins_fit_tees(const Policy& policy) {
+    for (std::size_t i = 0; i < policy.identity.size(); ++i) {
+        std::string_view tee = tee_of(policy.identity[i]);
+        if (policy.tees.contains(std::string(tee))) continue;
+        return fail(bad_policy, json::element_path("identity", i) + ": a pin for " +
+                                    std::string(tee) + ", which tees does not name");
+    }
+    return {};
 }
 
 Result<void> parse_identity(json::Object& root, Policy& out) {
@@ -107,10 +78,10 @@ Result<void> parse_identity(json::Object& root, Policy& out) {
     }
     if (!out.allow_any_identity && out.identity.empty()) {
         return fail(bad_policy,
-                    "identity: at least one pin is needed: mr_enclave, or mr_signer "
-                    "with isv_prod_id and min_isv_svn");
+                    "identity: at least one pin is needed: mr_enclave, mr_signer with "
+                    "isv_prod_id and min_isv_svn, or mr_td with rtmr1 and rtmr2");
     }
-    return {};
+    return check_pins_fit_tees(out);
 }
 
 Result<verify::TestRoot> parse_test_root(const json::Value& value, std::string path) {
@@ -302,8 +273,8 @@ Result<void> parse_leaf_rules(json::Object& root, Policy& out) {
 
 std::span<const std::string_view> waivable_checks(verify::RootKind roots) {
     // leaf_binding is not among them: require_leaf_binding is the one way to say that.
-    static constexpr std::array<std::string_view, 5> kIds{"assurance", "crl.pck", "crl.root",
-                                                          "tcb.level", "qe.identity"};
+    static constexpr std::array<std::string_view, 6> kIds{
+        "assurance", "crl.pck", "crl.root", "tcb.level", "tdx_module.identity", "qe.identity"};
     std::span<const std::string_view> all = kIds;
     return roots == verify::RootKind::test ? all : all.first(all.size() - 1);
 }
@@ -317,10 +288,11 @@ Result<Policy> parse_policy(ByteView in) {
     out.name = EOS_TRY(root.text("name", kMaxNameBytes));
     out.roots = EOS_TRY(parse_roots(root));
     if (root.find("tees") != nullptr) {
-        constexpr std::array<std::string_view, 1> kTees{"sgx"};
-        EOS_TRY(word_set(root, "tees", kTees));
+        constexpr std::array<std::string_view, 2> kTees{kTeeSgx, kTeeTdx};
+        out.tees = EOS_TRY(word_set(root, "tees", kTees));
     }
     EOS_TRY(parse_identity(root, out));
+    EOS_TRY(parse_tdx(root, out));
     EOS_TRY(parse_debug(root, out));
     EOS_TRY(parse_leaf_rules(root, out));
     out.tcb = EOS_TRY(parse_tcb(root));

@@ -1,11 +1,24 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "common/attestation/appraise/policy.h"
+#include "common/base/codec.h"
 #include "common/base/encoding.h"
 #include "common/oid/registry.h"
 #include "common/x509/pem.h"
 
 namespace eos::attestation::appraise {
 namespace {
+
+void td_pin_to_json(const TdPin& pin, json::Value& out) {
+    auto set = [&out](const std::string& name, const std::optional<TdPin::Measurement>& value) {
+        if (value.has_value()) out[name] = hex(*value);
+    };
+    out["mr_td"] = hex(pin.mr_td);
+    for (std::size_t i = 0; i < pin.rtmr.size(); ++i) set("rtmr" + std::to_string(i), pin.rtmr[i]);
+    set("mr_config_id", pin.mr_config_id);
+    set("mr_owner", pin.mr_owner);
+    set("mr_owner_config", pin.mr_owner_config);
+    if (pin.scope == TdScope::firmware_only) out["any_kernel"] = kAnySystemWord;
+}
 
 json::Value pin_to_json(const IdentityPin& pin) {
     json::Value out = json::Value::object();
@@ -16,6 +29,7 @@ json::Value pin_to_json(const IdentityPin& pin) {
         out["isv_prod_id"] = signer->isv_prod_id;
         out["min_isv_svn"] = signer->min_isv_svn;
     }
+    if (const auto* td = std::get_if<TdPin>(&pin.identity)) td_pin_to_json(*td, out);
     if (!pin.bindings.empty()) out["bindings"] = pin.bindings;
     return out;
 }
@@ -46,6 +60,18 @@ json::Value hex_list(const Container& values) {
     json::Value out = json::Value::array();
     for (const auto& value : values) out.push_back(hex(value));
     return out;
+}
+
+json::Value tdx_to_json(const TdxRule& rule) {
+    std::set<std::string_view> allow;
+    for (TdFreedom freedom : rule.allow) allow.insert(td_freedom_name(freedom));
+    Writer xfam;
+    xfam.u64le(rule.xfam);
+    return {{"mr_seam", hex_list(rule.mr_seam)},
+            {"mr_signer_seam", hex_list(rule.mr_signer_seam)},
+            {"mr_service_td", hex_list(rule.mr_service_td)},
+            {"allow", allow},
+            {"xfam", hex(xfam.view())}};
 }
 
 /// "Any of" has no order, and saying a thing twice does not change it.
@@ -87,7 +113,7 @@ void collect_differences(const json::Value& before, const json::Value& after,
 json::Value policy_to_json(const Policy& policy) {
     json::Value out = {{"version", 1},
                        {"name", policy.name},
-                       {"tees", {"sgx"}},
+                       {"tees", policy.tees},
                        {"roots", roots_to_json(policy.roots)},
                        {"bindings", policy.bindings},
                        {"max_evidence_age_s", policy.max_evidence_age_s},
@@ -98,6 +124,7 @@ json::Value policy_to_json(const Policy& policy) {
                        {"waivers", policy.waivers}};
     out["identity"] = json::Value::array();
     for (const IdentityPin& pin : policy.identity) out["identity"].push_back(pin_to_json(pin));
+    if (policy.tees.contains(std::string(kTeeTdx))) out["tdx"] = tdx_to_json(policy.tdx);
     if (policy.allow_any_identity) out["allow_any_identity"] = kAnyIdentityWord;
     out["debug"] = policy.debug == DebugRule::forbid ? "forbid" : kEmulatedDebugWord;
     out["require_leaf_binding"] = policy.leaf_binding == LeafBindingRule::required;
