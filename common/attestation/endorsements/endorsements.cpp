@@ -117,12 +117,16 @@ Result<std::vector<Piece>> to_pieces(const Endorsements& single, UnixTime time,
     }
     if (single.tcb_info) {
         TcbInfo info = EOS_TRY(parse_tcb_info(single.tcb_info->body));
-        out.push_back(piece_of(PieceKind::sgx_tcb_info, *single.tcb_info));
+        PieceKind kind =
+            info.tee == IntelTee::tdx ? PieceKind::tdx_tcb_info : PieceKind::sgx_tcb_info;
+        out.push_back(piece_of(kind, *single.tcb_info));
         out.back().key = hex(info.fmspc);
     }
     if (single.qe_identity) {
-        EOS_TRY(parse_qe_identity(single.qe_identity->body));
-        out.push_back(piece_of(PieceKind::sgx_qe_identity, *single.qe_identity));
+        QeIdentity identity = EOS_TRY(parse_qe_identity(single.qe_identity->body));
+        PieceKind kind =
+            identity.tee == IntelTee::tdx ? PieceKind::tdx_qe_identity : PieceKind::sgx_qe_identity;
+        out.push_back(piece_of(kind, *single.qe_identity));
     }
     for (std::size_t i = single.pieces.size(); i < out.size(); ++i) {
         out[i].fetched = time;

@@ -56,10 +56,23 @@ Result<void> check_dates(const Piece& piece, UnixTime time) {
                 "holds from " + rfc3339(dates.issued) + " to " + rfc3339(dates.next_update));
 }
 
+Result<void> check_tee(endorsements::IntelTee found, endorsements::IntelTee expected) {
+    if (found == expected) return {};
+    return fail(bad_chain, "is about " + std::string(intel_tee_name(found)));
+}
+
+/// Whether a statement is about what its kind and key in the bundle say.
 Result<void> check_platform(const Piece& piece) {
+    using endorsements::IntelTee;
+    if (piece.kind == PieceKind::sgx_qe_identity || piece.kind == PieceKind::tdx_qe_identity) {
+        endorsements::QeIdentity identity = EOS_TRY(endorsements::parse_qe_identity(piece.content));
+        return check_tee(identity.tee,
+                         piece.kind == PieceKind::tdx_qe_identity ? IntelTee::tdx : IntelTee::sgx);
+    }
     endorsements::TcbInfo info = EOS_TRY(endorsements::parse_tcb_info(piece.content));
-    if (hex(info.fmspc) == piece.key) return {};
-    return fail(bad_chain, "is about FMSPC " + hex(info.fmspc));
+    if (hex(info.fmspc) != piece.key) return fail(bad_chain, "is about FMSPC " + hex(info.fmspc));
+    return check_tee(info.tee,
+                     piece.kind == PieceKind::tdx_tcb_info ? IntelTee::tdx : IntelTee::sgx);
 }
 
 /// What must be so before anything a piece says counts.
@@ -76,8 +89,7 @@ std::vector<Check> check_statement(const std::string& id, const Piece& piece, co
     std::vector<Check> out{from_result(subject(id + ".chain"), trusted),
                            after(trusted, subject(id + ".signature"), signature),
                            from_result(subject(id + ".dates"), check_dates(piece, scope.time))};
-    if (piece.kind == PieceKind::sgx_tcb_info || piece.kind == PieceKind::tdx_tcb_info)
-        out.push_back(from_result(subject(id + ".platform"), check_platform(piece)));
+    out.push_back(from_result(subject(id + ".platform"), check_platform(piece)));
     return out;
 }
 

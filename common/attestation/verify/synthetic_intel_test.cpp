@@ -64,6 +64,54 @@ json::Value make_qe_identity(const ByteArray<32>& signer) {
             {"tcbLevels", levels}};
 }
 
+/// A module of the generation "TDX_01" or "TDX_03".
+json::Value make_module_identity(std::string_view id) {
+    json::Value levels = json::Value::array();
+    for (const auto& [svn, status] : {std::pair{11, "UpToDate"}, std::pair{6, "OutOfDate"}}) {
+        levels.push_back({{"tcb", {{"isvsvn", svn}}},
+                          {"tcbDate", "2025-12-10T00:00:00Z"},
+                          {"tcbStatus", status}});
+    }
+    return {{"id", id},
+            {"mrsigner", std::string(96, '0')},
+            {"attributes", std::string(16, '0')},
+            {"attributesMask", std::string(16, 'F')},
+            {"tcbLevels", levels}};
+}
+
+json::Value make_tdx_tcb_info() {
+    json::Value out = make_tcb_info();
+    out["id"] = "TDX";
+    out["tdxModule"] = {{"mrsigner", std::string(96, '0')},
+                        {"attributes", std::string(16, '0')},
+                        {"attributesMask", std::string(16, 'F')}};
+    out["tdxModuleIdentities"] = {make_module_identity("TDX_03"), make_module_identity("TDX_01")};
+    for (json::Value& level : out["tcbLevels"]) {
+        level["tcb"]["tdxtcbcomponents"] = level["tcb"]["sgxtcbcomponents"];
+        // As in Intel's statements: they are about the module, which has levels of its own.
+        for (int i : {0, 1}) level["tcb"]["tdxtcbcomponents"][i]["svn"] = 0;
+    }
+    return out;
+}
+
+evidence::TdReport make_td(evidence::TdReportKind kind) {
+    evidence::TdReport out;
+    out.tee_tcb_svn.fill(std::byte{5});
+    out.tee_tcb_svn[0] = std::byte{11};
+    out.tee_tcb_svn[1] = std::byte{1};
+    out.mr_seam.fill(std::byte{0xa0});
+    out.td_attributes = evidence::kTdSeptVeDisable;
+    out.xfam = 0x000602e7;
+    out.mr_td.fill(std::byte{0xa1});
+    out.mr_config_id.fill(std::byte{0xa2});
+    for (std::size_t i = 0; i < out.rtmr.size(); ++i)
+        out.rtmr[i].fill(static_cast<std::byte>(0xb0 + i));
+    out.report_data.fill(std::byte{0xc0});
+    if (kind != evidence::TdReportKind::tdx10) out.td15 = {.tee_tcb_svn_2 = out.tee_tcb_svn};
+    if (kind == evidence::TdReportKind::tdx15_extended) out.extended.emplace();
+    return out;
+}
+
 sgx_arch::ReportBody make_report(int seed) {
     sgx_arch::ReportBody out;
     out.attributes.flags = sgx_arch::kAttributeInit | sgx_arch::kAttributeMode64;
@@ -172,27 +220,59 @@ x509::Certificate SyntheticIntel::signer() const {
     return issue(signer_recipe, signer_key.public_key(), root_recipe, root_key);
 }
 
-Bytes SyntheticIntel::quote() const {
+void SyntheticIntel::make_tdx(evidence::TdReportKind kind) {
+    td = make_td(kind);
+    quote_version = kind == evidence::TdReportKind::tdx10 ? 4 : 5;
+    tcb_info = make_tdx_tcb_info();
+    qe_report.isv_prod_id = 2;
+    qe_identity["id"] = "TD_QE";
+    qe_identity["isvprodid"] = 2;
+}
+
+Bytes SyntheticIntel::signed_part() const {
+    const Bytes body = td.has_value() ? evidence::encode(*td) : to_bytes(encode(report));
+    Writer out;
+    out.u16le(quote_version).u16le(2).u32le(td.has_value() ? 0x81 : 0);
+    if (quote_version == 3) {
+        out.u16le(8).u16le(13);
+    } else {
+        out.zeros(4);
+    }
+    out.bytes(from_hex("939a7233f79c4ca9940a0db3957f0607").value()).zeros(20);
+    if (quote_version == 5) {
+        out.u16le(td.has_value() ? static_cast<std::uint16_t>(td->kind()) : 1);
+        out.u32le(static_cast<std::uint32_t>(body.size()));
+    }
+    out.bytes(body);
+    return std::move(out).take();
+}
+
+Bytes SyntheticIntel::auth_data(ByteView signed_part) const {
     sgx_arch::ReportBody qe = qe_report;
     qe.report_data = {};
     crypto::Digest32 binding = crypto::sha256({attestation_key.public_key().point(), qe_auth_data});
     std::ranges::copy(binding, qe.report_data.begin());
     ByteArray<384> qe_bytes = encode(qe);
 
-    Writer out;
-    out.u16le(3).u16le(2).u32le(0).u16le(8).u16le(13);
-    out.bytes(from_hex("939a7233f79c4ca9940a0db3957f0607").value()).zeros(20);
-    out.bytes(encode(report));
-    ByteArray<64> signature = attestation_key.sign_raw(out.view());
-
     std::string pem = chain_pem(*this);
-    Writer auth;
-    auth.bytes(signature).bytes(attestation_key.public_key().point()).bytes(qe_bytes);
-    auth.bytes(pck_key.sign_raw(qe_bytes));
-    auth.u16le(static_cast<std::uint16_t>(qe_auth_data.size())).bytes(qe_auth_data);
-    auth.u16le(5).u32le(static_cast<std::uint32_t>(pem.size())).text(pem);
-    out.u32le(static_cast<std::uint32_t>(auth.size())).bytes(auth.view());
-    Bytes bytes = std::move(out).take();
+    Writer inner;
+    inner.bytes(qe_bytes).bytes(pck_key.sign_raw(qe_bytes));
+    inner.u16le(static_cast<std::uint16_t>(qe_auth_data.size())).bytes(qe_auth_data);
+    inner.u16le(5).u32le(static_cast<std::uint32_t>(pem.size())).text(pem);
+    Writer out;
+    out.bytes(attestation_key.sign_raw(signed_part)).bytes(attestation_key.public_key().point());
+    if (quote_version > 3) out.u16le(6).u32le(static_cast<std::uint32_t>(inner.size()));
+    out.bytes(inner.view());
+    return std::move(out).take();
+}
+
+Bytes SyntheticIntel::quote() const {
+    Bytes bytes = signed_part();
+    const Bytes auth = auth_data(bytes);
+    Writer size;
+    size.u32le(static_cast<std::uint32_t>(auth.size()));
+    append(bytes, size.view());
+    append(bytes, auth);
     alter_quote(bytes);
     return bytes;
 }

@@ -8,6 +8,7 @@
 
 #include "common/attestation/endorsements/endorsements.h"
 #include "common/attestation/endorsements/pck.h"
+#include "common/attestation/evidence/tdx_report.h"
 #include "common/attestation/verify/roots.h"
 #include "common/base/time.h"
 #include "common/crypto/p256.h"
@@ -30,7 +31,12 @@ struct CertificateRecipe {
 /// One platform and the authority that certifies it.
 class SyntheticIntel {
   public:
+    /// An SGX platform that makes quotes of version 3.
     SyntheticIntel();
+
+    /// Turns it into a TDX platform, up to date, with a TD report of this kind, the TD quoting
+    /// enclave and statements for TDX. Quotes are of version 4 for TDX 1.0, else of version 5.
+    void make_tdx(evidence::TdReportKind kind);
 
     /// The inner content of the PCK extension.
     static Bytes encode_pck_extension(const endorsements::PckExtension& extension);
@@ -60,8 +66,10 @@ class SyntheticIntel {
     CertificateRecipe signer_recipe;
     endorsements::PckExtension platform;
 
+    std::uint16_t quote_version = 3;
     sgx_arch::ReportBody report;
-    sgx_arch::ReportBody qe_report;  ///< report_data is filled in
+    std::optional<evidence::TdReport> td;  ///< if present, quotes are about it
+    sgx_arch::ReportBody qe_report;        ///< report_data is filled in
     Bytes qe_auth_data = Bytes(32, std::byte{0xaa});
 
     json::Value tcb_info;
@@ -75,6 +83,8 @@ class SyntheticIntel {
     std::function<std::string(const SyntheticIntel&)> chain_pem;
 
   private:
+    Bytes signed_part() const;
+    Bytes auth_data(ByteView signed_part) const;
     mutable std::optional<x509::Certificate> root_;
     x509::Certificate issue(const CertificateRecipe& recipe, const crypto::P256PublicKey& key,
                             const CertificateRecipe& issuer,
