@@ -70,6 +70,10 @@ struct BlobListRequest {
     std::string after;  ///< the last key of the page before; empty for the first page
 };
 
+/// What a BlobStore fails with when the storage may do it another time.
+inline constexpr Code storage_unavailable{"trusted/runtime", "storage_unavailable",
+                                          "the host's storage does not answer, or cannot do it"};
+
 /// Untrusted storage: it may lose, alter, swap, keep and replay what it is given.
 ///
 /// What an honest one promises, and what a crash at any instant may cost: writes take effect in the

@@ -85,9 +85,35 @@ void write_batch(const std::shared_ptr<Writing>& writing, Done<Progress> done) {
             if (written) {
                 return done(writing->root_sent ? Progress::kFinished : Progress::kMore);
             }
-            const Code& code = writing->root_sent ? commit_outcome_unknown : commit_failed;
-            done(fail(code, written.error().message()));
+            done(fail(std::move(written).error()));
         });
+}
+
+// The write of the root failed, or was not answered: which root is there? Where it is the old one
+// the state is as before, and the next commit may try again: what it writes comes after the failed
+// write, whatever a crash makes of that one. The blobs of the failed state stay until the next
+// start, or such a crash could leave a root without them.
+void look_at_root(const std::shared_ptr<Writing>& writing, std::string why, Done<void> done) {
+    writing->core->get_blob(kRootBlobKey, [writing, why = std::move(why), done = std::move(done)](
+                                              Result<std::optional<Bytes>> found) mutable {
+        SealedCore& core = *writing->core;
+        std::optional<Bytes> before;
+        if (core.current) before = core.current->root_blob;
+        if (found && *found == before) return done(fail(commit_failed, std::move(why)));
+        core.outcome_unknown = true;
+        done(fail(commit_outcome_unknown, std::move(why)));
+    });
+}
+
+void end_commit(const std::shared_ptr<Writing>& writing, Result<void> written, Done<void> done) {
+    if (written) {
+        writing->core->current = writing->next;
+        return done({});
+    }
+    if (writing->root_sent)
+        return look_at_root(writing, written.error().message(), std::move(done));
+    delete_blobs(writing->core, std::move(writing->written), [] {});
+    done(fail(commit_failed, written.error().message()));
 }
 
 /// Seals the index of `next` under a fresh salt and writes everything, the root last.
@@ -102,7 +128,8 @@ void write_version(std::shared_ptr<SealedCore> core, SealedVersion next,
     root.key_request = next.key_request;
     root.generation = next.generation;
     root.salt = core->fresh_salt();
-    BlobWrite root_write{kRootBlobKey, next.cipher->seal_root(root, next.index_pin)};
+    next.root_blob = next.cipher->seal_root(root, next.index_pin);
+    BlobWrite root_write{kRootBlobKey, next.root_blob};
 
     auto version = std::make_shared<const SealedVersion>(std::move(next));
     BlobSequence blobs(*version, std::move(records), std::move(root_write));
@@ -110,15 +137,7 @@ void write_version(std::shared_ptr<SealedCore> core, SealedVersion next,
         Writing{core, std::move(version), std::move(blobs), {}, {}, false});
     repeat([writing](Done<Progress> step) { write_batch(writing, std::move(step)); },
            [writing, done = std::move(done)](Result<void> written) mutable {
-               SealedCore& owner = *writing->core;
-               if (written) {
-                   owner.current = writing->next;
-               } else if (writing->root_sent) {
-                   owner.outcome_unknown = true;
-               } else {
-                   delete_blobs(writing->core, std::move(writing->written), [] {});
-               }
-               done(std::move(written));
+               end_commit(writing, std::move(written), std::move(done));
            });
 }
 

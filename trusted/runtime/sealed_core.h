@@ -21,6 +21,7 @@ struct SealedVersion {
     std::uint64_t generation = 0;
     RecordIndex index;
     IndexPin index_pin;
+    Bytes root_blob;  // as it lies in storage
 
     RecordEntry index_entry() const {
         return {kIndexType, generation, index_pin.salt, index_pin.size_bytes};
@@ -52,7 +53,7 @@ struct SealedCore : std::enable_shared_from_this<SealedCore> {
     SealedStore::Origin origin = SealedStore::Origin::kOpened;
     std::size_t garbage_deleted = 0;
     std::size_t queued_bytes = 0;
-    bool outcome_unknown = false;  // a root write went unanswered or failed: never write again
+    bool outcome_unknown = false;  // storage may hold another root than ours: never write again
 
   private:
     void pump();
@@ -81,7 +82,7 @@ void delete_blobs(std::shared_ptr<SealedCore> core, std::vector<std::string> key
                   std::move_only_function<void()> done);
 
 /// Writes an empty state of a new instance and makes it current.
-/// errors: those of the key source, commit_outcome_unknown.
+/// errors: those of the key source, commit_failed, commit_outcome_unknown.
 void write_empty_state(std::shared_ptr<SealedCore> core, Done<void> done);
 
 /// errors: as SealedStore::commit.

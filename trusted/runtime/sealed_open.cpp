@@ -30,6 +30,7 @@ Result<SealedVersion> unseal_root(SealedCore& core, ByteView blob) {
     version.key_request = std::move(root.key_request);
     version.generation = root.generation;
     version.index_pin = *pin;
+    version.root_blob = to_bytes(blob);
     return version;
 }
 

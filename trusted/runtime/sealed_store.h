@@ -165,14 +165,16 @@ class SealedStore {
     /// Makes the change the state, on stable storage, before `done` is called with success. Costs
     /// one synced write.
     /// errors: stale_transaction, bad_record_name, record_too_large, store_full, no_such_record (to
-    ///         erase), store_busy, commit_failed: nothing changed. commit_outcome_unknown: the old
+    ///         erase), store_busy: nothing changed. commit_failed: nothing changed; a crash of the
+    ///         host before the next commit may yet bring the change about, whole.
+    ///         commit_outcome_unknown: the storage holds another root, or does not say; the old
     ///         state stays in memory, and every later commit fails with the same code.
     /// bound:  the index is written anew: 175 bytes a record at most.
     void commit(Transaction transaction, Done<void> done);
 
     /// Factory reset: atomically replaces the state by an empty one with a new instance id, key and
     /// generation 0, then deletes the old blobs.
-    /// errors: store_busy, commit_outcome_unknown; those of the key source.
+    /// errors: store_busy, commit_failed, commit_outcome_unknown; those of the key source.
     void destroy(Done<void> done);
 
   private:

@@ -28,6 +28,7 @@ class MemoryBlobStore : public BlobStore {
         kNone,
         kNotApplied,  ///< the write fails and leaves no trace
         kApplied,     ///< the write happens, and its answer is an error
+        kLatent,      ///< the write fails; nobody sees it, until a crash brings it to light
         kNoAnswer,    ///< the write happens, and nothing is ever heard of it
     };
     enum class Answers { kAtOnce, kLater };
@@ -41,12 +42,14 @@ class MemoryBlobStore : public BlobStore {
     explicit MemoryBlobStore(Blobs start) : blobs(std::move(start)) {}
 
     void get(std::string key, Done<std::optional<Bytes>> done) override {
+        if (is_unavailable) return done(fail(storage_unavailable));
         std::optional<Bytes> out;
         if (auto it = blobs.find(key); it != blobs.end()) out = it->second;
         answer([out = std::move(out), done = std::move(done)]() mutable { done(std::move(out)); });
     }
 
     void list(BlobListRequest request, Done<std::vector<std::string>> done) override {
+        if (is_unavailable) return done(fail(storage_unavailable));
         std::vector<std::string> page;
         for (auto it = blobs.upper_bound(std::max(request.prefix, request.after));
              it != blobs.end() && it->first.starts_with(request.prefix) && page.size() < page_size;
@@ -59,12 +62,11 @@ class MemoryBlobStore : public BlobStore {
 
     void write(std::vector<BlobWrite> batch, Durability durability, Done<void> done) override {
         check_bounds(batch);
+        if (is_unavailable) return done(fail(storage_unavailable));
         Fault fault = writes_until_fault == 0 ? fault_kind : Fault::kNone;
         if (writes_until_fault >= 0) --writes_until_fault;
-        if (fault != Fault::kNotApplied) {
-            apply(blobs, batch);
-            log.push_back({std::move(batch), durability});
-        }
+        if (fault != Fault::kNotApplied && fault != Fault::kLatent) apply(blobs, batch);
+        if (fault != Fault::kNotApplied) log.push_back({std::move(batch), durability});
         if (fault == Fault::kNoAnswer) return;
         Result<void> result;
         if (fault != Fault::kNone) result = fail(injected_failure);
@@ -96,6 +98,7 @@ class MemoryBlobStore : public BlobStore {
     std::vector<Write> log;
     Answers answers = Answers::kAtOnce;
     Fault fault_kind = Fault::kNone;
+    bool is_unavailable = false;  ///< every call fails
     int writes_until_fault = -1;  ///< 0: the next write has the fault; negative: none has
     std::size_t page_size = 3;    ///< small, so that paging is used
     bool within_bounds = true;    ///< whether every batch kept the interface's limits
