@@ -35,6 +35,8 @@ constexpr std::array kTable{
     line(kStateWriteFailed, kError, "a state write failed; the old state stands"),
     line(kFactoryReset, kWarning, "factory reset: the state was destroyed"),
     line(kCaRotated, kInfo, "the CA was replaced; state generation {}"),
+    line(kStateUnavailable, kError,
+         "the storage does not answer or reports an error; next attempt in {} ms"),
 
     line(kEvidenceRequested, kInfo, "evidence requested"),
     line(kEvidenceReady, kInfo, "evidence ready; leaves under it end at Unix time {}"),

@@ -30,6 +30,7 @@ enum class LogCode : std::uint16_t {
     kStateWriteFailed = 25,
     kFactoryReset = 26,
     kCaRotated = 27,
+    kStateUnavailable = 28,
 
     kEvidenceRequested = 40,
     kEvidenceReady = 41,

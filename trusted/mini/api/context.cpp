@@ -24,6 +24,7 @@ bool is_temporary(const Code& code) {
                                               host_timed_out,
                                               host_failed,
                                               host_overloaded,
+                                              runtime::storage_unavailable,
                                               runtime::store_busy,
                                               runtime::commit_failed,
                                               runtime::commit_outcome_unknown};

@@ -27,8 +27,15 @@ void Control::start() {
         });
 }
 
-// Never a first run: what cannot be read is for a person to look at.
+// Never a first run: what cannot be read is for a person to look at. What could not be read or
+// written now is tried again: a disk may be full, slow or gone for a while.
 void Control::fail_start(const Error& error) {
+    if (is_storage_trouble(error.code())) {
+        state_.reset();
+        parts_.log(LogCode::kStateUnavailable, {kStorageRetryMs});
+        retry_at_ms_ = parts_.clock.monotonic_ms() + kStorageRetryMs;
+        return;
+    }
     parts_.log(state_refusal(error.code()), {});
     parts_.stop(boundary::Exit::Why::kStateRefused);
 }
@@ -123,6 +130,7 @@ void Control::turn() {
     std::optional<std::uint64_t> due = next_deadline_ms();
     if (!due || parts_.clock.monotonic_ms() < *due) return;
     retry_at_ms_ = 0;
+    if (state_ == nullptr) return start();
     if (snapshot_->stage == Stage::kStarting) return begin_serving();
     renew();
 }

@@ -34,6 +34,7 @@ inline constexpr Code too_many_changes{"trusted/mini", "too_many_changes",
 
 inline constexpr std::size_t kMaxWaitingChanges = 16;
 inline constexpr std::uint64_t kEvidenceRetryMs = 5'000;
+inline constexpr std::uint64_t kStorageRetryMs = 5'000;
 
 /// A certification request for a CA key, and evidence that the key was born here for that owner.
 struct CaRequest {
@@ -63,7 +64,8 @@ class Control {
     explicit Control(Parts parts);
     ~Control();
 
-    /// Opens the state and begins to serve it.
+    /// Opens the state and begins to serve it. Tries again while the storage is unavailable; stops
+    /// the program when the state is refused.
     void start();
 
     /// Renews what is about to expire and tries again what failed. Once a turn of the worker's
@@ -171,7 +173,7 @@ class Control {
     runtime::TimeGuard time_;
     bool changing_ = false;
     bool renewing_ = false;
-    std::uint64_t retry_at_ms_ = 0;  // begin_serving() or renew() again; 0: not due
+    std::uint64_t retry_at_ms_ = 0;  // start(), begin_serving() or renew() again; 0: not due
 };
 
 }  // namespace eos::mini

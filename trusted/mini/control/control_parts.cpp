@@ -6,6 +6,11 @@
 
 namespace eos::mini {
 
+bool is_storage_trouble(const Code& code) {
+    return code == runtime::storage_unavailable || code == runtime::commit_failed ||
+           code == runtime::commit_outcome_unknown;
+}
+
 boundary::LogCode state_refusal(const Code& code) {
     using enum boundary::LogCode;
     struct Row {

@@ -17,6 +17,9 @@ struct Control::PendingCa {
     std::string platform_name;
 };
 
+/// Whether a start that failed so may succeed later, without anybody's doing.
+bool is_storage_trouble(const Code& code);
+
 /// The line of the daemon's log that says why the state was refused.
 boundary::LogCode state_refusal(const Code& code);
 

@@ -122,8 +122,9 @@ TEST_F(ControlTest, AFailedWriteLeavesTheOldStateInForce) {
     ASSERT_TRUE(provision({}).has_value());
     blobs.fault_kind = runtime::testing::MemoryBlobStore::Fault::kNotApplied;
     blobs.writes_until_fault = 0;
-    EXPECT_FALSE(load("one", "code").has_value());
+    EXPECT_EQ(load("one", "code").error().code(), runtime::commit_failed);
     EXPECT_TRUE(control->snapshot()->state->apps.empty());
+    EXPECT_TRUE(load("one", "code").has_value());
 }
 
 TEST_F(ControlTest, SeveralAppsAreOneChange) {
@@ -202,6 +203,41 @@ TEST_F(ControlTest, DamagedStateIsNeverAFirstRun) {
     start();
     EXPECT_EQ(published.size(), count);
     EXPECT_EQ(stopped, boundary::Exit::Why::kStateRefused);
+}
+
+TEST_F(ControlTest, StorageThatIsNotThereAtStartIsAskedAgain) {
+    start();
+    ASSERT_TRUE(provision({}).has_value());
+    ASSERT_TRUE(load("hello", "code").has_value());
+    published.clear();
+    blobs.is_unavailable = true;
+    start();
+    EXPECT_EQ(logged.back(), boundary::LogCode::kStateUnavailable);
+    control->turn();
+    EXPECT_EQ(std::ranges::count(logged, boundary::LogCode::kStateUnavailable), 1) << "not yet due";
+    clock.ms += kStorageRetryMs;
+    control->turn();
+    EXPECT_EQ(std::ranges::count(logged, boundary::LogCode::kStateUnavailable), 2);
+    EXPECT_TRUE(published.empty());
+    blobs.is_unavailable = false;
+    clock.ms += kStorageRetryMs;
+    control->turn();
+    ASSERT_EQ(published.size(), 1u);
+    EXPECT_EQ(published[0]->stage, Stage::kOwned);
+    EXPECT_EQ(published[0]->modules.size(), 1u);
+    EXPECT_FALSE(stopped.has_value());
+}
+
+TEST_F(ControlTest, AFirstStateThatCannotBeWrittenIsTriedAgain) {
+    blobs.fault_kind = runtime::testing::MemoryBlobStore::Fault::kNotApplied;
+    blobs.writes_until_fault = 0;
+    start();
+    EXPECT_EQ(logged.back(), boundary::LogCode::kStateUnavailable);
+    clock.ms += kStorageRetryMs;
+    control->turn();
+    ASSERT_EQ(published.size(), 1u);
+    EXPECT_EQ(published[0]->stage, Stage::kUnowned);
+    EXPECT_FALSE(stopped.has_value());
 }
 
 TEST_F(ControlTest, FactoryResetNeedsTheInstanceAndMakesANewOne) {

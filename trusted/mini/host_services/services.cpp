@@ -5,6 +5,7 @@
 #include "common/base/assert.h"
 #include "common/crypto/random.h"
 #include "common/sgx_arch/report.h"
+#include "trusted/runtime/sealed_store.h"
 
 namespace eos::mini {
 namespace {
@@ -27,6 +28,13 @@ Result<Bytes> check_quote(Bytes quote, const platform::Report& sent) {
     return quote;
 }
 
+// A host that answers with another thing than was asked for is not one to ask again.
+Error storage_error(Error error) {
+    const Code& code = error.code() == host_misbehaved ? runtime::storage_misbehaved
+                                                       : runtime::storage_unavailable;
+    return Error(code, error.message());
+}
+
 }  // namespace
 
 UnixTime HostClock::now() const {
@@ -44,7 +52,7 @@ void HostBlobStore::get(std::string key, runtime::Done<std::optional<Bytes>> don
     calls_.call(boundary::BlobGet{{}, std::move(key)}, kBlobDeadlineMs,
                 [done = std::move(done)](Result<HostCalls::Body> outcome) mutable {
                     auto answer = expect_answer<boundary::BlobValue>(std::move(outcome));
-                    if (!answer) return done(fail(std::move(answer).error()));
+                    if (!answer) return done(fail(storage_error(std::move(answer).error())));
                     done(std::move(answer->value));
                 });
 }
@@ -54,7 +62,7 @@ void HostBlobStore::list(runtime::BlobListRequest request,
     calls_.call(boundary::BlobList{{}, std::move(request.prefix), std::move(request.after)},
                 kBlobDeadlineMs, [done = std::move(done)](Result<HostCalls::Body> outcome) mutable {
                     auto answer = expect_answer<boundary::BlobKeys>(std::move(outcome));
-                    if (!answer) return done(fail(std::move(answer).error()));
+                    if (!answer) return done(fail(storage_error(std::move(answer).error())));
                     done(std::move(answer->keys));
                 });
 }
@@ -72,7 +80,7 @@ void HostBlobStore::write(std::vector<runtime::BlobWrite> batch, runtime::Durabi
     calls_.call(std::move(message), kBlobDeadlineMs,
                 [done = std::move(done)](Result<HostCalls::Body> outcome) mutable {
                     auto answer = expect_answer<boundary::Done>(std::move(outcome));
-                    if (!answer) return done(fail(std::move(answer).error()));
+                    if (!answer) return done(fail(storage_error(std::move(answer).error())));
                     done({});
                 });
 }

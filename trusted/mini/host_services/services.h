@@ -34,7 +34,8 @@ class HostBlobStore : public runtime::BlobStore {
     /// `calls` must outlive this.
     explicit HostBlobStore(HostCalls& calls) : calls_(calls) {}
 
-    /// errors: those of HostCalls::call; host_misbehaved (more or larger than was asked for).
+    /// errors: runtime::storage_unavailable (no answer, or one that says why not),
+    ///         runtime::storage_misbehaved (an answer to another question).
     void get(std::string key, runtime::Done<std::optional<Bytes>> done) override;
     void list(runtime::BlobListRequest request,
               runtime::Done<std::vector<std::string>> done) override;
