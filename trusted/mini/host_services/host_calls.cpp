@@ -25,7 +25,8 @@ std::string_view why_text(boundary::Failed::Why why) {
 }  // namespace
 
 boundary::RequestHead HostCalls::begin(std::uint32_t deadline_ms, Done done) {
-    if (waiting_.size() >= kMaxHostCalls) {
+    // Calls whose deadline passed before they found room still occupy their place.
+    if (waiting_.size() >= kMaxHostCalls || unsent_.size() >= kMaxHostCalls) {
         refused_.push_back(std::move(done));
         return {};
     }

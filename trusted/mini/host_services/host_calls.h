@@ -23,7 +23,7 @@ inline constexpr Code host_overloaded{"trusted/mini", "host_overloaded",
 inline constexpr Code host_misbehaved{"trusted/mini", "host_misbehaved",
                                       "the host's answer does not fit the question"};
 
-/// Requests of one worker that wait for an answer at the same time.
+/// Requests of one worker that wait for an answer at the same time, and those that wait for room.
 inline constexpr std::size_t kMaxHostCalls = 512;
 
 /// threads: one, the worker's.

@@ -34,6 +34,10 @@ void DataLink::send(const boundary::DataToHost& message) {
         if (!push) broken_ = true;
         if (!push || *push == boundary::Push::kDone) return;
     }
+    if (unsent_.size() >= kMaxUnsentMessages) {
+        broken_ = true;
+        return;
+    }
     const ConnData* data = std::get_if<ConnData>(&message);
     unsent_.push_back({message, data == nullptr ? Bytes{} : to_bytes(data->bytes)});
 }

@@ -13,8 +13,11 @@
 
 namespace eos::mini {
 
+/// Messages that wait for room in the ring. A host that takes what is sent never comes near.
+inline constexpr std::size_t kMaxUnsentMessages = std::size_t{1} << 18;
+
 /// The data ring towards the host. Takes every message at once and keeps in order what finds no
-/// room; what waits is bounded by the windows of the open connections.
+/// room; what waits is bounded by the windows of the open connections, and in number.
 class DataLink {
   public:
     /// `endpoint` must outlive this.
@@ -27,7 +30,8 @@ class DataLink {
     /// Sends what found no room. Once a turn of the worker's loop.
     void turn();
 
-    /// Whether the host broke the rules of the ring: the program must end.
+    /// Whether the host broke the rules of the ring, or takes nothing from it and goes on asking:
+    /// the program must end.
     bool is_broken() const { return broken_; }
 
   private:
