@@ -120,6 +120,7 @@ class HostileHost : private boundary::HostSignals {
 
   private:
     void wake(unsigned worker) override;
+    void expect(const Result<void>& outcome);
     void turn();
     template <typename Receive>
     void take_all(unsigned worker, Receive receive);
