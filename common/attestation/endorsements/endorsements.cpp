@@ -71,6 +71,10 @@ Result<Endorsements> parse_endorsements(ByteView in) {
     out.pck_crl = EOS_TRY(hex_or_null(object, "pck_crl"));
     out.tcb_info = EOS_TRY(signed_object(object, "tcb_info"));
     out.qe_identity = EOS_TRY(signed_object(object, "qe_identity"));
+    std::optional<std::string> certificates = EOS_TRY(text_or_null(object, "amd_certificates"));
+    if (certificates.has_value()) out.amd.certificates.push_back(to_bytes(*certificates));
+    out.amd.ark_crl = EOS_TRY(hex_or_null(object, "amd_ark_crl"));
+    out.amd.ask_crl = EOS_TRY(hex_or_null(object, "amd_ask_crl"));
     out.pck_crl_issuer_chain_pem =
         EOS_TRY(text_or_null(object, "pck_crl_issuer_chain")).value_or("");
     EOS_TRY(object.finish());

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "common/attestation/endorsements/bundle.h"
 #include "common/attestation/endorsements/tcb.h"
@@ -19,6 +20,14 @@ struct SignedObject {
     std::string issuer_chain_pem;  ///< signer, root
 };
 
+/// The Endorsements of AMD evidence. What is missing is taken from the evidence itself and, above
+/// the VCEK or VLEK, from the certificates that this library knows.
+struct AmdEndorsements {
+    std::vector<Bytes> certificates;  ///< DER, or PEM of one or more; in any order
+    std::optional<Bytes> ark_crl;     ///< DER: the list in which AMD revokes ASKs and ASVKs
+    std::optional<Bytes> ask_crl;     ///< DER: a list of the CA that issued the VCEK or VLEK
+};
+
 /// The Endorsements of a piece of evidence, one by one, or those of a set of platforms, from which
 /// verify takes what fits. What is missing is not evaluated.
 struct Endorsements {
@@ -30,6 +39,7 @@ struct Endorsements {
     std::optional<SignedObject> qe_identity;
     /// Of a bundle. What stands above wins.
     std::vector<Piece> pieces;
+    AmdEndorsements amd;
 };
 
 /// Which pieces a piece of Intel evidence needs.
@@ -50,8 +60,8 @@ Endorsements select(const Endorsements& all, const IntelPlatform& platform);
 
 /// Reads the JSON collateral object in use among verifiers: string members root_ca_crl and pck_crl
 /// (hex DER), tcb_info, tcb_info_signature (hex r ‖ s), tcb_info_issuer_chain (PEM), and the same
-/// three for qe_identity; a member that is absent or null is missing. Or a bundle: bundle.h. Syntax
-/// of the frame only.
+/// three for qe_identity; for AMD amd_certificates (PEM), amd_ark_crl and amd_ask_crl (hex DER). A
+/// member that is absent or null is missing. Or a bundle: bundle.h. Syntax of the frame only.
 /// errors:  those of parse_bundle(); those of json::parse; json::wrong_type, out_of_range,
 /// missing_member (an object without
 ///          its signature or chain), unknown_member; bad_encoding.

@@ -238,4 +238,9 @@ Result<Evidence> parse_quote(ByteView in) {
     return Evidence(EOS_TRY(parse_whole(in)), to_bytes(in));
 }
 
+Result<Evidence> parse_evidence(ByteView in) {
+    if (in.size() < 4 || !all_zero(in.subspan(1, 3))) return parse_quote(in);
+    return Evidence(EOS_TRY(parse_snp_evidence(in)), to_bytes(in));
+}
+
 }  // namespace eos::attestation::evidence

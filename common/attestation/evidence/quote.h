@@ -8,6 +8,7 @@
 #include <string>
 #include <variant>
 
+#include "common/attestation/evidence/snp_evidence.h"
 #include "common/attestation/evidence/tdx_report.h"
 #include "common/base/bytes.h"
 #include "common/base/result.h"
@@ -80,9 +81,9 @@ struct TdxQuote : IntelQuote {
 };
 
 /// Every kind of evidence this library can parse.
-using Quote = std::variant<SgxQuote, TdxQuote>;
+using Quote = std::variant<SgxQuote, TdxQuote, SnpEvidence>;
 
-/// Evidence: the product of parse_quote and of nothing else.
+/// Evidence: the product of the two functions below and of nothing else.
 class Evidence {
   public:
     const Quote& quote() const { return quote_; }
@@ -93,6 +94,7 @@ class Evidence {
 
   private:
     friend Result<Evidence> parse_quote(ByteView in);
+    friend Result<Evidence> parse_evidence(ByteView in);
     Evidence(Quote quote, Bytes bytes) : quote_(std::move(quote)), bytes_(std::move(bytes)) {}
 
     Quote quote_;
@@ -109,5 +111,10 @@ class Evidence {
 ///          Quoting Library API, appendix A.3 (versions 4 and 5).
 /// bound:   one pass over at most kMaxQuoteBytes.
 [[nodiscard]] Result<Evidence> parse_quote(ByteView in);
+
+/// Parses evidence of any kind. Quotes and reports are told apart by bytes 1 to 3: zero in a report
+/// (its version has 32 bits), the kind of attestation key, which is never zero, in a quote.
+/// errors:  those of parse_quote() and parse_snp_evidence().
+[[nodiscard]] Result<Evidence> parse_evidence(ByteView in);
 
 }  // namespace eos::attestation::evidence

@@ -46,9 +46,9 @@ std::string without_date(std::string components) {
 }
 
 const endorsements::PckExtension& platform_of(const VerifiedEvidence& evidence) {
-    return std::visit(
-        [](const auto& claims) -> const endorsements::PckExtension& { return claims.platform; },
-        evidence.claims());
+    const TeeClaims& claims = evidence.claims();
+    if (const auto* sgx = std::get_if<SgxClaims>(&claims)) return sgx->platform;
+    return std::get<TdxClaims>(claims).platform;
 }
 
 /// The corpus lists those of platform and quoting enclave; a TDX module's are joined here.

@@ -28,5 +28,6 @@ struct Outcome {
 /// One overload for each kind of evidence.
 Outcome check_evidence(const evidence::SgxQuote& quote, const Context& context);
 Outcome check_evidence(const evidence::TdxQuote& quote, const Context& context);
+Outcome check_evidence(const evidence::SnpEvidence& evidence, const Context& context);
 
 }  // namespace eos::attestation::verify

@@ -1,15 +1,28 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "common/attestation/verify/roots.h"
 
+#include <algorithm>
+
+#include "common/attestation/endorsements/amd_certificates.h"
 #include "common/attestation/endorsements/intel_roots.h"
+#include "common/base/assert.h"
 #include "common/base/encoding.h"
 #include "common/oid/registry.h"
 
 namespace eos::attestation::verify {
 namespace {
 
+using endorsements::amd_roots;
+using endorsements::AmdCertificate;
 using endorsements::kIntelSgxRoots;
 using endorsements::VendorRoot;
+
+bool has_vendor_key(const x509::Certificate& certificate) {
+    if (hex(certificate.spki()) == endorsements::kIntelSgxRootSpkiHex) return true;
+    return std::ranges::any_of(amd_roots(), [&](const AmdCertificate& root) {
+        return equal(root.certificate.spki(), certificate.spki());
+    });
+}
 
 Result<void> check_test_root(const TestRoot& root) {
     const x509::Certificate& certificate = root.certificate;
@@ -24,17 +37,32 @@ Result<void> check_test_root(const TestRoot& root) {
     if (!certificate.is_self_issued() || !certificate.is_ca()) {
         return fail(bad_test_root, root.name + ": not a self-issued CA certificate");
     }
-    crypto::P256PublicKey key = EOS_TRY(certificate.p256_key());
-    if (hex(key.spki()) == endorsements::kIntelSgxRootSpkiHex) {
+    if (has_vendor_key(certificate)) {
         return fail(bad_test_root, root.name + ": it has the key of a vendor's root");
     }
-    return certificate.verify_signed_by(key);
+    if (Result<crypto::RsaPublicKey> key = certificate.rsa_key(); key.has_value()) {
+        return certificate.verify_signed_by(*key);
+    }
+    return certificate.verify_signed_by(EOS_TRY(certificate.p256_key()));
 }
 
 }  // namespace
 
-Roots Roots::intel() {
-    return Roots(RootKind::vendor);
+std::string_view vendor_name(Vendor vendor) {
+    switch (vendor) {
+        case Vendor::intel:
+            return "intel";
+        case Vendor::amd:
+            return "amd";
+    }
+    __builtin_unreachable();
+}
+
+Roots Roots::of(std::set<Vendor> vendors) {
+    EOS_ASSERT(!vendors.empty());
+    Roots out(RootKind::vendor);
+    out.vendors_ = std::move(vendors);
+    return out;
 }
 
 Result<Roots> Roots::test(std::vector<TestRoot> roots) {
@@ -55,26 +83,51 @@ std::optional<RootIdentity> Roots::find(const x509::Certificate& certificate) co
         }
         return {};
     }
-    for (const VendorRoot& root : kIntelSgxRoots) {
-        // The key is compared as well, so that one wrong constant alone admits nobody.
-        if (hex(sha256) == root.sha256_hex && hex(certificate.spki()) == root.spki_hex) {
-            return RootIdentity{RootKind::vendor, std::string(root.name), sha256};
+    if (vendors_.contains(Vendor::intel)) {
+        for (const VendorRoot& root : kIntelSgxRoots) {
+            // The key is compared as well, so that one wrong constant alone admits nobody.
+            if (hex(sha256) == root.sha256_hex && hex(certificate.spki()) == root.spki_hex) {
+                return RootIdentity{RootKind::vendor, std::string(root.name), sha256};
+            }
+        }
+    }
+    if (vendors_.contains(Vendor::amd)) {
+        for (const AmdCertificate& root : amd_roots()) {
+            if (root.certificate == certificate) {
+                return RootIdentity{RootKind::vendor, "AMD " + std::string(root.name), sha256};
+            }
         }
     }
     return {};
 }
 
-std::string Roots::describe() const {
-    std::string out;
-    auto add = [&out](std::string_view name, std::string_view sha256) {
-        out.append(out.empty() ? "" : " or ").append(name).append(" (").append(sha256).append(")");
-    };
-    if (kind_ == RootKind::vendor) {
-        for (const VendorRoot& root : kIntelSgxRoots) add(root.name, root.sha256_hex);
+std::vector<std::pair<std::string, std::string>> Roots::all() const {
+    std::vector<std::pair<std::string, std::string>> out;
+    if (vendors_.contains(Vendor::intel)) {
+        for (const VendorRoot& root : kIntelSgxRoots) out.emplace_back(root.name, root.sha256_hex);
+    }
+    if (vendors_.contains(Vendor::amd)) {
+        for (const AmdCertificate& root : amd_roots()) {
+            out.emplace_back("AMD " + std::string(root.name),
+                             hex(crypto::sha256(root.certificate.der())));
+        }
     }
     for (const TestRoot& root : test_roots_) {
-        add("EMULATED root " + root.name, hex(crypto::sha256(root.certificate.der())));
+        out.emplace_back("EMULATED root " + root.name, hex(crypto::sha256(root.certificate.der())));
     }
+    return out;
+}
+
+bool Roots::contains(const RootIdentity& root) const {
+    if (root.kind != kind_) return false;
+    const std::string sha256 = hex(root.sha256);
+    return std::ranges::any_of(all(), [&](const auto& known) { return known.second == sha256; });
+}
+
+std::string Roots::describe() const {
+    std::string out;
+    for (const auto& [name, sha256] : all())
+        out.append(out.empty() ? "" : " or ").append(name).append(" (").append(sha256).append(")");
     return out;
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -19,9 +20,15 @@ inline constexpr Code bad_test_root{"common/attestation/verify", "bad_test_root"
 
 /// Whether a root stands for hardware.
 enum class RootKind {
-    vendor,  ///< Intel
+    vendor,  ///< a vendor of hardware
     test     ///< emulation: protects nothing
 };
+
+/// Whose hardware.
+enum class Vendor { intel, amd };
+
+/// "intel", "amd".
+std::string_view vendor_name(Vendor vendor);
 
 /// A certificate that says of itself that it is the root of emulated hardware.
 struct TestRoot {
@@ -41,27 +48,40 @@ struct RootIdentity {
 /// The roots of one verification.
 class Roots {
   public:
+    /// in: at least one (asserted).
+    static Roots of(std::set<Vendor> vendors);
     /// Intel's SGX Root CA, in both issues.
-    static Roots intel();
+    static Roots intel() { return of({Vendor::intel}); }
+    /// AMD's root keys of all products.
+    static Roots amd() { return of({Vendor::amd}); }
 
-    /// in:      at least one; each a self-signed P-256 CA certificate with the critical extension
-    ///          emulation_root_marker, none with the key of a vendor's root.
+    /// in:      at least one; each a self-signed P-256 or RSA CA certificate with the critical
+    ///          extension emulation_root_marker, none with the key of a vendor's root.
     /// errors:  bad_test_root.
     [[nodiscard]] static Result<Roots> test(std::vector<TestRoot> roots);
 
     RootKind kind() const { return kind_; }
+    /// Empty for the test kind.
+    const std::set<Vendor>& vendors() const { return vendors_; }
     /// Empty for the vendor kind.
     const std::vector<TestRoot>& test_roots() const { return test_roots_; }
 
     /// Whether the certificate is, byte for byte, one of these roots; which one.
     std::optional<RootIdentity> find(const x509::Certificate& certificate) const;
 
+    /// Whether a chain that was verified with other roots ended in one of these.
+    bool contains(const RootIdentity& root) const;
+
     /// For people: the names and SHA-256 of the roots.
     std::string describe() const;
 
   private:
     explicit Roots(RootKind kind) : kind_(kind) {}
+    /// Name and SHA-256, in hexadecimal, of all of them.
+    std::vector<std::pair<std::string, std::string>> all() const;
+
     RootKind kind_;
+    std::set<Vendor> vendors_;
     std::vector<TestRoot> test_roots_;
 };
 

@@ -9,20 +9,22 @@
 namespace eos::attestation::verify {
 namespace {
 
-constexpr std::string_view kQuoteSpec = "Intel DCAP quote formats, versions 3 to 5";
+constexpr std::string_view kFormats =
+    "Intel DCAP quote formats, versions 3 to 5; AMD 56860, ATTESTATION_REPORT";
 constexpr std::string_view kGroup = "evidence";
 
 Check syntax_check(const Result<void>& outcome) {
-    constexpr Subject kSubject{"quote.syntax", kQuoteSpec,
-                               "supply a whole SGX or TDX quote with its PCK chain"};
+    constexpr Subject kSubject{"quote.syntax", kFormats,
+                               "supply a whole SGX or TDX quote with its PCK chain, or an SNP "
+                               "report, alone or with its certificate table"};
     return from_result(kSubject, outcome);
 }
 
 /// The condition for VerifiedEvidence, in one place: nothing failed, and nothing is missing but
 /// what endorsements would tell.
 bool is_genuine(const Check& tree) {
-    constexpr std::array<std::string_view, 5> kMayBeMissing{"crl.pck", "crl.root", "qe.identity",
-                                                            "tcb.level", "tdx_module.identity"};
+    constexpr std::array<std::string_view, 6> kMayBeMissing{
+        "crl.ark", "crl.pck", "crl.root", "qe.identity", "tcb.level", "tdx_module.identity"};
     Summary summary = summarise(tree);
     return summary.failed.empty() &&
            std::ranges::all_of(summary.not_evaluated, [&](const std::string& id) {
@@ -31,6 +33,17 @@ bool is_genuine(const Check& tree) {
 }
 
 }  // namespace
+
+const ByteArray<64>& report_data(const TeeClaims& claims) {
+    return std::visit(
+        [](const auto& kind) -> const ByteArray<64>& { return kind.report.report_data; }, claims);
+}
+
+bool is_debug(const TeeClaims& claims) {
+    if (const auto* sgx = std::get_if<SgxClaims>(&claims)) return sgx->report.attributes.debug();
+    if (const auto* tdx = std::get_if<TdxClaims>(&claims)) return tdx->report.debug();
+    return std::get<SnpClaims>(claims).report.policy.debug_allowed();
+}
 
 Verification::Verification(Check tree, UnixTime time, std::optional<Parts> parts)
     : tree_(std::move(tree)), time_(time) {
@@ -56,7 +69,7 @@ Verification verify(const evidence::Evidence& evidence,
 
 Verification verify_quote(ByteView quote, const endorsements::Endorsements& endorsements,
                           const Roots& roots, UnixTime time) {
-    Result<evidence::Evidence> evidence = evidence::parse_quote(quote);
+    Result<evidence::Evidence> evidence = evidence::parse_evidence(quote);
     if (evidence.has_value()) return verify(*evidence, endorsements, roots, time);
     Check tree = group(kGroup, {syntax_check(fail(std::move(evidence).error()))});
     return Verification(std::move(tree), time, {});

@@ -31,8 +31,26 @@ struct TdxClaims {
     endorsements::PckExtension platform;
 };
 
+/// What a genuine SNP report says.
+struct SnpClaims {
+    snp_arch::Report report;
+    snp_arch::Product product = snp_arch::Product::milan;
+    // The same as in the report, taken apart.
+    snp_arch::Tcb reported;
+    snp_arch::Tcb committed;
+    snp_arch::Tcb current;
+    snp_arch::Tcb launch;
+    std::string csp_id;  ///< under a VLEK: the provider that AMD gave the key to
+};
+
 /// One alternative per kind of TEE.
-using TeeClaims = std::variant<SgxClaims, TdxClaims>;
+using TeeClaims = std::variant<SgxClaims, TdxClaims, SnpClaims>;
+
+/// What the evidence was asked to vouch for.
+const ByteArray<64>& report_data(const TeeClaims& claims);
+
+/// Whether the host may look into it.
+bool is_debug(const TeeClaims& claims);
 
 /// Intel's view of the platform, from TCB info and, if that was at hand, the QE identity. For TDX
 /// all but `current` are about the state in which the TD was launched.
@@ -108,7 +126,8 @@ class Verification {
                                   const endorsements::Endorsements& endorsements,
                                   const Roots& roots, UnixTime time);
 
-/// Parses and verifies: a quote that does not parse gives a tree in which quote.syntax fails.
+/// Parses and verifies evidence of any kind: what does not parse gives a tree in which quote.syntax
+/// fails.
 [[nodiscard]] Verification verify_quote(ByteView quote,
                                         const endorsements::Endorsements& endorsements,
                                         const Roots& roots, UnixTime time);

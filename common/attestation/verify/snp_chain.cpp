@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "common/attestation/verify/snp_chain.h"
+
+#include <algorithm>
+
+#include "common/attestation/endorsements/amd_certificates.h"
+#include "common/oid/registry.h"
+#include "common/x509/chain.h"
+#include "common/x509/pem.h"
+
+namespace eos::attestation::verify {
+namespace {
+
+using evidence::SnpTableEntry;
+using evidence::SnpTableKind;
+using snp_arch::SigningKey;
+using x509::Certificate;
+
+/// In front of the names of test certificates.
+constexpr std::string_view kEmulated = "EMULATED ";
+
+/// What AMD's names say a certificate is for.
+enum class Role : std::uint8_t { ark, ask, asvk, vcek, vlek, none };
+
+std::string common_name(const Certificate& certificate, RootKind kind) {
+    std::string name = certificate.subject().display(oid::kCommonName).value_or("");
+    if (kind == RootKind::test && name.starts_with(kEmulated)) name.erase(0, kEmulated.size());
+    return name;
+}
+
+/// Role and, above the leaf, product.
+struct Named {
+    Role role = Role::none;
+    std::optional<snp_arch::Product> product;
+};
+
+Named read_name(const Certificate& certificate, RootKind kind) {
+    const std::string name = common_name(certificate, kind);
+    if (name == "SEV-VCEK") return {Role::vcek, {}};
+    if (name == "SEV-VLEK") return {Role::vlek, {}};
+    struct Prefix {
+        std::string_view text;
+        Role role;
+    };
+    // The longer one first: it begins with the shorter.
+    for (const Prefix& prefix :
+         {Prefix{"SEV-VLEK-", Role::asvk}, Prefix{"SEV-", Role::ask}, Prefix{"ARK-", Role::ark}}) {
+        if (!name.starts_with(prefix.text)) continue;
+        const std::string product = name.substr(prefix.text.size());
+        std::optional<snp_arch::Product> known = snp_arch::product_from_name(product);
+        if (known && product == snp_arch::product_name(*known)) return {prefix.role, known};
+    }
+    return {};
+}
+
+std::string name_of(const Certificate& certificate) {
+    return certificate.subject().display();
+}
+
+Result<void> add(VekCertificates& out, Certificate certificate) {
+    if (out.veks.size() + out.issuers.size() + out.roots.size() == kMaxVekCertificates) {
+        return fail(bad_chain,
+                    "more than " + std::to_string(kMaxVekCertificates) + " certificates");
+    }
+    auto& list = !certificate.is_ca()           ? out.veks
+                 : certificate.is_self_issued() ? out.roots
+                                                : out.issuers;
+    // Evidence and endorsements may bring the same certificate.
+    if (std::ranges::find(list, certificate) == list.end()) list.push_back(std::move(certificate));
+    return {};
+}
+
+Result<void> add_all(VekCertificates& out, ByteView bytes) {
+    if (!as_chars(bytes).starts_with("-----BEGIN")) {
+        return add(out, EOS_TRY(Certificate::parse(bytes)));
+    }
+    for (Certificate& certificate : EOS_TRY(x509::parse_pem_certificates(as_chars(bytes))))
+        EOS_TRY(add(out, std::move(certificate)));
+    return {};
+}
+
+bool is_signed_by(const Certificate& certificate, const Certificate& issuer) {
+    if (issuer.subject() != certificate.issuer()) return false;
+    Result<crypto::RsaPublicKey> key = issuer.rsa_key();
+    return key.has_value() && certificate.verify_signed_by(*key).has_value();
+}
+
+/// The one that signed; else the first with the right name; else the first.
+Result<Certificate> choose_issuer(const Certificate& certificate,
+                                  std::span<const Certificate> candidates) {
+    if (candidates.empty()) {
+        return fail(bad_chain, "the CA of " + name_of(certificate) + " (" +
+                                   certificate.issuer().display() + ") is not known");
+    }
+    for (const Certificate& candidate : candidates) {
+        if (is_signed_by(certificate, candidate)) return candidate;
+    }
+    for (const Certificate& candidate : candidates) {
+        if (candidate.subject() == certificate.issuer()) return candidate;
+    }
+    return candidates.front();
+}
+
+std::vector<Certificate> with_role(std::span<const Certificate> certificates, Role role,
+                                   RootKind kind) {
+    std::vector<Certificate> out;
+    std::ranges::copy_if(certificates, std::back_inserter(out),
+                         [&](const Certificate& one) { return read_name(one, kind).role == role; });
+    return out;
+}
+
+/// AMD's own with the name that is asked for: at most two.
+std::vector<Certificate> known_to_us(std::span<const endorsements::AmdCertificate> all,
+                                     const Certificate& below) {
+    std::vector<Certificate> out;
+    for (const endorsements::AmdCertificate& one : all) {
+        if (one.certificate.subject() == below.issuer()) out.push_back(one.certificate);
+    }
+    return out;
+}
+
+Result<void> check_ca(const Certificate& ca, std::size_t below) {
+    const auto& constraints = ca.basic_constraints();
+    if (!constraints || !constraints->is_ca) return fail(bad_chain, name_of(ca) + " is no CA");
+    if (constraints->path_length && below > *constraints->path_length) {
+        return fail(x509::path_length, name_of(ca));
+    }
+    if (!ca.key_usage() || (*ca.key_usage() & x509::kKeyCertSign) == 0) {
+        return fail(x509::key_usage, name_of(ca) + " may not sign certificates");
+    }
+    return {};
+}
+
+Result<void> check_critical(const Certificate& certificate, RootKind kind) {
+    for (const x509::ExtensionView& extension : certificate.extensions()) {
+        if (extension.critical == x509::Critical::kNo) continue;
+        if (extension.oid == oid::kBasicConstraints || extension.oid == oid::kKeyUsage) continue;
+        if (kind == RootKind::test && extension.oid == oid::kEmulationRootMarker) continue;
+        return fail(x509::unknown_critical_extension,
+                    oid::describe(extension.oid) + " in " + name_of(certificate));
+    }
+    return {};
+}
+
+Result<void> check_roles(const VekChain& chain, RootKind kind) {
+    const Named leaf = read_name(chain.leaf, kind);
+    const Named issuer = read_name(chain.issuer, kind);
+    const Named root = read_name(chain.root, kind);
+    const bool pairs = (leaf.role == Role::vcek && issuer.role == Role::ask) ||
+                       (leaf.role == Role::vlek && issuer.role == Role::asvk);
+    if (!pairs) {
+        return fail(bad_chain, name_of(chain.leaf) + " below " + name_of(chain.issuer) +
+                                   ": an ASK certifies VCEKs, an ASVK certifies VLEKs");
+    }
+    if (root.role != Role::ark) return fail(bad_chain, name_of(chain.root) + " is no ARK");
+    if (issuer.product != root.product) {
+        return fail(bad_chain,
+                    name_of(chain.issuer) + " below " + name_of(chain.root) + ": two products");
+    }
+    return {};
+}
+
+Result<void> check_link(const Certificate& certificate, const Certificate& issuer) {
+    if (certificate.issuer() != issuer.subject()) {
+        return fail(bad_chain, name_of(certificate) + " was not issued by " + name_of(issuer));
+    }
+    Result<void> signature = certificate.verify_signed_by(EOS_TRY(issuer.rsa_key()));
+    if (!signature) return fail(std::move(signature).error().within(name_of(certificate)));
+    return {};
+}
+
+}  // namespace
+
+Result<VekCertificates> collect_certificates(const evidence::SnpEvidence& evidence,
+                                             const endorsements::AmdEndorsements& endorsements) {
+    VekCertificates out;
+    for (const SnpTableEntry& entry : evidence.table) {
+        if (entry.kind == SnpTableKind::crl || entry.kind == SnpTableKind::other) continue;
+        EOS_TRY(add_all(out, entry.content));
+    }
+    for (const Bytes& bytes : endorsements.certificates) EOS_TRY(add_all(out, bytes));
+    return out;
+}
+
+Result<Certificate> choose_vek(const VekCertificates& given, SigningKey kind) {
+    const oid::Oid& mark = kind == SigningKey::vcek ? oid::kVekHwid : oid::kVekCspId;
+    std::vector<Certificate> fitting;
+    for (const Certificate& certificate : given.veks) {
+        if (certificate.find_extension(mark) != nullptr) fitting.push_back(certificate);
+    }
+    const std::vector<Certificate>& candidates = fitting.empty() ? given.veks : fitting;
+    const std::string name = kind == SigningKey::vcek ? "VCEK" : "VLEK";
+    if (candidates.empty()) return fail(bad_chain, "there is no " + name + " certificate");
+    if (candidates.size() > 1)
+        return fail(bad_chain, "there are several " + name + " certificates");
+    return candidates.front();
+}
+
+Result<VekChain> complete_chain(Certificate leaf, const VekCertificates& given,
+                                const Roots& roots) {
+    const bool is_vlek = read_name(leaf, roots.kind()).role == Role::vlek;
+    std::vector<Certificate> issuers =
+        with_role(given.issuers, is_vlek ? Role::asvk : Role::ask, roots.kind());
+    std::vector<Certificate> anchors = given.roots;
+    const bool has_own = roots.kind() == RootKind::vendor;
+    if (issuers.empty() && has_own) issuers = known_to_us(endorsements::amd_issuers(), leaf);
+    // A CA of another role is shown as what it is, not as missing.
+    if (issuers.empty()) issuers = given.issuers;
+    Certificate issuer = EOS_TRY(choose_issuer(leaf, issuers));
+    if (anchors.empty() && has_own) anchors = known_to_us(endorsements::amd_roots(), issuer);
+    for (const TestRoot& root : roots.test_roots()) {
+        if (given.roots.empty()) anchors.push_back(root.certificate);
+    }
+    Certificate root = EOS_TRY(choose_issuer(issuer, anchors));
+    return VekChain{std::move(leaf), std::move(issuer), std::move(root)};
+}
+
+Result<void> check_vek_chain(const VekChain& chain, const Roots& roots) {
+    EOS_TRY(check_roles(chain, roots.kind()));
+    if (chain.leaf.is_ca()) return fail(bad_chain, name_of(chain.leaf) + " is a CA");
+    EOS_TRY(check_ca(chain.issuer, 0));
+    EOS_TRY(check_ca(chain.root, 1));
+    for (const Certificate* one : {&chain.leaf, &chain.issuer, &chain.root})
+        EOS_TRY(check_critical(*one, roots.kind()));
+    EOS_TRY(check_link(chain.issuer, chain.root));
+    return check_link(chain.leaf, chain.issuer);
+}
+
+}  // namespace eos::attestation::verify

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// The certificate chains of AMD evidence: VCEK or VLEK, its CA, the product's root. For this folder
+// only.
+#pragma once
+
+#include <span>
+
+#include "common/attestation/endorsements/endorsements.h"
+#include "common/attestation/endorsements/vek.h"
+#include "common/attestation/evidence/snp_evidence.h"
+#include "common/attestation/verify/pck_chain.h"
+
+namespace eos::attestation::verify {
+
+/// Certificates that one verification looks at, at most.
+inline constexpr std::size_t kMaxVekCertificates = 8;
+
+/// The certificates that came with the evidence or were given beside it, by what they can be.
+struct VekCertificates {
+    std::vector<x509::Certificate> veks;     ///< not CAs
+    std::vector<x509::Certificate> issuers;  ///< CAs below a root
+    std::vector<x509::Certificate> roots;
+};
+
+/// errors:  those of x509; bad_chain (too many).
+/// bound:   kMaxVekCertificates.
+[[nodiscard]] Result<VekCertificates> collect_certificates(
+    const evidence::SnpEvidence& evidence, const endorsements::AmdEndorsements& endorsements);
+
+/// VCEK or VLEK, ASK or ASVK, ARK.
+struct VekChain {
+    x509::Certificate leaf;
+    x509::Certificate issuer;
+    x509::Certificate root;
+};
+
+/// The one certificate whose kind the report names, or else the only one there is.
+/// errors: bad_chain (none, or several of this kind).
+[[nodiscard]] Result<x509::Certificate> choose_vek(const VekCertificates& given,
+                                                   snp_arch::SigningKey kind);
+
+/// The chain above a VCEK or VLEK. Where a CA of the needed role was given, it is used and no
+/// other; else, under vendor roots, AMD's own. Of CAs of one name the one that signed is taken.
+/// errors: bad_chain (no such CA).
+[[nodiscard]] Result<VekChain> complete_chain(x509::Certificate leaf, const VekCertificates& given,
+                                              const Roots& roots);
+
+/// Names, roles, signatures (RSASSA-PSS, ECDSA nowhere), CA flags, path lengths, key usage; no
+/// dates, and not who the root is.
+/// errors: bad_chain and those of x509.
+[[nodiscard]] Result<void> check_vek_chain(const VekChain& chain, const Roots& roots);
+
+}  // namespace eos::attestation::verify
