@@ -113,8 +113,9 @@ const sgx_arch::ReportData* report_data_of(const Verification& verification) {
 }
 
 const oid::Oid& evidence_oid_of(const attestation::verify::TeeClaims& claims) {
-    return std::holds_alternative<attestation::verify::TdxClaims>(claims) ? oid::kTdxQuote
-                                                                          : oid::kSgxQuote;
+    using namespace attestation::verify;
+    if (std::holds_alternative<TdxClaims>(claims)) return oid::kTdxQuote;
+    return std::holds_alternative<SnpClaims>(claims) ? oid::kSnpReport : oid::kSgxQuote;
 }
 
 // Evidence of one kind under the identifier of another is somebody's attempt to confuse.

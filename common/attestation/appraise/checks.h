@@ -13,7 +13,7 @@ verify::Check moot(const verify::Subject& subject);
 /// Group "enclave": the hardware's claims against the policy. `evidence` is null if not genuine.
 verify::Check enclave_checks(const verify::VerifiedEvidence* evidence, const Policy& policy);
 
-/// "sgx", "tdx".
+/// "sgx", "tdx", "snp".
 std::string_view tee_name(const verify::TeeClaims& claims);
 
 /// Whether the host can look into the TEE, by the TEE's own report.
@@ -29,6 +29,12 @@ bool pin_accepts_binding(const verify::VerifiedEvidence& evidence, const Policy&
 
 /// What only a trust domain has: attributes, XFAM, module, service TDs.
 std::vector<verify::Check> td_checks(const evidence::TdReport& report, const Policy& policy);
+
+/// What only a guest of SEV-SNP has: product, signing key, VMPL, launch policy, platform, TCB.
+std::vector<verify::Check> guest_checks(const verify::SnpClaims& claims, const Policy& policy);
+
+/// "identity.platform" of SEV-SNP.
+verify::Check chip_check(const verify::SnpClaims& claims, const Policy& policy);
 
 /// Group "binding": whether the evidence belongs to what presents it.
 verify::Check binding_checks(const LeafClaims& leaf, const verify::Verification& verification,

@@ -81,11 +81,50 @@ json::Value tee_to_json(const verify::TdxClaims& claims) {
     return out;
 }
 
+json::Value tcb_to_json(const snp_arch::Tcb& tcb, snp_arch::Product product) {
+    json::Value out = {{"boot_loader", tcb.boot_loader},
+                       {"tee", tcb.tee},
+                       {"snp", tcb.snp},
+                       {"microcode", tcb.microcode}};
+    if (product == snp_arch::Product::turin) out["fmc"] = tcb.fmc;
+    return out;
+}
+
+json::Value tee_to_json(const verify::SnpClaims& claims) {
+    const snp_arch::Report& report = claims.report;
+    const snp_arch::Product product = claims.product;
+    json::Value out = {{"report_version", report.version},
+                       {"product", product_name(product)},
+                       {"guest_svn", report.guest_svn},
+                       {"policy", report_hex(report.policy.raw)},
+                       {"platform_info", report_hex(report.platform_info.raw)},
+                       {"vmpl", report.vmpl},
+                       {"family_id", hex(report.family_id)},
+                       {"image_id", hex(report.image_id)},
+                       {"measurement", hex(report.measurement)},
+                       {"host_data", hex(report.host_data)},
+                       {"id_key_digest", hex(report.id_key_digest)},
+                       {"author_key_digest", hex(report.author_key_digest)},
+                       {"report_data", hex(report.report_data)},
+                       {"chip_id", hex(report.chip_id)},
+                       {"signing_key", claims.csp_id.empty() ? "VCEK" : "VLEK"},
+                       {"reported_tcb", tcb_to_json(claims.reported, product)},
+                       {"committed_tcb", tcb_to_json(claims.committed, product)},
+                       {"current_tcb", tcb_to_json(claims.current, product)},
+                       {"launch_tcb", tcb_to_json(claims.launch, product)}};
+    if (!claims.csp_id.empty()) out["csp_id"] = claims.csp_id;
+    if (report.mitigations.has_value()) {
+        out["launch_mit_vector"] = report_hex(report.mitigations->launch);
+        out["current_mit_vector"] = report_hex(report.mitigations->current);
+    }
+    return out;
+}
+
 json::Value extensions_to_json(const LeafClaims& leaf) {
     json::Value out = json::Value::object();
     for (const auto& [oid, value] : leaf.extensions) {
         // Evidence is shown as what it says, not as bytes.
-        if (oid == oid::kSgxQuote || oid == oid::kTdxQuote) continue;
+        if (oid == oid::kSgxQuote || oid == oid::kTdxQuote || oid == oid::kSnpReport) continue;
         const oid::Row* row = oid::find(oid);
         out[row != nullptr ? std::string(row->name) : oid.dotted()] = hex(value);
     }

@@ -19,13 +19,9 @@ Check root_check(const verify::VerifiedEvidence& evidence, const Policy& policy)
                                "verify with the roots of this policy"};
     // verify() was given roots by its caller; they must be this policy's.
     const verify::RootIdentity& found = evidence.root();
-    bool in_policy = found.kind == policy.roots.kind();
-    if (in_policy && found.kind == verify::RootKind::test) {
-        in_policy = std::ranges::any_of(policy.roots.test_roots(), [&](const auto& root) {
-            return crypto::sha256(root.certificate.der()) == found.sha256;
-        });
+    if (!policy.roots.contains(found)) {
+        return failed(kSubject, {policy.roots.describe(), found.name});
     }
-    if (!in_policy) return failed(kSubject, {policy.roots.describe(), found.name});
     return passed(kSubject, found.name);
 }
 
@@ -41,7 +37,8 @@ Check tee_check(const verify::TeeClaims& claims, const Policy& policy) {
 
 Check debug_check(const verify::VerifiedEvidence& evidence, const Policy& policy) {
     constexpr Subject kSubject{"attributes.debug",
-                               "SDM 3D, ATTRIBUTES.DEBUG; TDX module ABI, ATTRIBUTES.TUD",
+                               "SDM 3D, ATTRIBUTES.DEBUG; TDX module ABI, ATTRIBUTES.TUD; "
+                               "AMD 56860, guest policy",
                                "run the release build: a debug enclave is open to its host"};
     if (!is_debug(evidence.claims())) return passed(kSubject);
     if (policy.debug == DebugRule::allow_emulated &&
@@ -136,21 +133,27 @@ Check evaluation_number_check(const verify::TcbResult& tcb, const TcbRule& rule)
     return failed(kSubject, {"at least " + std::to_string(rule.min_evaluation_data_number), found});
 }
 
-const endorsements::PckExtension& platform_of(const verify::TeeClaims& claims) {
-    return std::visit(
-        [](const auto& kind) -> const endorsements::PckExtension& { return kind.platform; },
-        claims);
+Check platform_check(const verify::TeeClaims& claims, const Policy& policy) {
+    if (const auto* snp = std::get_if<verify::SnpClaims>(&claims)) return chip_check(*snp, policy);
+    if (const auto* tdx = std::get_if<verify::TdxClaims>(&claims)) {
+        return platform_check(tdx->platform, policy);
+    }
+    return platform_check(std::get<verify::SgxClaims>(claims).platform, policy);
 }
 
 }  // namespace
 
 std::string_view tee_name(const verify::TeeClaims& claims) {
-    return std::holds_alternative<verify::TdxClaims>(claims) ? kTeeTdx : kTeeSgx;
+    if (std::holds_alternative<verify::TdxClaims>(claims)) return kTeeTdx;
+    return std::holds_alternative<verify::SnpClaims>(claims) ? kTeeSnp : kTeeSgx;
 }
 
 bool is_debug(const verify::TeeClaims& claims) {
     if (const auto* tdx = std::get_if<verify::TdxClaims>(&claims)) {
         return (tdx->report.td_attributes & evidence::kTdUntrusted) != 0;
+    }
+    if (const auto* snp = std::get_if<verify::SnpClaims>(&claims)) {
+        return snp->report.policy.debug_allowed();
     }
     return std::get<verify::SgxClaims>(claims).report.attributes.debug();
 }
@@ -171,13 +174,15 @@ Check enclave_checks(const verify::VerifiedEvidence* evidence, const Policy& pol
         return group("enclave", std::move(all));
     }
     const verify::TeeClaims& claims = evidence->claims();
-    std::vector<Check> checks{
-        root_check(*evidence, policy), tee_check(claims, policy), identity_check(claims, policy),
-        platform_check(platform_of(claims), policy), debug_check(*evidence, policy)};
+    std::vector<Check> checks{root_check(*evidence, policy), tee_check(claims, policy),
+                              identity_check(claims, policy), platform_check(claims, policy),
+                              debug_check(*evidence, policy)};
     if (const auto* sgx = std::get_if<verify::SgxClaims>(&claims)) {
         checks.push_back(init_check(sgx->report));
     } else if (const auto* tdx = std::get_if<verify::TdxClaims>(&claims)) {
         std::ranges::move(td_checks(tdx->report, policy), std::back_inserter(checks));
+    } else if (const auto* snp = std::get_if<verify::SnpClaims>(&claims)) {
+        std::ranges::move(guest_checks(*snp, policy), std::back_inserter(checks));
     }
     if (evidence->tcb().has_value()) {
         checks.push_back(tcb_status_check(*evidence->tcb(), policy.tcb));

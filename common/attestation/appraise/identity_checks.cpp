@@ -10,6 +10,7 @@ namespace {
 
 using verify::Check;
 using verify::SgxClaims;
+using verify::SnpClaims;
 using verify::Subject;
 using verify::TdxClaims;
 using verify::TeeClaims;
@@ -47,6 +48,40 @@ std::string describe(const TdPin& pin) {
     return out;
 }
 
+/// The fields of an SNP pin with their names; absent ones are not pinned.
+struct Field {
+    std::string_view name;
+    std::optional<ByteView> pinned;
+    ByteView found;
+};
+std::vector<Field> fields(const SnpPin& pin, const snp_arch::Report& report) {
+    std::vector<Field> out;
+    auto add = [&out](std::string_view name, const auto& pinned, ByteView found) {
+        out.push_back({name, pinned ? std::optional<ByteView>(*pinned) : std::nullopt, found});
+    };
+    add("measurement", pin.measurement, report.measurement);
+    add("id_key_digest", pin.id_key_digest, report.id_key_digest);
+    add("author_key_digest", pin.author_key_digest, report.author_key_digest);
+    add("family_id", pin.family_id, report.family_id);
+    add("image_id", pin.image_id, report.image_id);
+    add("host_data", pin.host_data, report.host_data);
+    return out;
+}
+
+std::string describe(const SnpPin& pin) {
+    std::string out;
+    const snp_arch::Report none;
+    for (const Field& field : fields(pin, none)) {
+        if (!field.pinned.has_value()) continue;
+        out.append(out.empty() ? "" : ", ").append(field.name).append(" ");
+        out.append(hex(*field.pinned));
+    }
+    if (pin.min_guest_svn != 0) {
+        out += ", guest_svn at least " + std::to_string(pin.min_guest_svn);
+    }
+    return out;
+}
+
 bool matches(const MrEnclavePin& pin, const SgxClaims& claims) {
     return pin.mr_enclave == claims.report.mr_enclave;
 }
@@ -62,6 +97,15 @@ bool matches(const TdPin& pin, const TdxClaims& claims) {
     return pin.mr_td == claims.report.mr_td &&
            std::ranges::all_of(registers(pin, claims.report), [](const Register& reg) {
                return !reg.pinned.has_value() || *reg.pinned == reg.found;
+           });
+}
+bool matches(const SnpPin& pin, const SnpClaims& claims) {
+    const snp_arch::Report& report = claims.report;
+    // The firmware leaves the field alone if no author key was given.
+    if (pin.author_key_digest.has_value() && !report.author_key_enabled) return false;
+    return pin.names_guest() && report.guest_svn >= pin.min_guest_svn &&
+           std::ranges::all_of(fields(pin, report), [](const Field& field) {
+               return !field.pinned.has_value() || equal(*field.pinned, field.found);
            });
 }
 /// Pins of one kind of TEE never name evidence of another.
@@ -89,6 +133,15 @@ std::string describe_claims(const TdxClaims& claims) {
     return out;
 }
 
+std::string describe_claims(const SnpClaims& claims) {
+    std::string out = "guest_svn " + std::to_string(claims.report.guest_svn);
+    for (const Field& field : fields({}, claims.report)) {
+        if (all_zero(field.found)) continue;
+        out.append(", ").append(field.name).append(" ").append(hex(field.found));
+    }
+    return out;
+}
+
 /// What a matching TD pin leaves open, for people.
 std::string open_registers(const IdentityPin& pin, const TeeClaims& claims) {
     const auto* td_pin = std::get_if<TdPin>(&pin.identity);
@@ -110,7 +163,10 @@ Check identity_check(const TeeClaims& claims, const Policy& policy) {
     constexpr Subject kEnclave{"identity.enclave", "attested-tls.md, 10, SGX identity pin",
                                kRemedy};
     constexpr Subject kTd{"identity.td", "attested-tls.md, 10, TDX measurements", kRemedy};
-    const Subject& subject = std::holds_alternative<TdxClaims>(claims) ? kTd : kEnclave;
+    constexpr Subject kGuest{"identity.guest", "attested-tls.md, 10, SEV-SNP pins", kRemedy};
+    const Subject& subject = std::holds_alternative<TdxClaims>(claims)   ? kTd
+                             : std::holds_alternative<SnpClaims>(claims) ? kGuest
+                                                                         : kEnclave;
     if (policy.allow_any_identity) {
         return passed(subject, "ANY enclave is accepted, as the policy says");
     }

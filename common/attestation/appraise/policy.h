@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "common/attestation/appraise/policy_snp.h"
 #include "common/attestation/endorsements/tcb.h"
 #include "common/attestation/verify/roots.h"
 #include "common/json/json.h"
@@ -32,6 +33,7 @@ inline constexpr std::string_view kAnySystemWord = "i-understand-any-kernel-is-a
 /// The kinds of TEE, as policies, claims and verdicts name them.
 inline constexpr std::string_view kTeeSgx = "sgx";
 inline constexpr std::string_view kTeeTdx = "tdx";
+inline constexpr std::string_view kTeeSnp = "snp";
 
 /// What the evidence's report data binds, and to what. The names are those of common/ratls.
 inline constexpr std::string_view kBindingV1Deterministic = "v1-deterministic";
@@ -73,7 +75,7 @@ struct TdPin {
 
 /// One program that is accepted.
 struct IdentityPin {
-    std::variant<MrEnclavePin, MrSignerPin, TdPin> identity;
+    std::variant<MrEnclavePin, MrSignerPin, TdPin, SnpPin> identity;
     /// The only forms of report data taken from this identity; empty: the policy's.
     std::set<std::string> bindings;
     friend bool operator==(const IdentityPin&, const IdentityPin&) = default;
@@ -141,7 +143,8 @@ struct Policy {
     std::set<std::string> assurance{"production"};
     TcbRule tcb;
     TdxRule tdx;                         ///< for TDX only
-    std::set<ByteArray<16>> platforms;   ///< platform instance id or PPID; empty: any
+    SnpRule snp;                         ///< for SEV-SNP only
+    std::set<ByteArray<16>> platforms;   ///< Intel: instance id or PPID; empty: any
     std::map<oid::Oid, Bytes> required;  ///< extension values that the certificate must carry
     std::set<ByteArray<32>> ca;          ///< SHA-256 of the SPKI of a CA of the chain; empty: any
     std::optional<InstanceRule> instance;

@@ -69,4 +69,19 @@ Result<std::set<ByteArray<N>>> hex_set(json::Object& object, std::string_view na
 /// errors: bad_policy, those of the members.
 [[nodiscard]] Result<void> parse_tdx(json::Object& root, Policy& out);
 
+/// Whether this pin is for a guest of SEV-SNP.
+bool is_snp_pin(json::Object& object);
+
+/// A pin for a guest of SEV-SNP.
+/// errors: bad_policy (it names no guest), those of the members.
+[[nodiscard]] Result<SnpPin> parse_snp_pin(json::Object& object);
+
+/// The member "snp" of a policy, if there is one.
+/// errors: bad_policy, those of the members.
+[[nodiscard]] Result<void> parse_snp(json::Object& root, Policy& out);
+
+/// The inverse of the two.
+void snp_pin_to_json(const SnpPin& pin, json::Value& out);
+json::Value snp_to_json(const SnpRule& rule);
+
 }  // namespace eos::attestation::appraise

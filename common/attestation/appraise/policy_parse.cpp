@@ -34,6 +34,8 @@ Result<IdentityPin> parse_pin(const json::Value& value, std::string path) {
         pin.identity = MrEnclavePin{EOS_TRY(hex_member<32>(object, "mr_enclave"))};
     } else if (object.find("mr_td") != nullptr) {
         pin.identity = EOS_TRY(parse_td_pin(object));
+    } else if (is_snp_pin(object)) {
+        pin.identity = EOS_TRY(parse_snp_pin(object));
     } else {
         pin.identity = EOS_TRY(parse_signer_pin(object));
     }
@@ -45,7 +47,20 @@ Result<IdentityPin> parse_pin(const json::Value& value, std::string path) {
 }
 
 std::string_view tee_of(const IdentityPin& pin) {
-    return std::holds_alternative<TdPin>(pin.identity) ? kTeeTdx : kTeeSgx;
+    if (std::holds_alternative<TdPin>(pin.identity)) return kTeeTdx;
+    return std::holds_alternative<SnpPin>(pin.identity) ? kTeeSnp : kTeeSgx;
+}
+
+/// A TEE whose vendor no root stands for can never be genuine.
+Result<void> check_tees_have_roots(const Policy& policy) {
+    if (policy.roots.kind() == verify::RootKind::test) return {};
+    for (const std::string& tee : policy.tees) {
+        verify::Vendor vendor = tee == kTeeSnp ? verify::Vendor::amd : verify::Vendor::intel;
+        if (policy.roots.vendors().contains(vendor)) continue;
+        return fail(bad_policy, "roots.vendor: tees names " + tee + ", which needs \"" +
+                                    std::string(vendor_name(vendor)) + "\" here");
+    }
+    return {};
 }
 
 /// A pin that no accepted TEE can match was meant otherwise.
@@ -79,7 +94,7 @@ Result<void> parse_identity(json::Object& root, Policy& out) {
     if (!out.allow_any_identity && out.identity.empty()) {
         return fail(bad_policy,
                     "identity: at least one pin is needed: mr_enclave, mr_signer with "
-                    "isv_prod_id and min_isv_svn, or mr_td with rtmr1 and rtmr2");
+                    "isv_prod_id and min_isv_svn, mr_td with rtmr1 and rtmr2, or measurement");
     }
     return check_pins_fit_tees(out);
 }
@@ -115,9 +130,11 @@ Result<verify::Roots> parse_roots(json::Object& root) {
                     "hardware never takes emulated evidence");
     }
     if (has_vendor) {
-        constexpr std::array<std::string_view, 1> kVendors{"intel"};
-        EOS_TRY(word_set(object, "vendor", kVendors));
-        return verify::Roots::intel();
+        constexpr std::array<std::string_view, 2> kVendors{"intel", "amd"};
+        std::set<verify::Vendor> vendors;
+        for (const std::string& name : EOS_TRY(word_set(object, "vendor", kVendors)))
+            vendors.insert(name == "amd" ? verify::Vendor::amd : verify::Vendor::intel);
+        return verify::Roots::of(std::move(vendors));
     }
     std::vector<verify::TestRoot> roots;
     for (std::size_t i = 0; i < test->size(); ++i) {
@@ -273,8 +290,10 @@ Result<void> parse_leaf_rules(json::Object& root, Policy& out) {
 
 std::span<const std::string_view> waivable_checks(verify::RootKind roots) {
     // leaf_binding is not among them: require_leaf_binding is the one way to say that.
-    static constexpr std::array<std::string_view, 6> kIds{
-        "assurance", "crl.pck", "crl.root", "tcb.level", "tdx_module.identity", "qe.identity"};
+    static constexpr std::array<std::string_view, 7> kIds{
+        "assurance", "crl.ark",   "crl.pck",
+        "crl.root",  "tcb.level", "tdx_module.identity",
+        "qe.identity"};
     std::span<const std::string_view> all = kIds;
     return roots == verify::RootKind::test ? all : all.first(all.size() - 1);
 }
@@ -288,11 +307,13 @@ Result<Policy> parse_policy(ByteView in) {
     out.name = EOS_TRY(root.text("name", kMaxNameBytes));
     out.roots = EOS_TRY(parse_roots(root));
     if (root.find("tees") != nullptr) {
-        constexpr std::array<std::string_view, 2> kTees{kTeeSgx, kTeeTdx};
+        constexpr std::array<std::string_view, 3> kTees{kTeeSgx, kTeeTdx, kTeeSnp};
         out.tees = EOS_TRY(word_set(root, "tees", kTees));
     }
+    EOS_TRY(check_tees_have_roots(out));
     EOS_TRY(parse_identity(root, out));
     EOS_TRY(parse_tdx(root, out));
+    EOS_TRY(parse_snp(root, out));
     EOS_TRY(parse_debug(root, out));
     EOS_TRY(parse_leaf_rules(root, out));
     out.tcb = EOS_TRY(parse_tcb(root));

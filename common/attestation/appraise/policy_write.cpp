@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include "common/attestation/appraise/policy.h"
+#include "common/attestation/appraise/policy_members.h"
 #include "common/base/codec.h"
 #include "common/base/encoding.h"
 #include "common/oid/registry.h"
@@ -30,12 +30,17 @@ json::Value pin_to_json(const IdentityPin& pin) {
         out["min_isv_svn"] = signer->min_isv_svn;
     }
     if (const auto* td = std::get_if<TdPin>(&pin.identity)) td_pin_to_json(*td, out);
+    if (const auto* snp = std::get_if<SnpPin>(&pin.identity)) snp_pin_to_json(*snp, out);
     if (!pin.bindings.empty()) out["bindings"] = pin.bindings;
     return out;
 }
 
 json::Value roots_to_json(const verify::Roots& roots) {
-    if (roots.kind() == verify::RootKind::vendor) return {{"vendor", {"intel"}}};
+    if (roots.kind() == verify::RootKind::vendor) {
+        std::set<std::string_view> names;
+        for (verify::Vendor vendor : roots.vendors()) names.insert(vendor_name(vendor));
+        return {{"vendor", names}};
+    }
     json::Value list = json::Value::array();
     for (const verify::TestRoot& root : roots.test_roots()) {
         list.push_back(
@@ -125,6 +130,7 @@ json::Value policy_to_json(const Policy& policy) {
     out["identity"] = json::Value::array();
     for (const IdentityPin& pin : policy.identity) out["identity"].push_back(pin_to_json(pin));
     if (policy.tees.contains(std::string(kTeeTdx))) out["tdx"] = tdx_to_json(policy.tdx);
+    if (policy.tees.contains(std::string(kTeeSnp))) out["snp"] = snp_to_json(policy.snp);
     if (policy.allow_any_identity) out["allow_any_identity"] = kAnyIdentityWord;
     out["debug"] = policy.debug == DebugRule::forbid ? "forbid" : kEmulatedDebugWord;
     out["require_leaf_binding"] = policy.leaf_binding == LeafBindingRule::required;

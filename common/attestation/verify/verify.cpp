@@ -34,17 +34,6 @@ bool is_genuine(const Check& tree) {
 
 }  // namespace
 
-const ByteArray<64>& report_data(const TeeClaims& claims) {
-    return std::visit(
-        [](const auto& kind) -> const ByteArray<64>& { return kind.report.report_data; }, claims);
-}
-
-bool is_debug(const TeeClaims& claims) {
-    if (const auto* sgx = std::get_if<SgxClaims>(&claims)) return sgx->report.attributes.debug();
-    if (const auto* tdx = std::get_if<TdxClaims>(&claims)) return tdx->report.debug();
-    return std::get<SnpClaims>(claims).report.policy.debug_allowed();
-}
-
 Verification::Verification(Check tree, UnixTime time, std::optional<Parts> parts)
     : tree_(std::move(tree)), time_(time) {
     if (!parts.has_value() || !is_genuine(tree_)) return;

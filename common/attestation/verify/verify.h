@@ -46,12 +46,6 @@ struct SnpClaims {
 /// One alternative per kind of TEE.
 using TeeClaims = std::variant<SgxClaims, TdxClaims, SnpClaims>;
 
-/// What the evidence was asked to vouch for.
-const ByteArray<64>& report_data(const TeeClaims& claims);
-
-/// Whether the host may look into it.
-bool is_debug(const TeeClaims& claims);
-
 /// Intel's view of the platform, from TCB info and, if that was at hand, the QE identity. For TDX
 /// all but `current` are about the state in which the TD was launched.
 struct TcbResult {
