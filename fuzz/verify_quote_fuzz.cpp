@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-// A quote that the fuzzer made: whatever it is, Intel did not sign it.
+// A quote that the fuzzer made: whatever it is, no vendor signed it.
 #include "common/attestation/appraise/appraise.h"
 #include "common/base/assert.h"
 
@@ -7,7 +7,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     using namespace eos;
     using namespace eos::attestation;
     ByteView quote{reinterpret_cast<const std::byte*>(data), size};
-    static const verify::Roots roots = verify::Roots::intel();
+    static const verify::Roots roots =
+        verify::Roots::of({verify::Vendor::intel, verify::Vendor::amd});
     verify::Verification verification =
         verify::verify_quote(quote, {}, roots, UnixTime{1'780'000'000});
     EOS_ASSERT(verification.evidence() == nullptr);
