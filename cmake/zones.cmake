@@ -35,6 +35,7 @@ set(EOS_ARROWS
   "untrusted/daemon|untrusted/aesm boundary COMMON"
   "untrusted/runner|boundary COMMON"
   "emulation/sgx_cpu|COMMON"
+  "emulation/snp|COMMON"
   "emulation/quoting|emulation/sgx_cpu untrusted/aesm COMMON"
   "emulation/process|emulation/sgx_cpu trusted/platform trusted/platform/libc boundary COMMON"
   "client|COMMON"

@@ -291,9 +291,8 @@ Result<void> parse_leaf_rules(json::Object& root, Policy& out) {
 std::span<const std::string_view> waivable_checks(verify::RootKind roots) {
     // leaf_binding is not among them: require_leaf_binding is the one way to say that.
     static constexpr std::array<std::string_view, 7> kIds{
-        "assurance", "crl.ark",   "crl.pck",
-        "crl.root",  "tcb.level", "tdx_module.identity",
-        "qe.identity"};
+        "assurance",           "crl.ark",    "crl.pck", "crl.root", "tcb.level",
+        "tdx_module.identity", "qe.identity"};
     std::span<const std::string_view> all = kIds;
     return roots == verify::RootKind::test ? all : all.first(all.size() - 1);
 }
