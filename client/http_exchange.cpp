@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "client/http_exchange.h"
 
+#include <limits>
+
 #include "common/http/serialize.h"
 
 namespace eos::client {
@@ -14,7 +16,7 @@ Result<Response> HttpExchange::run(Request request, std::size_t max_body_bytes, 
     parser_.expect(request.head.method);
     Result<void> sent = send(request, deadline);
     if (!sent && sent.error().code() != connection_lost) return fail(std::move(sent).error());
-    Result<Response> response = read(max_body_bytes, deadline);
+    Result<Response> response = read(request, max_body_bytes, deadline);
     // A server that refuses a body need not read it: its answer may lie here when the rest of the
     // request can no longer be sent. Only a refusal can, though.
     if (!sent && (!response || response->status < 400)) return fail(std::move(sent).error());
@@ -39,11 +41,17 @@ Result<void> HttpExchange::send(Request& request, Deadline deadline) {
     return {};
 }
 
-Result<Response> HttpExchange::read(std::size_t max_body_bytes, Deadline deadline) {
+Result<Response> HttpExchange::read(const Request& request, std::size_t max_body_bytes,
+                                    Deadline deadline) {
     Response response;
+    bool is_stream = false;
     for (;;) {
         http::Step step = EOS_TRY(parser_.feed(unparsed_));
-        append(response.body, step.body);
+        if (is_stream) {
+            if (!step.body.empty()) request.on_body(step.body);
+        } else {
+            append(response.body, step.body);
+        }
         unparsed_.erase(unparsed_.begin(),
                         unparsed_.begin() + static_cast<std::ptrdiff_t>(step.consumed));
         switch (step.event) {
@@ -51,7 +59,10 @@ Result<Response> HttpExchange::read(std::size_t max_body_bytes, Deadline deadlin
                 http::ReceivedResponse received = parser_.take_head();
                 response.status = received.head.status;
                 response.headers = std::move(received.head.headers);
-                parser_.set_body_limit(max_body_bytes);
+                is_stream = request.on_body && response.status / 100 == 2;
+                if (is_stream) deadline = Deadline::max();
+                parser_.set_body_limit(is_stream ? std::numeric_limits<std::uint64_t>::max()
+                                                 : max_body_bytes);
                 break;
             }
             case http::Event::kBody:

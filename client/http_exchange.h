@@ -18,6 +18,9 @@ struct Request {
     ByteView body;
     /// Called as the body goes out: bytes sent so far.
     std::function<void(std::size_t)> progress;
+    /// If set, takes the body of a 2xx answer as it comes, of any size and for any time, instead of
+    /// Response::body. The deadline is then that of the head.
+    std::function<void(ByteView)> on_body;
 };
 
 /// The answer with its whole body.
@@ -40,7 +43,7 @@ class HttpExchange {
 
   private:
     Result<void> send(Request& request, Deadline deadline);
-    Result<Response> read(std::size_t max_body_bytes, Deadline deadline);
+    Result<Response> read(const Request& request, std::size_t max_body_bytes, Deadline deadline);
 
     Channel& channel_;
     http::ResponseParser parser_;

@@ -24,6 +24,7 @@ struct AppOptions {
     std::uint64_t max_memory_bytes = 0;
     std::uint64_t max_fuel = 0;
     std::uint64_t after = 0;
+    bool follow = false;
     std::string file;
     std::string function;
     std::vector<std::string> values;
@@ -174,7 +175,69 @@ Result<int> print_answer(Cli& cli, http::Method method, const std::string& path)
     return kExitOk;
 }
 
+/// Prints a followed log as its lines come, and remembers how far it got.
+class LogPrinter {
+  public:
+    LogPrinter(const Cli& cli, std::uint64_t after) : cli_(cli), last_(after) {}
+
+    std::uint64_t last() const { return last_; }
+    void take(ByteView piece) {
+        text_ += as_chars(piece);
+        for (std::size_t end; (end = text_.find('\n')) != std::string::npos;) {
+            print(text_.substr(0, end));
+            text_.erase(0, end + 1);
+        }
+        if (text_.size() > kMaxLineBytes) text_.clear();  // no line of ours is so long
+    }
+    /// The connection is over: what is unfinished will come again.
+    void cut() { text_.clear(); }
+
+  private:
+    static constexpr std::size_t kMaxLineBytes = 64 * 1024;
+
+    void print(const std::string& line) {
+        Result<json::Value> value = json::parse(as_bytes(line), {});
+        if (!value || !value->is_object()) return;
+        Result<json::Object> object = json::Object::of(*value, "");
+        if (auto sequence = object->number("sequence", ~std::uint64_t{0} >> 1)) last_ = *sequence;
+        std::string text;
+        if (value->contains("text") && (*value)["text"].is_string()) {
+            text = printable(as_bytes((*value)["text"].get_ref<const std::string&>()), 4096);
+        } else if (auto missed = object->number("missed", ~std::uint64_t{0} >> 1)) {
+            text = "(" + std::to_string(*missed) + " lines missed)";
+        }
+        std::printf("%s\n",
+                    cli_.format == Format::kJson ? json::compact(*value).c_str() : text.c_str());
+        std::fflush(stdout);
+    }
+
+    const Cli& cli_;
+    std::uint64_t last_;
+    std::string text_;
+};
+
+// Goes on until it is interrupted. A connection ends when what it was shown changes; the next one
+// is verified anew before anything is asked.
+Result<int> follow_logs(Cli& cli, const AppOptions& options) {
+    LogPrinter printer(cli, options.after);
+    for (;;) {
+        std::unique_ptr<VerifiedServer> server = EOS_TRY(connect_to_platform(cli));
+        Request request;
+        request.head.path = "/api/v1/apps/" + options.name + "/logs";
+        request.head.query = "follow=1&after=" + std::to_string(printer.last());
+        request.on_body = [&printer](ByteView piece) { printer.take(piece); };
+        Result<Response> ended = server->request(std::move(request), 1 << 20, cli.deadline());
+        if (ended && ended->status / 100 != 2) return fail(json_answer(*ended).error());
+        bool was_cut = ended || ended.error().code() == connection_lost ||
+                       ended.error().code() == bad_response;
+        if (!was_cut) return fail(std::move(ended).error());
+        printer.cut();
+        cli.remark("the connection was ended: verifying the server again");
+    }
+}
+
 Result<int> logs(Cli& cli, const AppOptions& options) {
+    if (options.follow) return follow_logs(cli, options);
     std::unique_ptr<VerifiedServer> server = EOS_TRY(connect_to_platform(cli));
     json::Value answer = EOS_TRY(
         call(cli, *server, http::Method::kGet,
@@ -248,8 +311,9 @@ void add_app_commands(CLI::App& program, Cli& cli) {
     named(command("unload", "remove an app", [](Cli& c, const AppOptions& o) {
         return print_answer(c, http::Method::kDelete, "/api/v1/apps/" + o.name);
     }));
-    named(command("logs", "what an app wrote to standard error", logs))
-        ->add_option("--after", options->after, "only lines after this sequence number");
+    CLI::App* logging = named(command("logs", "what an app wrote to standard error", logs));
+    logging->add_option("--after", options->after, "only lines after this sequence number");
+    logging->add_flag("--follow", options->follow, "go on with what it writes");
     CLI::App* calling = named(command("call", "call an exported function", call_function));
     calling->add_option("function", options->function, "its name")->required();
     calling->add_option("args", options->values, "arguments: JSON, or a string");

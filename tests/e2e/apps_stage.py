@@ -6,7 +6,7 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 
 import modules
-from rig import BODY_CANARY, ENV_CANARY, PLATFORM, Channel, host
+from rig import BODY_CANARY, ENV_CANARY, PLATFORM, Channel, host, wait_for
 
 MEBIBYTE = 1 << 20
 
@@ -191,6 +191,34 @@ def apps_logs_are_the_owners(rig):
     assert rig.get(PLATFORM, "/api/v1/apps/hello/logs").status == 401
     after = lines[-1]["sequence"]
     assert rig.own("app", "logs", "hello", "--after", after)["lines"] == []
+
+
+def apps_followed_log_is_cut_at_drain_and_goes_on_where_it_was(rig):
+    """The stream ends with its connection, when the drain time (30 s) is over; enclavectl verifies again."""
+    last = rig.own("app", "logs", "hello")["lines"][-1]["sequence"]
+    out, err = rig.work / "follow.out", rig.work / "follow.err"
+    with open(out, "wb") as said, open(err, "wb") as remarks:
+        follower = rig.start_ctl("app", "logs", "hello", "--follow", "--after", last, stdout=said,
+                                 stderr=remarks)
+
+    def count():
+        return out.read_text().count("greeted someone")
+    try:
+        wait_for("it is connected", lambda: "server " in err.read_text())
+        assert rig.get(host("hello"), "/").status == 200
+        wait_for("the line", lambda: count() == 1)
+        rig.must_load("drain", modules.program("drain"))
+        # What the connection was shown is no longer true; until it is cut the stream goes on.
+        assert rig.get(host("hello"), "/").status == 200
+        wait_for("the next line", lambda: count() == 2)
+        assert "verifying the server again" not in err.read_text()
+        wait_for("the cut", lambda: "verifying the server again" in err.read_text(), 60)
+        assert rig.get(host("hello"), "/").status == 200
+        wait_for("the line after", lambda: count() == 3)
+    finally:
+        follower.kill()
+        follower.wait()
+    assert rig.ctl("app", "logs", "nobody", "--follow").code == 4
 
 
 def apps_unloaded_name_is_gone(rig):

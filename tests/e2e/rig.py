@@ -249,6 +249,11 @@ class Rig:
             capture_output=True, text=True, errors="replace", timeout=120,
             env=clock and clock.environment()))
 
+    def start_ctl(self, *arguments, **streams):
+        """enclavectl as a process that goes on."""
+        return subprocess.Popen([self.bin / "enclavectl", "--home", self.work / "contexts",
+                                 *map(str, arguments)], **streams)
+
     def own(self, *arguments):
         """enclavectl, which must succeed; its JSON."""
         outcome = self.ctl("--json", *arguments)

@@ -321,5 +321,33 @@ TEST_F(ServerConnectionTest, ADrainThatTakesTooLongIsCutAndTheLateAnswerGoesNowh
     EXPECT_FALSE(waiting[0].is_open());
 }
 
+// What is under way may be as long as it likes, but not for longer than the drain lets it.
+TEST_F(ServerConnectionTest, AStreamIsCutAfterTheDrainTime) {
+    connect("mini.example");
+    keep_exchanges();
+    send(kGet);
+    ASSERT_TRUE(waiting.at(0).start(ok_head(), http::BodySize::unknown()).has_value());
+    auto stream_bytes = [&](std::string_view text) {
+        waiting.at(0).write(as_bytes(text));
+        exchange_bytes();
+        return take_received();
+    };
+    EXPECT_NE(stream_bytes("before").find("before"), std::string::npos);
+    auto changed = std::make_shared<Served>(*services.now_served);
+    changed->names.at("mini.example").tag[0] ^= std::byte{1};
+    connection->served_changed(*changed, 30'000);
+    exchange_bytes();
+    EXPECT_NE(stream_bytes("still").find("still"), std::string::npos);
+    clock.now_ms += 29'999;
+    connection->tick();
+    EXPECT_NE(stream_bytes("still here").find("still here"), std::string::npos);
+    clock.now_ms += 1;
+    connection->tick();
+    EXPECT_TRUE(stream.aborted);
+    EXPECT_EQ(stream_bytes("too late"), "");
+    connection.reset();
+    EXPECT_FALSE(waiting[0].is_open());
+}
+
 }  // namespace
 }  // namespace eos::runtime

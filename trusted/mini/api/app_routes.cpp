@@ -6,6 +6,7 @@
 #include "trusted/mini/api/app_changes.h"
 #include "trusted/mini/api/app_manifest.h"
 #include "trusted/mini/api/context.h"
+#include "trusted/mini/api/log_follower.h"
 #include "trusted/runtime/responses.h"
 
 namespace eos::mini {
@@ -46,7 +47,7 @@ Dispatched inspect_app(const ApiContext& context, RoutedRequest request) {
 }
 
 Dispatched app_logs(const ApiContext& context, RoutedRequest request) {
-    const std::string& name = request.parameter("name");
+    std::string name = request.parameter("name");
     std::uint64_t after = 0;
     Result<std::optional<std::string>> text = query_parameter(request.head, "after");
     if (text && *text) std::from_chars((*text)->data(), (*text)->data() + (*text)->size(), after);
@@ -54,6 +55,8 @@ Dispatched app_logs(const ApiContext& context, RoutedRequest request) {
         respond_failure(request.exchange, Error(no_such_app));
         return {};
     }
+    Result<std::optional<std::string>> follow = query_parameter(request.head, "follow");
+    if (follow && *follow == "1") return follow_log(context, std::move(request), name, after);
     AppLogs::Page page = context.logs.read(name, after);
     json::Value lines = json::Value::array();
     for (const AppLogs::Line& line : page.lines) {
@@ -137,7 +140,7 @@ void add_app_routes(runtime::Router& router, const ApiContext& context) {
     route(http::Method::kGet, "/api/v1/apps", 0, "all apps", list_apps);
     route(http::Method::kGet, "/api/v1/apps/{name}", 0, "one app", inspect_app);
     route(http::Method::kGet, "/api/v1/apps/{name}/logs", 0,
-          "?after=N: what the app wrote to stderr", app_logs);
+          "?after=N: what the app wrote to stderr; &follow=1: and writes", app_logs);
     route(http::Method::kPost, "/api/v1/apps/{name}", kMaxAppUploadBytes, "load or replace an app",
           handle_load);
     route(http::Method::kPost, "/api/v1/apps:batch", kMaxBatchUploadBytes,

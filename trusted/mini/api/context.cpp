@@ -21,6 +21,7 @@ bool is_temporary(const Code& code) {
     static constexpr std::array kTemporary = {wrong_stage,
                                               runtime::time_jumped,
                                               too_many_changes,
+                                              too_many_readers,
                                               host_timed_out,
                                               host_failed,
                                               host_overloaded,

@@ -22,7 +22,7 @@ class ControlPort {
     virtual const SnapshotPtr& snapshot() const = 0;
     /// Runs `question` on the control plane's worker, soon.
     virtual void on_control(std::move_only_function<void(Control&)> question) = 0;
-    /// Runs `task` on the worker that this port belongs to; may be called from the control plane's.
+    /// Runs `task` on the worker that this port belongs to; may be called from any worker.
     virtual void back_here(std::move_only_function<void()> task) = 0;
 };
 

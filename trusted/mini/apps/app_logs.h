@@ -5,23 +5,33 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "common/base/bytes.h"
+#include "common/base/result.h"
 #include "common/base/time.h"
 
 namespace eos::mini {
+
+inline constexpr Code too_many_readers{"trusted/mini", "too_many_readers",
+                                       "too many connections follow this app's log"};
 
 /// Text kept for each app; the oldest lines make room.
 inline constexpr std::size_t kMaxLogBytesPerApp = 256 * 1024;
 /// One line; longer ones are cut.
 inline constexpr std::size_t kMaxLogLineBytes = 4 * 1024;
+/// Who may follow one app's log at the same time, on all workers.
+inline constexpr std::size_t kMaxLogReadersPerApp = 8;
 
-/// threads: any; all workers write to the same rings.
+/// threads: any; all workers write to the same rings. Outlives its readers.
 class AppLogs {
   public:
     struct Line {
@@ -37,10 +47,45 @@ class AppLogs {
     /// Appends text that may hold several lines; what follows the last line end is a line, too.
     void append(const std::string& app, UnixTime time, ByteView text);
 
-    /// The lines after `sequence`.
+    /// The lines after `sequence`. One that was never reached is of an earlier load of the app: all
+    /// lines come after it.
     Page read(const std::string& app, std::uint64_t sequence) const;
 
     void forget(const std::string& app);
+
+    /// Goes along with one app's log, at its own pace: what it is too slow for is counted, not
+    /// kept. threads: one.
+    class Reader {
+      public:
+        ~Reader();
+        Reader(const Reader&) = delete;
+        Reader& operator=(const Reader&) = delete;
+
+        struct Next {
+            std::uint64_t missed = 0;  ///< lines before this one that made room unread
+            Line line;
+        };
+        /// The next line. If there is none, `wake` will be called, once.
+        std::optional<Next> next();
+
+      private:
+        friend class AppLogs;
+        Reader(AppLogs& logs, std::string app, std::uint64_t sequence, std::function<void()> wake)
+            : logs_(logs), app_(std::move(app)), sequence_(sequence), wake_(std::move(wake)) {}
+
+        AppLogs& logs_;
+        const std::string app_;
+        std::uint64_t sequence_;  // of the last line it was given
+        const std::function<void()> wake_;
+        bool waits_ = false;  // under the lock of logs_
+    };
+
+    /// A reader of the lines after `sequence`. `wake` is called on whichever thread appends; it
+    /// must return at once and not call back.
+    /// errors: too_many_readers.
+    [[nodiscard]] Result<std::unique_ptr<Reader>> follow(const std::string& app,
+                                                         std::uint64_t sequence,
+                                                         std::function<void()> wake);
 
   private:
     struct Ring {
@@ -48,9 +93,12 @@ class AppLogs {
         std::size_t bytes = 0;
         std::uint64_t last = 0;
         std::uint64_t dropped = 0;
+
+        void push(Line line);
     };
     mutable std::mutex mutex_;
     std::map<std::string, Ring> rings_;
+    std::map<std::string, std::set<Reader*>> readers_;
 };
 
 }  // namespace eos::mini
