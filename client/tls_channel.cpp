@@ -91,4 +91,11 @@ Result<Bytes> TlsChannel::receive(Deadline deadline) {
     }
 }
 
+void TlsChannel::close() {
+    if (session_->progress() != ratls::Progress::kOpen) return;
+    session_->close();
+    // A peer that does not take it misses nothing that was promised to it.
+    (void)flush(std::chrono::steady_clock::now());
+}
+
 }  // namespace eos::client

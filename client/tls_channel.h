@@ -41,6 +41,9 @@ class TlsChannel : public Channel {
     /// errors: connection_lost (also: the stream ended without close_notify), timed_out.
     [[nodiscard]] Result<Bytes> receive(Deadline deadline) override;
 
+    /// Says close_notify, as far as it goes out without waiting. The channel is of no use then.
+    void close();
+
   private:
     TlsChannel(TcpSocket socket, std::unique_ptr<ratls::ClientSession> session)
         : socket_(std::move(socket)), session_(std::move(session)) {}

@@ -1,63 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "client/verified_server.h"
 
-#include <thread>
-
-#include "common/crypto/random.h"
 #include "common/http/authority.h"
 
 namespace eos::client {
-namespace {
 
-using attestation::appraise::AttestationResult;
-using attestation::appraise::Outcome;
-
-AttestationResult appraise(const Target& target, const TlsChannel& channel,
-                           const std::vector<Bytes>& chain) {
-    ratls::LeafInput input{.chain = chain,
-                           .anchors = target.anchors,
-                           .server_name = target.server_name,
-                           .handshake = std::nullopt};
-    const ratls::HandshakeOffer& offer = channel.offer();
-    if (offer.nonce && offer.binder)
-        input.handshake = ratls::HandshakeEvidence{*offer.nonce, *offer.binder};
-    return ratls::appraise_leaf(input, target.endorsements, target.policy, target.now);
-}
-
-// Clients that were refused together should not come back together.
-std::chrono::milliseconds with_jitter(std::chrono::milliseconds pause) {
-    unsigned random = std::to_integer<unsigned>(crypto::random_array<1>()[0]);
-    return pause + pause * random / 512;
-}
-
-Result<TlsChannel> open_channel(const Target& target, Deadline deadline) {
-    ratls::ClientOptions options{
-        .server_name = target.server_name, .nonce = std::nullopt, .credential = nullptr};
-    std::chrono::milliseconds pause = target.retry.first_pause;
-    for (int tries = 1;; ++tries, pause *= 2) {
-        if (target.mode == BindingMode::kChallenge) {
-            options.nonce = crypto::random_array<32>();  // never one that was sent before
-            options.credential = target.credential;
-        }
-        Result<TlsChannel> channel = TlsChannel::open(target.address, options, deadline);
-        if (channel || channel.error().code() != challenge_limited) return channel;
-        std::chrono::milliseconds wait = with_jitter(pause);
-        bool in_time = std::chrono::steady_clock::now() + wait < deadline;
-        if (tries >= target.retry.tries || !in_time) return channel;
-        if (target.retry.before_pause) target.retry.before_pause(channel.error(), wait);
-        std::this_thread::sleep_for(wait);
-    }
-}
-
-}  // namespace
-
-VerifiedServer::VerifiedServer(TlsChannel channel, AttestationResult verdict,
-                               std::vector<Bytes> chain, http::Authority authority)
-    : channel_(std::move(channel)),
-      exchange_(channel_),
-      verdict_(std::move(verdict)),
-      chain_(std::move(chain)),
-      authority_(std::move(authority)) {}
+VerifiedServer::VerifiedServer(std::unique_ptr<VerifiedChannel> channel, http::Authority authority)
+    : channel_(std::move(channel)), exchange_(*channel_), authority_(std::move(authority)) {}
 
 Result<Response> VerifiedServer::request(Request request, std::size_t max_body_bytes,
                                          Deadline deadline) {
@@ -68,13 +17,10 @@ Result<Response> VerifiedServer::request(Request request, std::size_t max_body_b
 Result<Connection> Connection::open(const Target& target, Deadline deadline) {
     const std::string& name = target.server_name.empty() ? target.address.host : target.server_name;
     http::Authority authority = EOS_TRY(http::parse_authority(name, http::Scheme::kHttps));
-    TlsChannel channel = EOS_TRY(open_channel(target, deadline));
-    std::vector<Bytes> chain = channel.peer_chain();
-    AttestationResult verdict = appraise(target, channel, chain);
-    Connection out{verdict, nullptr};
-    if (verdict.outcome() != Outcome::rejected) {
-        out.server.reset(new VerifiedServer(std::move(channel), std::move(verdict),
-                                            std::move(chain), std::move(authority)));
+    AppraisedConnection appraised = EOS_TRY(AppraisedConnection::open(target, deadline));
+    Connection out{std::move(appraised.verdict), nullptr};
+    if (appraised.channel) {
+        out.server.reset(new VerifiedServer(std::move(appraised.channel), std::move(authority)));
     }
     return out;
 }

@@ -1,72 +1,33 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-// A connection to a server that has been appraised. The only thing in this library that can send a
-// request: whoever has one has the verdict too.
+// HTTP with a server that has been appraised.
 #pragma once
 
-#include <chrono>
-#include <functional>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "client/http_exchange.h"
-#include "client/tls_channel.h"
-#include "common/attestation/appraise/appraise.h"
-#include "common/attestation/endorsements/endorsements.h"
-#include "common/ratls/appraise_leaf.h"
+#include "client/verified_channel.h"
 
 namespace eos::client {
 
-/// How the evidence is bound to the connection.
-enum class BindingMode {
-    kChallenge,      ///< mode B: to this handshake, by our nonce
-    kDeterministic,  ///< mode A: to the leaf's key and a minute; for reading public things only
-};
-
-/// How often a handshake is begun anew that the server refused for a limit on challenges. It showed
-/// no certificate and we sent it nothing, so that trying again repeats nothing.
-struct RetryRules {
-    int tries = 4;                                ///< in all, at least 1
-    std::chrono::milliseconds first_pause{1000};  ///< doubled each time, and up to half more
-    /// Called before each pause, for a person: why, and how long it will be.
-    std::function<void(const Error&, std::chrono::milliseconds)> before_pause;
-};
-
-/// Which server, and by what it is judged.
-struct Target {
-    Address address;
-    std::string server_name;  ///< SNI and certificate name; empty: none
-    attestation::appraise::Policy policy;
-    std::vector<x509::Certificate>
-        anchors;  ///< root of the private PKI; empty: evidence alone decides
-    attestation::endorsements::Endorsements endorsements;
-    std::shared_ptr<const ratls::Credential> credential;  ///< client certificate, mode B only
-    BindingMode mode = BindingMode::kChallenge;
-    UnixTime now;  ///< the instant to appraise at
-    RetryRules retry;
-};
-
-/// An appraised server that was not rejected.
+/// An appraised server that was not rejected, and speaks HTTP/1.1.
 class VerifiedServer {
   public:
     /// errors: those of HttpExchange::run.
     [[nodiscard]] Result<Response> request(Request request, std::size_t max_body_bytes,
                                            Deadline deadline);
 
-    const attestation::appraise::AttestationResult& verdict() const { return verdict_; }
+    const attestation::appraise::AttestationResult& verdict() const { return channel_->verdict(); }
 
     /// DER of the certificates the server showed, leaf first.
-    const std::vector<Bytes>& chain() const { return chain_; }
+    const std::vector<Bytes>& chain() const { return channel_->chain(); }
 
   private:
     friend struct Connection;
-    VerifiedServer(TlsChannel channel, attestation::appraise::AttestationResult verdict,
-                   std::vector<Bytes> chain, http::Authority authority);
+    VerifiedServer(std::unique_ptr<VerifiedChannel> channel, http::Authority authority);
 
-    TlsChannel channel_;
+    std::unique_ptr<VerifiedChannel> channel_;
     HttpExchange exchange_;
-    attestation::appraise::AttestationResult verdict_;
-    std::vector<Bytes> chain_;
     http::Authority authority_;
 };
 
@@ -76,8 +37,7 @@ struct Connection {
     std::unique_ptr<VerifiedServer> server;
 
     /// Connects, shakes hands, appraises. Sends no application byte.
-    /// errors: those of TlsChannel::open, challenge_limited only after the last try or when the
-    /// next would begin after the deadline; http::bad_authority.
+    /// errors: those of AppraisedConnection::open; http::bad_authority.
     [[nodiscard]] static Result<Connection> open(const Target& target, Deadline deadline);
 };
 

@@ -40,6 +40,7 @@ set(EOS_ARROWS
   "emulation/process|emulation/sgx_cpu trusted/platform trusted/platform/libc boundary COMMON"
   "client|COMMON"
   "client/cli|client COMMON"
+  "client/bindings/c|client COMMON"
 )
 
 # Zones whose code is linked into a TCB: no exceptions, no RTTI.

@@ -132,13 +132,20 @@ Check check_evidence_kind(const std::optional<LeafEvidence>& evidence,
     return failed(kEvidence, {oid::describe(expected), oid::describe(evidence->oid)});
 }
 
-Check check_report_data(const Result<ReportData>& expected, const Verification& verification) {
-    if (!expected) return failed(kReportData, expected.error());
+Check compare_report_data(ByteView expected, std::string_view form,
+                          const Verification& verification) {
     const sgx_arch::ReportData* found = report_data_of(verification);
     if (found == nullptr) return not_evaluated(kReportData, "the evidence is not genuine");
-    if (crypto::equal_constant_time(expected->bytes(), *found)) return passed(kReportData);
-    return failed(kReportData, {hex(expected->bytes()), hex(*found)},
-                  "expected for " + std::string(purpose_name(expected->purpose())));
+    if (all_zero(*found)) {
+        return failed(kReportData, {hex(expected), "zeros: the evidence is bound to nothing"});
+    }
+    if (crypto::equal_constant_time(expected, *found)) return passed(kReportData);
+    return failed(kReportData, {hex(expected), hex(*found)}, "expected for " + std::string(form));
+}
+
+Check check_report_data(const Result<ReportData>& expected, const Verification& verification) {
+    if (!expected) return failed(kReportData, expected.error());
+    return compare_report_data(expected->bytes(), purpose_name(expected->purpose()), verification);
 }
 
 Check level_of(Purpose purpose) {
@@ -161,6 +168,13 @@ BindingClaim binding_claim(Purpose purpose, Check report_data,
                            std::optional<UnixTime> evidence_time) {
     return {std::string(purpose_name(purpose)), evidence_time, std::move(report_data),
             level_of(purpose)};
+}
+
+BindingClaim stated_claim(const StatedReportData& stated, const Verification& verification) {
+    using attestation::appraise::kBindingReportData;
+    return {std::string(kBindingReportData), std::nullopt,
+            compare_report_data(stated.bytes, kBindingReportData, verification),
+            passed(kLevel, "as the caller says: bound to what the stated report data stands for")};
 }
 
 // What a policy demands of evidence alone: a request carries no leaf.
@@ -199,6 +213,22 @@ AttestationResult appraise_leaf(const LeafInput& input,
         claims.binding = binding_claim(
             purpose, check_report_data(expected_report_data(*parsed.leaf, input), verification),
             made);
+    }
+    return attestation::appraise::appraise(verification, claims, policy);
+}
+
+AttestationResult appraise_evidence(const EvidenceInput& input,
+                                    const attestation::endorsements::Endorsements& endorsements,
+                                    const Policy& policy, UnixTime time) {
+    Verification verification =
+        attestation::verify::verify_quote(input.evidence, endorsements, policy.roots, time);
+    LeafClaims claims;
+    if (const auto* stated = std::get_if<StatedReportData>(&input.expected)) {
+        claims.binding = stated_claim(*stated, verification);
+    } else if (const auto* bound = std::get_if<BoundReportData>(&input.expected)) {
+        claims.binding = binding_claim(bound->report_data.purpose(),
+                                       check_report_data(bound->report_data, verification),
+                                       bound->evidence_time);
     }
     return attestation::appraise::appraise(verification, claims, policy);
 }

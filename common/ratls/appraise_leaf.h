@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "common/attestation/appraise/appraise.h"
@@ -38,6 +39,29 @@ struct LeafInput {
 /// certificates of x509::kMaxCertificateBytes; the rest is counted as a failure.
 [[nodiscard]] attestation::appraise::AttestationResult appraise_leaf(
     const LeafInput& input, const attestation::endorsements::Endorsements& endorsements,
+    const attestation::appraise::Policy& policy, UnixTime time);
+
+/// The 64 bytes that the caller worked out itself, by a scheme that is not ours.
+struct StatedReportData {
+    ByteArray<kReportDataBytes> bytes{};
+};
+
+/// What evidence of ours without its certificate must be bound to.
+struct BoundReportData {
+    ReportData report_data;
+    /// When it was asked for, by the presenter's account; for the deterministic form.
+    std::optional<UnixTime> evidence_time;
+};
+
+/// Evidence alone. Without an expectation report_data and binding.level are not evaluated, so that
+/// nothing is accepted. Checks about a certificate are not evaluated either: assurance must be
+/// waived, leaf_binding not required.
+struct EvidenceInput {
+    ByteView evidence;  ///< borrowed for the call
+    std::variant<std::monostate, StatedReportData, BoundReportData> expected;
+};
+[[nodiscard]] attestation::appraise::AttestationResult appraise_evidence(
+    const EvidenceInput& input, const attestation::endorsements::Endorsements& endorsements,
     const attestation::appraise::Policy& policy, UnixTime time);
 
 /// The same for evidence of purpose ca_csr. Of the policy, what is about a leaf does not apply: its

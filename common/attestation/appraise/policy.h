@@ -39,6 +39,8 @@ inline constexpr std::string_view kTeeSnp = "snp";
 inline constexpr std::string_view kBindingV1Deterministic = "v1-deterministic";
 inline constexpr std::string_view kBindingV1Challenge = "v1-challenge";
 inline constexpr std::string_view kBindingCaCsr = "ca-csr";
+/// 64 bytes that the caller stated, by a scheme of somebody else. What they bind is not known here.
+inline constexpr std::string_view kBindingReportData = "report-data";
 
 /// Exactly these pages.
 struct MrEnclavePin {
