@@ -18,6 +18,7 @@ set(EOS_ARROWS
   "common/attestation/evidence|common/sgx_arch common/snp_arch common/x509 common/oid common/crypto common/base"
   "common/attestation/endorsements|common/sgx_arch common/snp_arch common/x509 common/oid common/crypto common/base common/json"
   "common/attestation/verify|common/attestation/evidence common/attestation/endorsements common/sgx_arch common/snp_arch common/x509 common/oid common/crypto common/base common/json"
+  "common/attestation/event_log|common/attestation/verify common/crypto common/base common/json"
   "common/attestation/appraise|common/attestation/verify common/attestation/evidence common/attestation/endorsements common/sgx_arch common/snp_arch common/x509 common/oid common/crypto common/base common/json"
   "common/ratls|common/attestation/appraise common/attestation/verify common/attestation/evidence common/attestation/endorsements common/config_tree common/sgx_arch common/snp_arch common/x509 common/oid common/crypto common/base common/json"
   "boundary|common/base common/crypto common/sgx_arch"

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "common/attestation/event_log/event_log.h"
+#include "common/base/encoding.h"
+#include "common/json/json.h"
+
+namespace eos::attestation::event_log {
+namespace {
+
+Result<Event> parse_event(const json::Value& value, const std::string& path) {
+    json::Object object = EOS_TRY(json::Object::of(value, path));
+    Event event;
+    event.rtmr = EOS_TRY(object.number("imr", kRtmrCount - 1));
+    event.type = static_cast<std::uint32_t>(EOS_TRY(object.number("event_type", 0xffffffff)));
+    const std::string digest = EOS_TRY(object.text("digest", kMaxEventBytes));
+    const Bytes digest_bytes = EOS_TRY(from_hex(digest));
+    if (digest_bytes.size() != event.digest.size()) {
+        return fail(bad_digest_size,
+                    object.path("digest") + ": " + std::to_string(digest_bytes.size()) + " bytes");
+    }
+    event.digest = to_array<48>(digest_bytes);
+    event.name = EOS_TRY(object.text("event", kMaxEventNameBytes));
+    const std::string payload = EOS_TRY(object.text("event_payload", kMaxLogBytes));
+    if (payload.size() > 2 * kMaxEventBytes) {
+        return fail(log_too_large, object.path("event_payload"));
+    }
+    event.data = EOS_TRY(from_hex(payload));
+    EOS_TRY(object.finish());
+    return event;
+}
+
+}  // namespace
+
+Result<EventLog> parse_runtime_log(ByteView text) {
+    const json::Value list = EOS_TRY(json::parse(text, {.size_bytes = kMaxLogBytes, .depth = 3}));
+    if (!list.is_array()) return fail(json::wrong_type, "the log is not a list");
+    if (list.size() > kMaxEvents) {
+        return fail(log_too_large, "more than " + std::to_string(kMaxEvents) + " events");
+    }
+    EventLog out;
+    for (std::size_t i = 0; i < list.size(); ++i) {
+        out.events.push_back(EOS_TRY(parse_event(list[i], json::element_path("event", i))));
+    }
+    return out;
+}
+
+}  // namespace eos::attestation::event_log
