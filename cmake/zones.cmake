@@ -40,7 +40,8 @@ set(EOS_ARROWS
   "emulation/quoting|emulation/sgx_cpu untrusted/aesm COMMON"
   "emulation/process|emulation/sgx_cpu trusted/platform trusted/platform/libc boundary COMMON"
   "client|COMMON"
-  "client/cli|client COMMON"
+  "client/measure|client COMMON"
+  "client/cli|client client/measure COMMON"
   "client/bindings/c|client COMMON"
 )
 
