@@ -38,11 +38,14 @@ Result<void> write_new(const std::filesystem::path& path, ByteView content, mode
 
 }  // namespace
 
-Result<Bytes> read_file(const std::filesystem::path& path) {
+Result<Bytes> read_file(const std::filesystem::path& path, std::size_t max_bytes) {
     std::error_code error;
     std::uintmax_t size = std::filesystem::file_size(path, error);
     if (error) return fail(file_unreadable, path.string() + ": " + error.message());
-    if (size > kMaxFileBytes) return fail(file_unreadable, path.string() + ": larger than 64 MiB");
+    if (size > max_bytes) {
+        return fail(file_unreadable,
+                    path.string() + ": larger than " + std::to_string(max_bytes) + " bytes");
+    }
     std::ifstream file(path, std::ios::binary);
     if (!file) return fail(file_unreadable, path.string() + ": " + reason());
     std::string content(std::istreambuf_iterator<char>(file), {});

@@ -25,9 +25,10 @@ enum class Privacy { kPublic, kOwnerOnly };
 /// What to do where the file exists.
 enum class Overwrite { kRefuse, kReplace };
 
-/// The whole file, at most kMaxFileBytes.
+/// The whole file, at most max_bytes.
 /// errors: file_unreadable.
-[[nodiscard]] Result<Bytes> read_file(const std::filesystem::path& path);
+[[nodiscard]] Result<Bytes> read_file(const std::filesystem::path& path,
+                                      std::size_t max_bytes = kMaxFileBytes);
 
 /// How write_file() treats what it finds and who may see what it leaves.
 struct WriteOptions {

@@ -98,6 +98,7 @@ void add_bundle_commands(CLI::App& program, Cli& cli);
 void add_verify_command(CLI::App& program, Cli& cli);
 void add_mini_commands(CLI::App& program, Cli& cli);
 void add_app_commands(CLI::App& program, Cli& cli);
+void add_measure_commands(CLI::App& program, Cli& cli);
 void add_completion_command(CLI::App& program, Cli& cli);
 
 /// The options that name a target, for a command that connects.

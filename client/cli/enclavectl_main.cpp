@@ -30,6 +30,7 @@ int main(int argc, char** argv) {
     client::cli::add_bundle_commands(program, cli);
     client::cli::add_mini_commands(program, cli);
     client::cli::add_app_commands(program, cli);
+    client::cli::add_measure_commands(program, cli);
     client::cli::add_completion_command(program, cli);
     try {
         program.parse(argc, argv);

@@ -2,6 +2,7 @@
 #include "client/measure/firmware.h"
 
 #include <array>
+#include <optional>
 
 #include "common/base/codec.h"
 #include "common/base/encoding.h"
@@ -77,7 +78,7 @@ struct Table {
     }
 };
 
-Result<Table> find_table(ByteView image) {
+Result<Table> read_table(ByteView image) {
     const std::size_t footer = image.size() - kAfterTableBytes - kEntryHeadBytes;
     if (!equal(image.subspan(footer + 2, 16), kTableFooter)) return bad("it has no GUID table");
     Reader in(image.subspan(footer));
@@ -186,9 +187,23 @@ Result<T> as_bad_firmware(Result<T> result, std::string_view what) {
     return bad("the " + std::string(what) + " is cut off");
 }
 
-Result<std::optional<SevMetadata>> parse_sev(ByteView image, const Table& table) {
+Result<Table> find_table(ByteView image) {
+    if (image.empty() || image.size() > kMaxFirmwareBytes || image.size() % kPageBytes != 0) {
+        return bad(std::to_string(image.size()) + " bytes are no whole pages of firmware");
+    }
+    return read_table(image);
+}
+
+}  // namespace
+
+std::uint64_t firmware_address(ByteView image) {
+    return kFourGib - image.size();
+}
+
+Result<SevMetadata> parse_sev_metadata(ByteView image) {
+    const Table table = EOS_TRY(find_table(image));
     const std::optional<ByteView> metadata = table.find(kSevMetadata);
-    if (!metadata) return std::optional<SevMetadata>();
+    if (!metadata) return bad("it has no SEV metadata: it is not for SEV-SNP");
     SevMetadata out;
     const ByteView at = EOS_TRY(pointed_to(image, *metadata, "SEV metadata"));
     out.sections = EOS_TRY(as_bad_firmware(parse_sev_sections(at), "SEV metadata"));
@@ -198,28 +213,15 @@ Result<std::optional<SevMetadata>> parse_sev(ByteView image, const Table& table)
     if (const std::optional<ByteView> hashes = table.find(kSevHashTable)) {
         out.kernel_hashes_address = EOS_TRY(entry_u32(*hashes, "SEV hash table"));
     }
-    return std::optional(out);
-}
-
-Result<std::optional<std::vector<TdvfSection>>> parse_tdvf(ByteView image, const Table& table) {
-    const std::optional<ByteView> metadata = table.find(kTdxMetadata);
-    if (!metadata) return std::optional<std::vector<TdvfSection>>();
-    const ByteView at = EOS_TRY(pointed_to(image, *metadata, "TDVF metadata"));
-    return std::optional(EOS_TRY(as_bad_firmware(parse_tdvf_sections(image, at), "TDVF metadata")));
-}
-
-}  // namespace
-
-Result<Firmware> parse_firmware(ByteView image) {
-    if (image.empty() || image.size() > kMaxFirmwareBytes || image.size() % kPageBytes != 0) {
-        return bad(std::to_string(image.size()) + " bytes are no whole pages of firmware");
-    }
-    const Table table = EOS_TRY(find_table(image));
-    Firmware out;
-    out.address = kFourGib - image.size();
-    out.sev = EOS_TRY(parse_sev(image, table));
-    out.tdvf = EOS_TRY(parse_tdvf(image, table));
     return out;
+}
+
+Result<std::vector<TdvfSection>> parse_tdvf_metadata(ByteView image) {
+    const Table table = EOS_TRY(find_table(image));
+    const std::optional<ByteView> metadata = table.find(kTdxMetadata);
+    if (!metadata) return bad("it has no TDVF metadata: it is not for TDX");
+    const ByteView at = EOS_TRY(pointed_to(image, *metadata, "TDVF metadata"));
+    return as_bad_firmware(parse_tdvf_sections(image, at), "TDVF metadata");
 }
 
 }  // namespace eos::client::measure

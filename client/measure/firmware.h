@@ -4,7 +4,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "client/measure/digest.h"
@@ -50,20 +49,20 @@ struct TdvfSection {
 inline constexpr std::uint32_t kTdvfExtend = 1;   ///< attribute: the content is measured
 inline constexpr std::uint32_t kTdvfAugment = 2;  ///< attribute: added after launch, not measured
 
-/// Everything a launch needs to know of an image. Borrows nothing.
-struct Firmware {
-    std::uint64_t address = 0;  ///< the image ends at 4 GiB
-    std::optional<SevMetadata> sev;
-    std::optional<std::vector<TdvfSection>> tdvf;
-};
+/// Where the image lies in the guest: it ends at 4 GiB.
+std::uint64_t firmware_address(ByteView image);
 
-/// Reads the GUID table of an image. A code volume without its variables will do for SEV-SNP if the
-/// machine is launched so.
+/// What the image says for SEV-SNP. A code volume without its variables will do, if the machine is
+/// launched so.
 /// in:      whole pages, at most kMaxFirmwareBytes; not retained.
 /// errors:  bad_firmware (the detail says what is missing or does not fit).
 /// bound:   at most kMaxSections sections of kMaxSectionBytes.
-/// source:  OvmfPkg/ResetVector/Ia16/ResetVectorVtf0.asm (table), X64/OvmfSevMetadata.asm; Intel
-///          TDX Virtual Firmware Design Guide, 11 (TDVF descriptor).
-[[nodiscard]] Result<Firmware> parse_firmware(ByteView image);
+/// source:  OvmfPkg/ResetVector/Ia16/ResetVectorVtf0.asm (table), X64/OvmfSevMetadata.asm.
+[[nodiscard]] Result<SevMetadata> parse_sev_metadata(ByteView image);
+
+/// What the image says for TDX: sections in launch order.
+/// in, errors, bound: as parse_sev_metadata().
+/// source:  Intel TDX Virtual Firmware Design Guide, 11 (TDVF descriptor).
+[[nodiscard]] Result<std::vector<TdvfSection>> parse_tdvf_metadata(ByteView image);
 
 }  // namespace eos::client::measure

@@ -8,39 +8,47 @@ namespace {
 
 using namespace testing;
 
+/// Both readers' words about an image, of which at least one must refuse.
 std::string refusal(const ImageParts& parts) {
-    Result<Firmware> firmware = parse_firmware(make_image(parts));
-    if (firmware) return "accepted";
-    EXPECT_EQ(firmware.error().code(), bad_firmware);
-    return firmware.error().detail();
+    const Bytes image = make_image(parts);
+    Result<SevMetadata> sev = parse_sev_metadata(image);
+    Result<std::vector<TdvfSection>> tdvf = parse_tdvf_metadata(image);
+    EXPECT_TRUE(!sev || !tdvf);
+    if (!parts.sev_metadata.empty() && !sev) {
+        EXPECT_EQ(sev.error().code(), bad_firmware);
+        return sev.error().detail();
+    }
+    return tdvf ? "accepted" : tdvf.error().detail();
 }
 
 TEST(Firmware, SaysWhatBothKindsOfGuestNeed) {
-    Result<Firmware> firmware = parse_firmware(usual_image());
-    ASSERT_TRUE(firmware.has_value()) << firmware.error().message();
-    EXPECT_EQ(firmware->address, 0x100000000 - 4 * kPageBytes);
-    ASSERT_TRUE(firmware->sev.has_value());
-    EXPECT_EQ(firmware->sev->sections.size(), 6u);
-    EXPECT_EQ(firmware->sev->sections[4].kind, SevSectionKind::kernel_hashes);
-    EXPECT_EQ(firmware->sev->reset_address, 0x80b004u);
-    EXPECT_EQ(firmware->sev->kernel_hashes_address, 0x810c00u);
-    ASSERT_TRUE(firmware->tdvf.has_value());
-    EXPECT_EQ(firmware->tdvf->size(), 4u);
-    EXPECT_EQ((*firmware->tdvf)[0].data_offset, 0x1000u);
+    const Bytes image = usual_image();
+    EXPECT_EQ(firmware_address(image), 0x100000000 - 4 * kPageBytes);
+    Result<SevMetadata> sev = parse_sev_metadata(image);
+    ASSERT_TRUE(sev.has_value()) << sev.error().message();
+    EXPECT_EQ(sev->sections.size(), 6u);
+    EXPECT_EQ(sev->sections[4].kind, SevSectionKind::kernel_hashes);
+    EXPECT_EQ(sev->reset_address, 0x80b004u);
+    EXPECT_EQ(sev->kernel_hashes_address, 0x810c00u);
+    Result<std::vector<TdvfSection>> tdvf = parse_tdvf_metadata(image);
+    ASSERT_TRUE(tdvf.has_value()) << tdvf.error().message();
+    EXPECT_EQ(tdvf->size(), 4u);
+    EXPECT_EQ((*tdvf)[0].data_offset, 0x1000u);
 }
 
-TEST(Firmware, FirmwareWithoutMetadataIsFirmware) {
-    Result<Firmware> firmware = parse_firmware(make_image({}));
-    ASSERT_TRUE(firmware.has_value()) << firmware.error().message();
-    EXPECT_FALSE(firmware->sev.has_value());
-    EXPECT_FALSE(firmware->tdvf.has_value());
+TEST(Firmware, FirmwareForOtherGuestsIsNamed) {
+    EXPECT_EQ(parse_sev_metadata(make_image({})).error().detail(),
+              "it has no SEV metadata: it is not for SEV-SNP");
+    EXPECT_EQ(parse_tdvf_metadata(make_image({})).error().detail(),
+              "it has no TDVF metadata: it is not for TDX");
 }
 
 TEST(Firmware, OtherFilesAreRefused) {
-    EXPECT_EQ(parse_firmware({}).error().code(), bad_firmware);
-    EXPECT_EQ(parse_firmware(Bytes(100)).error().code(), bad_firmware);
-    EXPECT_EQ(parse_firmware(Bytes(kPageBytes)).error().detail(), "it has no GUID table");
-    EXPECT_EQ(parse_firmware(Bytes(kMaxFirmwareBytes + kPageBytes)).error().code(), bad_firmware);
+    EXPECT_EQ(parse_sev_metadata({}).error().code(), bad_firmware);
+    EXPECT_EQ(parse_sev_metadata(Bytes(100)).error().code(), bad_firmware);
+    EXPECT_EQ(parse_tdvf_metadata(Bytes(kPageBytes)).error().detail(), "it has no GUID table");
+    EXPECT_EQ(parse_tdvf_metadata(Bytes(kMaxFirmwareBytes + kPageBytes)).error().code(),
+              bad_firmware);
 }
 
 TEST(Firmware, MetadataThatDoesNotFitIsNamed) {
@@ -74,7 +82,7 @@ TEST(Firmware, EveryDamageOfTheFooterIsRefused) {
         for (unsigned bit = 0; bit < 8; ++bit) {
             Bytes damaged = image;
             damaged[i] ^= static_cast<std::byte>(1u << bit);
-            Result<Firmware> firmware = parse_firmware(damaged);
+            Result<SevMetadata> firmware = parse_sev_metadata(damaged);
             ASSERT_FALSE(firmware.has_value()) << i << " " << bit;
             EXPECT_EQ(firmware.error().code(), bad_firmware);
         }

@@ -219,10 +219,11 @@ KernelHashes hash_boot_files(const BootFiles& files) {
             crypto::sha256({as_bytes(files.command_line), ByteView(kNul)})};
 }
 
-Digest48 firmware_pages_digest(const Firmware& firmware, ByteView image) {
+Digest48 firmware_pages_digest(ByteView image) {
     LaunchContext context{Digest48{}};
     for (std::size_t at = 0; at + kPageBytes <= image.size(); at += kPageBytes) {
-        context.add(PageKind::normal, firmware.address + at, sha384(image.subspan(at, kPageBytes)));
+        context.add(PageKind::normal, firmware_address(image) + at,
+                    sha384(image.subspan(at, kPageBytes)));
     }
     return context.digest();
 }

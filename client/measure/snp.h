@@ -11,6 +11,7 @@
 namespace eos::client::measure {
 
 inline constexpr unsigned kMaxVcpus = 512;
+inline constexpr std::size_t kMaxBootFileBytes = 512 * 1024 * 1024;
 
 /// Which machine monitor launches the guest: they differ in the vCPUs' first state and in the
 /// order of pages.
@@ -45,8 +46,8 @@ struct SnpLaunch {
 };
 
 /// The launch digest once the image's own pages are in.
-/// in:  image: whole pages, ends at 4 GiB.
-Digest48 firmware_pages_digest(const Firmware& firmware, ByteView image);
+/// in: whole pages.
+Digest48 firmware_pages_digest(ByteView image);
 
 /// The whole launch: firmware, the pages its metadata names, one VMSA a vCPU.
 /// errors: bad_launch (no vCPU or more than kMaxVcpus, a kernel without a place for its hashes).

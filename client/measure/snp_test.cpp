@@ -183,14 +183,13 @@ TEST(SnpMeasurement, TheSecondImplementationAgrees) {
     const std::string files = folder.write("kernel", kernel) + " " +
                               folder.write("initrd", initrd) + " 'quiet root=/dev/vda'";
     const std::string file = folder.write("image", image);
-    const Firmware firmware = parse_firmware(image).value();
     const std::pair<SnpVmm, std::string> vmms[] = {
         {SnpVmm::qemu, "qemu"}, {SnpVmm::ec2, "ec2"}, {SnpVmm::gce, "gce"}};
     for (const auto& [vmm, name] : vmms) {
         for (unsigned vcpus : {1u, 3u}) {
             SnpLaunch launch;
-            launch.firmware_pages = firmware_pages_digest(firmware, image);
-            launch.metadata = *firmware.sev;
+            launch.firmware_pages = firmware_pages_digest(image);
+            launch.metadata = parse_sev_metadata(image).value();
             launch.vcpus = vcpus;
             launch.vcpu_signature = 0xa10f11;
             launch.guest_features = 0x21;

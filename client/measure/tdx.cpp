@@ -173,10 +173,10 @@ Result<Bytes> load_options(const BootFiles& files) {
 
 }  // namespace
 
-Result<Digest48> mrtd(const Firmware& firmware, ByteView image, PageOrder order) {
-    if (!firmware.tdvf) return fail(bad_firmware, "it has no TDVF metadata: it is not for TDX");
+Result<Digest48> mrtd(ByteView image, PageOrder order) {
+    const std::vector<TdvfSection> sections = EOS_TRY(parse_tdvf_metadata(image));
     Mrtd hash;
-    for (const TdvfSection& section : *firmware.tdvf) {
+    for (const TdvfSection& section : sections) {
         if ((section.attributes & kTdvfAugment) != 0) continue;
         if ((section.attributes & kTdvfExtend) != 0 && section.data_bytes != section.memory_bytes) {
             return fail(bad_firmware, "a measured TDVF section is larger than its data");

@@ -16,12 +16,12 @@ enum class PageOrder {
     section_by_section  ///< all pages of a section are added, then all are measured (QEMU up to 8)
 };
 
-/// errors: bad_firmware (no TDVF metadata, or a measured section whose memory is larger than its
-///         data: what the rest holds is not in the image).
+/// errors: those of parse_tdvf_metadata(); bad_firmware also for a measured section whose memory is
+///         larger than its data: what the rest holds is not in the image.
 /// bound:  kMaxSections sections of kMaxSectionBytes.
 /// source: Intel TDX module ABI, TDH.MEM.PAGE.ADD and TDH.MR.EXTEND; TDX Virtual Firmware Design
 ///         Guide, 11.2.
-[[nodiscard]] Result<Digest48> mrtd(const Firmware& firmware, ByteView image, PageOrder order);
+[[nodiscard]] Result<Digest48> mrtd(ByteView image, PageOrder order);
 
 /// The Authenticode digest of an EFI program with SHA-384: what firmware measures of it.
 /// in:     the program as the firmware gets it. QEMU versions that write into the setup header of a

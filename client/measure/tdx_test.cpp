@@ -12,7 +12,7 @@ using namespace testing;
 namespace event_log = attestation::event_log;
 
 std::string mrtd_of(const Bytes& image, PageOrder order) {
-    Result<Digest48> digest = mrtd(parse_firmware(image).value(), image, order);
+    Result<Digest48> digest = mrtd(image, order);
     return digest ? hex(*digest) : digest.error().message();
 }
 
@@ -40,13 +40,10 @@ TEST(TdxMeasurement, OnlyMeasuredBytesCount) {
 
 TEST(TdxMeasurement, FirmwareThatCannotBeMeasured) {
     const Bytes no_tdvf = make_image({.sev_metadata = usual_sev_metadata()});
-    EXPECT_EQ(
-        mrtd(parse_firmware(no_tdvf).value(), no_tdvf, PageOrder::page_by_page).error().code(),
-        bad_firmware);
+    EXPECT_EQ(mrtd(no_tdvf, PageOrder::page_by_page).error().code(), bad_firmware);
     const Bytes larger =
         make_image({.tdvf_metadata = tdvf_metadata({{0, 0x1000, 0, 0x2000, 0, 1}})});
-    EXPECT_EQ(mrtd(parse_firmware(larger).value(), larger, PageOrder::page_by_page).error().code(),
-              bad_firmware);
+    EXPECT_EQ(mrtd(larger, PageOrder::page_by_page).error().code(), bad_firmware);
 }
 
 TEST(TdxMeasurement, TheSecondImplementationAgreesOnADirectBoot) {

@@ -126,4 +126,7 @@ struct CcelTable {
 /// source:  evidence.md §8.
 [[nodiscard]] Result<EventLog> parse_runtime_log(ByteView text);
 
+/// The inverse: parse_runtime_log() of it gives the same log. Deterministic.
+std::string encode_runtime_log(const EventLog& log);
+
 }  // namespace eos::attestation::event_log

@@ -43,4 +43,16 @@ Result<EventLog> parse_runtime_log(ByteView text) {
     return out;
 }
 
+std::string encode_runtime_log(const EventLog& log) {
+    json::Value list = json::Value::array();
+    for (const Event& event : log.events) {
+        list.push_back({{"imr", event.rtmr},
+                        {"event_type", event.type},
+                        {"digest", hex(event.digest)},
+                        {"event", event.name},
+                        {"event_payload", hex(event.data)}});
+    }
+    return json::compact(list);
+}
+
 }  // namespace eos::attestation::event_log

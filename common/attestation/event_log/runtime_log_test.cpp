@@ -18,11 +18,7 @@ Event runtime_event(std::string_view name, std::string_view payload) {
 }
 
 json::Value row(const Event& event) {
-    return {{"imr", event.rtmr},
-            {"event_type", event.type},
-            {"digest", hex(event.digest)},
-            {"event", event.name},
-            {"event_payload", hex(event.data)}};
+    return json::parse(as_bytes(encode_runtime_log({{event}})), {.size_bytes = 1 << 20}).value()[0];
 }
 
 Result<EventLog> parse(const json::Value& list) {
