@@ -89,6 +89,7 @@ class BlobDatabase {
   private:
     BlobDatabase(std::unique_ptr<rocksdb::DB> db, std::filesystem::path directory);
     Error explain(const rocksdb::Status& status) const;
+    void keep_something_to_flush();
 
     std::filesystem::path directory_;
     std::unique_ptr<rocksdb::DB> db_;

@@ -153,6 +153,30 @@ TEST_F(Storage, AFullDiskIsNamedAndItsEndIsNoticed) {
     EXPECT_EQ(value_of(*database, "after"), "3");
 }
 
+// RocksDB takes up a new log only if there is something to flush.
+TEST_F(Storage, AFullDiskIsSurvivedByADatabaseThatHasWrittenNothingYet) {
+    auto database = open();
+    for (int round = 0; round < 3; ++round) {
+        disk_->full = true;
+        BlobBatch batch = put("during", "1");
+        for (int i = 0; i < 3; ++i) {
+            auto outcome = database->write({&batch, 1});
+            ASSERT_FALSE(outcome.has_value());
+            EXPECT_EQ(outcome.error().code(), storage_full) << outcome.error().message();
+            EXPECT_EQ(value_of(*database, "during"), "none");
+        }
+        disk_->full = false;
+        write(*database, put("after", std::to_string(round)));
+    }
+    database.reset();
+    database = open();
+    EXPECT_EQ(value_of(*database, "during"), "none");
+    EXPECT_EQ(value_of(*database, "after"), "2");
+    auto keys = database->list({.prefix = "", .after = ""});
+    ASSERT_TRUE(keys.has_value());
+    EXPECT_EQ(*keys, std::vector<std::string>{"after"});
+}
+
 TEST_F(Storage, AFlippedByteInAFileIsCorruption) {
     {
         auto database = open();
