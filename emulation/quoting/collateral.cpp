@@ -6,10 +6,12 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "common/attestation/endorsements/tdx_tcb.h"
 #include "common/base/codec.h"
 #include "common/base/encoding.h"
 #include "common/sgx_arch/report.h"
 #include "emulation/quoting/quoting_enclave.h"
+#include "emulation/quoting/td_quoting_enclave.h"
 
 namespace eos::emulation::quoting {
 
@@ -26,10 +28,33 @@ std::string upper_hex(ByteView bytes) {
     return out;
 }
 
-Json tcb_level(const sgx_arch::CpuSvn& components, std::uint16_t pce_svn) {
+Json component_list(const ByteArray<16>& components) {
     Json svns = Json::array();
     for (std::byte svn : components) svns.push_back({{"svn", std::to_integer<int>(svn)}});
-    return {{"sgxtcbcomponents", std::move(svns)}, {"pcesvn", pce_svn}};
+    return svns;
+}
+
+Json tcb_level(const sgx_arch::CpuSvn& components, std::uint16_t pce_svn) {
+    return {{"sgxtcbcomponents", component_list(components)}, {"pcesvn", pce_svn}};
+}
+
+/// Every security version one lower, where there is a lower one.
+ByteArray<16> one_lower(ByteArray<16> components) {
+    for (std::byte& svn : components)
+        if (svn != std::byte{0}) svn = static_cast<std::byte>(std::to_integer<int>(svn) - 1);
+    return components;
+}
+
+/// Two levels of an enclave or module: this security version, and any.
+Json own_levels(std::uint16_t isv_svn, const Window& window) {
+    const Json current = {{"tcb", {{"isvsvn", isv_svn}}},
+                          {"tcbDate", rfc3339(window.from)},
+                          {"tcbStatus", "UpToDate"}};
+    const Json outdated = {{"tcb", {{"isvsvn", 0}}},
+                           {"tcbDate", rfc3339(window.from - 365 * kSecondsPerDay)},
+                           {"tcbStatus", "OutOfDate"},
+                           {"advisoryIDs", {"EMULATED-SA-00001"}}};
+    return Json::array({current, outdated});
 }
 
 // Flags of our QE that QE identity names, and those it leaves open: MODE64, as Intel's does.
@@ -41,61 +66,82 @@ std::string attributes_hex(std::uint64_t flags) {
     return upper_hex(out.view());
 }
 
-}  // namespace
-
-std::string tcb_info_json(const sgx_cpu::CpuIdentity& cpu, const Window& window) {
-    sgx_arch::CpuSvn older = cpu.cpu_svn;
-    for (std::byte& svn : older)
-        if (svn != std::byte{0}) svn = static_cast<std::byte>(std::to_integer<int>(svn) - 1);
+Json platform_tcb_info(const sgx_cpu::CpuIdentity& cpu, const Window& window, std::string_view id) {
     const std::string date = rfc3339(window.from);
     const Json current = {
         {"tcb", tcb_level(cpu.cpu_svn, cpu.pce_svn)}, {"tcbDate", date}, {"tcbStatus", "UpToDate"}};
-    const Json outdated = {{"tcb", tcb_level(older, 0)},
+    const Json outdated = {{"tcb", tcb_level(one_lower(cpu.cpu_svn), 0)},
                            {"tcbDate", rfc3339(window.from - 365 * kSecondsPerDay)},
                            {"tcbStatus", "OutOfDate"},
                            {"advisoryIDs", {"EMULATED-SA-00001"}}};
-    const Json info = {{"id", "SGX"},
-                       {"version", 3},
-                       {"issueDate", date},
-                       {"nextUpdate", rfc3339(window.to)},
-                       {"fmspc", upper_hex(cpu.fmspc)},
-                       {"pceId", upper_hex(cpu.pce_id)},
-                       {"tcbType", 0},
-                       {"tcbEvaluationDataNumber", kEvaluationDataNumber},
-                       {"tcbLevels", {current, outdated}}};
-    return info.dump();
+    return {{"id", id},
+            {"version", 3},
+            {"issueDate", date},
+            {"nextUpdate", rfc3339(window.to)},
+            {"fmspc", upper_hex(cpu.fmspc)},
+            {"pceId", upper_hex(cpu.pce_id)},
+            {"tcbType", 0},
+            {"tcbEvaluationDataNumber", kEvaluationDataNumber},
+            {"tcbLevels", {current, outdated}}};
+}
+
+Json enclave_identity(const sgx_cpu::EnclaveIdentity& qe, const Window& window,
+                      std::string_view id) {
+    return {{"id", id},
+            {"version", 2},
+            {"issueDate", rfc3339(window.from)},
+            {"nextUpdate", rfc3339(window.to)},
+            {"tcbEvaluationDataNumber", kEvaluationDataNumber},
+            {"miscselect", "00000000"},
+            {"miscselectMask", "FFFFFFFF"},
+            {"attributes", attributes_hex(qe.attributes.flags & kAttributesMask)},
+            {"attributesMask", attributes_hex(kAttributesMask)},
+            {"mrsigner", upper_hex(qe.mr_signer)},
+            {"isvprodid", qe.isv_prod_id},
+            {"tcbLevels", own_levels(qe.isv_svn, window)}};
+}
+
+/// Who signs the emulated TDX module: nobody, as Intel's is said to be.
+Json tdx_module() {
+    return {{"mrsigner", upper_hex(ByteArray<48>{})},
+            {"attributes", upper_hex(ByteArray<8>{})},
+            {"attributesMask", "FFFFFFFFFFFFFFFF"}};
+}
+
+}  // namespace
+
+std::string tcb_info_json(const sgx_cpu::CpuIdentity& cpu, const Window& window) {
+    return platform_tcb_info(cpu, window, "SGX").dump();
+}
+
+std::string tdx_tcb_info_json(const sgx_cpu::CpuIdentity& cpu, const Window& window) {
+    Json out = platform_tcb_info(cpu, window, "TDX");
+    out["tdxModule"] = tdx_module();
+    Json identity = tdx_module();
+    identity["id"] = attestation::endorsements::tdx_module_id(kTdxModuleMajor);
+    identity["tcbLevels"] = own_levels(kTdxModuleMinor, window);
+    out["tdxModuleIdentities"] = Json::array({identity});
+    attestation::evidence::TeeTcbSvn components = emulated_tee_tcb_svn();
+    components[0] = components[1] = std::byte{0};  // the module's own have levels of their own
+    for (Json& level : out["tcbLevels"]) {
+        level["tcb"]["tdxtcbcomponents"] = component_list(components);
+        components = one_lower(components);
+    }
+    return out.dump();
 }
 
 std::string qe_identity_json(const Window& window) {
-    const sgx_cpu::EnclaveIdentity qe = quoting_enclave_identity();
-    const std::string date = rfc3339(window.from);
-    const Json current = {
-        {"tcb", {{"isvsvn", qe.isv_svn}}}, {"tcbDate", date}, {"tcbStatus", "UpToDate"}};
-    const Json outdated = {{"tcb", {{"isvsvn", 0}}},
-                           {"tcbDate", rfc3339(window.from - 365 * kSecondsPerDay)},
-                           {"tcbStatus", "OutOfDate"},
-                           {"advisoryIDs", {"EMULATED-SA-00001"}}};
-    const Json identity = {{"id", "QE"},
-                           {"version", 2},
-                           {"issueDate", date},
-                           {"nextUpdate", rfc3339(window.to)},
-                           {"tcbEvaluationDataNumber", kEvaluationDataNumber},
-                           {"miscselect", "00000000"},
-                           {"miscselectMask", "FFFFFFFF"},
-                           {"attributes", attributes_hex(qe.attributes.flags & kAttributesMask)},
-                           {"attributesMask", attributes_hex(kAttributesMask)},
-                           {"mrsigner", upper_hex(qe.mr_signer)},
-                           {"isvprodid", qe.isv_prod_id},
-                           {"tcbLevels", {current, outdated}}};
-    return identity.dump();
+    return enclave_identity(quoting_enclave_identity(), window, "QE").dump();
 }
 
-std::string collateral_json(const sgx_cpu::CpuIdentity& cpu, const Window& window,
-                            const CollateralParts& parts,
+std::string td_qe_identity_json(const Window& window) {
+    return enclave_identity(td_quoting_enclave_identity(), window, "TD_QE").dump();
+}
+
+std::string collateral_json(const Statements& statements, const CollateralParts& parts,
                             const crypto::P256PrivateKey& tcb_signing_key) {
-    const std::string tcb_info = tcb_info_json(cpu, window);
-    const std::string qe_identity = qe_identity_json(window);
-    const auto sign = [&](const std::string& text) {
+    const auto& [tcb_info, qe_identity] = statements;
+    const auto sign = [&tcb_signing_key](const std::string& text) {
         return hex(tcb_signing_key.sign_raw(as_bytes(text)));
     };
     const Json out = {{"pck_crl_issuer_chain", parts.pck_crl_issuer_chain_pem},

@@ -25,6 +25,19 @@ std::string tcb_info_json(const sgx_cpu::CpuIdentity& cpu, const Window& window)
 /// source: Intel PCS API v4, "Get SGX QE identity".
 std::string qe_identity_json(const Window& window);
 
+/// TCB info for TDX: the emulated module on this CPU is UpToDate, lower versions OutOfDate.
+std::string tdx_tcb_info_json(const sgx_cpu::CpuIdentity& cpu, const Window& window);
+
+/// The identity of td_quoting_enclave_identity().
+/// source: Intel PCS API v4, "Get TDX QE identity".
+std::string td_qe_identity_json(const Window& window);
+
+/// What Intel states, as the exact bytes that are signed.
+struct Statements {
+    std::string tcb_info;
+    std::string qe_identity;
+};
+
 /// The pieces of collateral.json that are no JSON of their own.
 struct CollateralParts {
     Bytes root_ca_crl;  ///< DER
@@ -33,10 +46,9 @@ struct CollateralParts {
     std::string tcb_signing_chain_pem;
 };
 
-/// collateral.json: the statements above, signed by the TCB signing key over their exact bytes,
-/// with chains and CRLs. source: docs/formats/emulated-platform.md.
-std::string collateral_json(const sgx_cpu::CpuIdentity& cpu, const Window& window,
-                            const CollateralParts& parts,
+/// collateral.json: the statements, signed by the TCB signing key over their exact bytes, with
+/// chains and CRLs. source: docs/formats/emulated-platform.md.
+std::string collateral_json(const Statements& statements, const CollateralParts& parts,
                             const crypto::P256PrivateKey& tcb_signing_key);
 
 }  // namespace eos::emulation::quoting

@@ -29,21 +29,23 @@ std::string system_message(const fs::path& path) {
     return path.string() + ": " + std::strerror(errno);
 }
 
-/// The key under which the quoting enclave keeps its keys: its SEAL key by MRENCLAVE.
-Result<Secret<ByteArray<32>>> sealing_key(const sgx_cpu::Cpu& cpu) {
+/// The key under which a quoting enclave keeps its keys: its SEAL key by MRENCLAVE.
+Result<Secret<ByteArray<32>>> sealing_key(const sgx_cpu::Cpu& cpu,
+                                          const sgx_cpu::EnclaveIdentity& enclave) {
     sgx_arch::KeyRequest request;
     request.key_name = sgx_arch::kKeyNameSeal;
     request.key_policy = sgx_arch::kKeyPolicyMrEnclave;
-    request.isv_svn = kQeIsvSvn;
+    request.isv_svn = enclave.isv_svn;
     request.cpu_svn = cpu.identity().cpu_svn;
     request.attribute_mask = {.flags = ~std::uint64_t{0}, .xfrm = sgx_arch::kXfrmLegacy};
-    const sgx_arch::Key128 key = EOS_TRY(cpu.get_key(quoting_enclave_identity(), request));
+    const sgx_arch::Key128 key = EOS_TRY(cpu.get_key(enclave, request));
     return crypto::hkdf_sha256(key.view(), {}, as_bytes(kSealLabel));
 }
 
 /// nonce ‖ AES-256-GCM(QE report ‖ its signature ‖ auth data ‖ attestation key as PKCS #8).
-Result<Bytes> seal_keys(const sgx_cpu::Cpu& cpu, const QuotingKeys& keys) {
-    const Secret<ByteArray<32>> key = EOS_TRY(sealing_key(cpu));
+Result<Bytes> seal_keys(const sgx_cpu::Cpu& cpu, const sgx_cpu::EnclaveIdentity& enclave,
+                        const QuotingKeys& keys) {
+    const Secret<ByteArray<32>> key = EOS_TRY(sealing_key(cpu, enclave));
     const SecretBytes pkcs8 = keys.attestation_key.to_pkcs8();
     const SecretBytes plain(
         concat({keys.qe_report, keys.qe_report_signature, keys.auth_data, pkcs8.view()}));
@@ -64,8 +66,9 @@ Result<QuotingKeys> parse_keys(ByteView plain) {
         .qe_report_signature = signature};
 }
 
-Result<QuotingKeys> unseal_keys(const sgx_cpu::Cpu& cpu, ByteView sealed) {
-    const Secret<ByteArray<32>> key = EOS_TRY(sealing_key(cpu));
+Result<QuotingKeys> unseal_keys(const sgx_cpu::Cpu& cpu, const sgx_cpu::EnclaveIdentity& enclave,
+                                ByteView sealed) {
+    const Secret<ByteArray<32>> key = EOS_TRY(sealing_key(cpu, enclave));
     if (sealed.size() < kNonceBytes) return fail(keys_malformed);
     const auto nonce = to_array<kNonceBytes>(sealed.first(kNonceBytes));
     Result<Bytes> plain = crypto::aes256_gcm_open(key.view(), nonce, sealed.subspan(kNonceBytes),
@@ -73,6 +76,14 @@ Result<QuotingKeys> unseal_keys(const sgx_cpu::Cpu& cpu, ByteView sealed) {
     if (!plain) return fail(keys_malformed);
     const SecretBytes secret(*std::move(plain));
     return parse_keys(secret.view());
+}
+
+Result<QuotingKeys> load_keys(const sgx_cpu::Cpu& cpu, const sgx_cpu::EnclaveIdentity& enclave,
+                              const fs::path& path) {
+    const Bytes sealed = EOS_TRY(read_file(path));
+    Result<QuotingKeys> keys = unseal_keys(cpu, enclave, sealed);
+    if (!keys) return fail(std::move(keys).error().within(path.string()));
+    return keys;
 }
 
 /// Writes all and flushes it to the disk; the descriptor stays open.
@@ -123,7 +134,8 @@ Result<void> prepare_directory(const fs::path& directory, Overwrite overwrite) {
         if (::unlink((directory / kCpuFile).c_str()) == 0 || errno == ENOENT) return {};
         return fail(file_unwritable, system_message(directory / kCpuFile));
     }
-    for (const char* name : {kCpuFile, kKeysFile, kChainFile, kRootFile, kCollateralFile}) {
+    for (const char* name : {kCpuFile, kKeysFile, kTdKeysFile, kChainFile, kRootFile,
+                             kCollateralFile, kTdxCollateralFile}) {
         if (::lstat((directory / name).c_str(), &status) == 0)
             return fail(already_initialised, (directory / name).string());
     }
@@ -135,14 +147,18 @@ Result<void> prepare_directory(const fs::path& directory, Overwrite overwrite) {
 Result<void> init_platform(const fs::path& directory, Overwrite overwrite, UnixTime now) {
     const sgx_cpu::Cpu cpu(sgx_cpu::generate_identity());
     const Provisioned provisioned = EOS_TRY(provision(cpu, now));
-    const Bytes keys = EOS_TRY(seal_keys(cpu, provisioned.keys));
+    const Bytes keys = EOS_TRY(seal_keys(cpu, quoting_enclave_identity(), provisioned.keys));
+    const Bytes td_keys =
+        EOS_TRY(seal_keys(cpu, td_quoting_enclave_identity(), provisioned.td_keys));
     const SecretBytes identity = sgx_cpu::encode_identity(cpu.identity());
     EOS_TRY(prepare_directory(directory, overwrite));
-    const std::array<NewFile, 5> files{{
+    const std::array<NewFile, 7> files{{
         {kRootFile, 0644, as_bytes(provisioned.root_pem)},
         {kCollateralFile, 0644, as_bytes(provisioned.collateral_json)},
         {kChainFile, 0644, as_bytes(provisioned.pck_chain_pem)},
+        {kTdxCollateralFile, 0644, as_bytes(provisioned.tdx_collateral_json)},
         {kKeysFile, 0600, keys},
+        {kTdKeysFile, 0600, td_keys},
         {kCpuFile, 0600, identity.view()},
     }};
     for (const NewFile& file : files) EOS_TRY(write_file(directory, file));
@@ -151,11 +167,17 @@ Result<void> init_platform(const fs::path& directory, Overwrite overwrite, UnixT
 
 Result<QuotingEnclave> load_platform(const fs::path& directory) {
     sgx_cpu::Cpu cpu = EOS_TRY(sgx_cpu::Cpu::load(directory / kCpuFile));
-    const Bytes sealed = EOS_TRY(read_file(directory / kKeysFile));
-    Result<QuotingKeys> keys = unseal_keys(cpu, sealed);
-    if (!keys) return fail(std::move(keys).error().within((directory / kKeysFile).string()));
+    QuotingKeys keys = EOS_TRY(load_keys(cpu, quoting_enclave_identity(), directory / kKeysFile));
     const Bytes chain = EOS_TRY(read_file(directory / kChainFile));
-    return QuotingEnclave::create(std::move(cpu), *std::move(keys), to_string(chain));
+    return QuotingEnclave::create(std::move(cpu), std::move(keys), to_string(chain));
+}
+
+Result<TdQuotingEnclave> load_td_platform(const fs::path& directory) {
+    const sgx_cpu::Cpu cpu = EOS_TRY(sgx_cpu::Cpu::load(directory / kCpuFile));
+    QuotingKeys keys =
+        EOS_TRY(load_keys(cpu, td_quoting_enclave_identity(), directory / kTdKeysFile));
+    const Bytes chain = EOS_TRY(read_file(directory / kChainFile));
+    return TdQuotingEnclave::create(std::move(keys), to_string(chain));
 }
 
 Result<Bytes> read_file(const fs::path& path) {

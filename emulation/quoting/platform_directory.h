@@ -8,6 +8,7 @@
 #include "common/base/result.h"
 #include "common/base/time.h"
 #include "emulation/quoting/quoting_enclave.h"
+#include "emulation/quoting/td_quoting_enclave.h"
 
 namespace eos::emulation::quoting {
 
@@ -29,6 +30,8 @@ inline constexpr const char* kKeysFile = "quoting_enclave.sealed";
 inline constexpr const char* kChainFile = "pck_chain.pem";
 inline constexpr const char* kRootFile = "root.pem";
 inline constexpr const char* kCollateralFile = "collateral.json";
+inline constexpr const char* kTdKeysFile = "td_quoting_enclave.sealed";
+inline constexpr const char* kTdxCollateralFile = "collateral-tdx.json";
 
 /// Whether init_platform() may replace a platform.
 enum class Overwrite { kNo, kYes };
@@ -43,6 +46,11 @@ enum class Overwrite { kNo, kYes };
 
 /// errors:  those of sgx_cpu::load_identity; file_unreadable, keys_malformed, inconsistent_keys.
 [[nodiscard]] Result<QuotingEnclave> load_platform(const std::filesystem::path& directory);
+
+/// The TD quoting enclave of the same platform.
+/// errors:  as load_platform; file_unreadable also for a platform that was made before there was
+/// TDX: make a new one.
+[[nodiscard]] Result<TdQuotingEnclave> load_td_platform(const std::filesystem::path& directory);
 
 /// The whole file, at most 64 KiB.
 /// errors:  file_unreadable.

@@ -60,16 +60,18 @@ TEST_F(PlatformDirectory, SecretsArePrivateAndNothingIsLeftOver) {
     EXPECT_EQ(mode(folder_ / "a"), 0700u);
     EXPECT_EQ(mode(folder_ / "a" / kCpuFile), 0600u);
     EXPECT_EQ(mode(folder_ / "a" / kKeysFile), 0600u);
+    EXPECT_EQ(mode(folder_ / "a" / kTdKeysFile), 0600u);
     EXPECT_EQ(mode(folder_ / "a" / kRootFile), 0644u);
     const auto files = fs::directory_iterator(folder_ / "a");
-    EXPECT_EQ(std::distance(begin(files), end(files)), 5);
+    EXPECT_EQ(std::distance(begin(files), end(files)), 7);
 }
 
 TEST_F(PlatformDirectory, NothingIsOverwrittenWithoutForce) {
     const Bytes root = read_file(folder_ / "a" / kRootFile).value();
     EXPECT_EQ(init(folder_ / "a", Overwrite::kNo), "already_initialised");
     EXPECT_EQ(read_file(folder_ / "a" / kRootFile).value(), root);
-    for (const char* name : {kKeysFile, kChainFile, kRootFile, kCollateralFile}) {
+    for (const char* name :
+         {kKeysFile, kTdKeysFile, kChainFile, kRootFile, kCollateralFile, kTdxCollateralFile}) {
         const fs::path directory = folder_ / name;
         fs::create_directory(directory);
         fs::copy(folder_ / "a" / name, directory);
@@ -109,6 +111,18 @@ TEST_F(PlatformDirectory, DamagedKeysAreNoticed) {
     EXPECT_EQ(load(folder_ / "a"), "file_unreadable");
     fs::remove(keys);
     EXPECT_EQ(load(folder_ / "a"), "file_unreadable");
+}
+
+TEST_F(PlatformDirectory, TheTdQuotingEnclaveIsOfTheSamePlatform) {
+    const auto report = emulated_td_report(attestation::evidence::TdReportKind::tdx15);
+    EXPECT_TRUE(load_td_platform(folder_ / "a").value().quote(report).has_value());
+    // Each quoting enclave's keys are sealed to itself.
+    fs::copy_file(folder_ / "a" / kKeysFile, folder_ / "a" / kTdKeysFile,
+                  fs::copy_options::overwrite_existing);
+    EXPECT_EQ(load_td_platform(folder_ / "a").error().code(), keys_malformed);
+    fs::remove(folder_ / "a" / kTdKeysFile);  // as of a platform from before there was TDX
+    EXPECT_EQ(load_td_platform(folder_ / "a").error().code(), file_unreadable);
+    EXPECT_EQ(load(folder_ / "a"), "ok");
 }
 
 TEST_F(PlatformDirectory, PartsOfTwoPlatformsDoNotMix) {

@@ -11,6 +11,7 @@
 #include "common/x509/pem.h"
 #include "emulation/quoting/collateral.h"
 #include "emulation/quoting/pck_extension.h"
+#include "emulation/quoting/td_quoting_enclave.h"
 
 namespace eos::emulation::quoting {
 
@@ -74,10 +75,11 @@ Result<Certificate> issue(std::string_view common_name, const crypto::P256Public
 }
 
 /// The attestation key, and the QE report that the PCK signs to vouch for it.
-Result<QuotingKeys> certify_attestation_key(const sgx_cpu::Cpu& cpu, const P256PrivateKey& pck) {
+Result<QuotingKeys> certify_attestation_key(const sgx_cpu::Cpu& cpu,
+                                            const sgx_cpu::EnclaveIdentity& qe,
+                                            const P256PrivateKey& pck) {
     QuotingKeys out{.attestation_key = P256PrivateKey::generate()};
     out.auth_data = crypto::random_array<kQeAuthDataBytes>();
-    const sgx_cpu::EnclaveIdentity qe = quoting_enclave_identity();
     const sgx_arch::Report report = EOS_TRY(
         cpu.report(qe, target_of(qe),
                    attestation_key_binding(out.attestation_key.public_key(), out.auth_data)));
@@ -126,10 +128,15 @@ Result<Provisioned> provision(const sgx_cpu::Cpu& cpu, UnixTime now) {
         .pck_crl_issuer_chain_pem = pem_chain({platform_ca.certificate, root.certificate}),
         .tcb_signing_chain_pem = pem_chain({tcb_certificate, root.certificate})};
     return Provisioned{
-        .keys = EOS_TRY(certify_attestation_key(cpu, pck)),
+        .keys = EOS_TRY(certify_attestation_key(cpu, quoting_enclave_identity(), pck)),
+        .td_keys = EOS_TRY(certify_attestation_key(cpu, td_quoting_enclave_identity(), pck)),
         .pck_chain_pem = pem_chain({pck_certificate, platform_ca.certificate, root.certificate}),
         .root_pem = pem_chain({root.certificate}),
-        .collateral_json = collateral_json(cpu.identity(), window, parts, tcb_signing)};
+        .collateral_json = collateral_json(
+            {tcb_info_json(cpu.identity(), window), qe_identity_json(window)}, parts, tcb_signing),
+        .tdx_collateral_json = collateral_json(
+            {tdx_tcb_info_json(cpu.identity(), window), td_qe_identity_json(window)}, parts,
+            tcb_signing)};
 }
 
 }  // namespace eos::emulation::quoting

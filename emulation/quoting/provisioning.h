@@ -18,15 +18,17 @@ inline constexpr std::int64_t kValiditySeconds = 10 * 365 * kSecondsPerDay;
 /// Everything that provisioning gives to a platform and to those who verify it.
 struct Provisioned {
     QuotingKeys keys;
+    QuotingKeys td_keys;        ///< of the TD quoting enclave
     std::string pck_chain_pem;  ///< PCK leaf, platform CA, root: goes into every quote
     std::string root_pem;       ///< the test root, with the critical marker extension
     std::string collateral_json;
+    std::string tdx_collateral_json;  ///< the same for TDX evidence of this platform
 };
 
-/// Makes a root, a platform CA, a PCK certificate and an attestation key for this CPU, a TCB
-/// signing certificate, CRLs, TCB info and QE identity. The private keys of the CAs, of the PCK and
-/// of TCB signing end with the call: nothing else can ever be issued under this root. errors: those
-/// of the certificate builder.
+/// Makes a root, a platform CA, a PCK certificate and two attestation keys for this CPU (SGX and
+/// TDX), a TCB signing certificate, CRLs, TCB infos and identities of both quoting enclaves. The
+/// private keys of the CAs, of the PCK and of TCB signing end with the call: nothing else can ever
+/// be issued under this root. errors: those of the certificate builder.
 [[nodiscard]] Result<Provisioned> provision(const sgx_cpu::Cpu& cpu, UnixTime now);
 
 }  // namespace eos::emulation::quoting

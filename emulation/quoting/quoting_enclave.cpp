@@ -21,20 +21,6 @@ constexpr std::uint32_t kTeeSgx = 0;
 constexpr std::uint16_t kPckCertificateChain = 5;
 constexpr std::size_t kAuthDataFixedBytes = 64 + 64 + 384 + 64 + 2 + 2 + 4;
 
-Result<void> check_consistent(const QuotingKeys& keys, std::string_view pck_chain_pem) {
-    const sgx_arch::ReportBody report = EOS_TRY(sgx_arch::parse_report_body(keys.qe_report));
-    const sgx_arch::ReportData binding =
-        attestation_key_binding(keys.attestation_key.public_key(), keys.auth_data);
-    if (report.report_data != binding)
-        return fail(inconsistent_keys, "the QE report is of another attestation key");
-    const std::vector<x509::Certificate> chain =
-        EOS_TRY(x509::parse_pem_chain(as_bytes(pck_chain_pem)));
-    const crypto::P256PublicKey pck = EOS_TRY(chain.front().p256_key());
-    if (!pck.verify_raw(keys.qe_report, keys.qe_report_signature))
-        return fail(inconsistent_keys, "the QE report is not signed by this PCK");
-    return {};
-}
-
 }  // namespace
 
 sgx_cpu::EnclaveIdentity quoting_enclave_identity() {
@@ -52,6 +38,20 @@ sgx_arch::ReportData attestation_key_binding(const crypto::P256PublicKey& attest
     sgx_arch::ReportData out{};
     std::ranges::copy(crypto::sha256({attestation_key.point(), auth_data}), out.begin());
     return out;
+}
+
+Result<void> check_consistent(const QuotingKeys& keys, std::string_view pck_chain_pem) {
+    const sgx_arch::ReportBody report = EOS_TRY(sgx_arch::parse_report_body(keys.qe_report));
+    const sgx_arch::ReportData binding =
+        attestation_key_binding(keys.attestation_key.public_key(), keys.auth_data);
+    if (report.report_data != binding)
+        return fail(inconsistent_keys, "the QE report is of another attestation key");
+    const std::vector<x509::Certificate> chain =
+        EOS_TRY(x509::parse_pem_chain(as_bytes(pck_chain_pem)));
+    const crypto::P256PublicKey pck = EOS_TRY(chain.front().p256_key());
+    if (!pck.verify_raw(keys.qe_report, keys.qe_report_signature))
+        return fail(inconsistent_keys, "the QE report is not signed by this PCK");
+    return {};
 }
 
 Result<QuotingEnclave> QuotingEnclave::create(sgx_cpu::Cpu cpu, QuotingKeys keys,

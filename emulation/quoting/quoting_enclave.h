@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "common/base/bytes.h"
 #include "common/base/result.h"
@@ -36,6 +37,11 @@ struct QuotingKeys {
 /// What qe_report carries: SHA-256(attestation key ‖ auth data) ‖ 32 zero bytes.
 sgx_arch::ReportData attestation_key_binding(const crypto::P256PublicKey& attestation_key,
                                              ByteView auth_data);
+
+/// Whether qe_report binds the attestation key, and the chain's leaf signed it.
+/// errors:  inconsistent_keys, and those of parsing the chain.
+[[nodiscard]] Result<void> check_consistent(const QuotingKeys& keys,
+                                            std::string_view pck_chain_pem);
 
 /// threads: const calls from any thread.
 class QuotingEnclave {
