@@ -235,7 +235,8 @@ Manifest manifest_of(fs::path program) {
         out.arguments.push_back(argument);
     }
     const auto environment = json.value("env", nlohmann::json::object());
-    for (const auto& [name, value] : environment.items()) out.environment.push_back({name, value});
+    for (const auto& [name, value] : environment.items())
+        out.environment.emplace_back(name, value.get<std::string>());
     if (json.contains("stdout")) out.output = json["stdout"];
     out.exit_code = json.value("exit_code", 0u);
     out.needs_files = json.contains("root");

@@ -27,7 +27,18 @@ struct Iovec {
     std::uint32_t size;
 };
 
+// All that the string ever held, also where it was moved from.
+void wipe(std::string& text) {
+    text.resize(text.capacity());
+    secure_wipe(std::as_writable_bytes(std::span(text)));
+    text.clear();
+}
+
 }  // namespace
+
+EnvironmentVariable::~EnvironmentVariable() {
+    wipe(value);
+}
 
 Wasi::Wasi(const WasiWorld& world, WasiProgram program)
     : world_(world),
@@ -36,9 +47,17 @@ Wasi::Wasi(const WasiWorld& world, WasiProgram program)
       output_limit_(std::min(program.output_limit_bytes, kMaxOutputBytes)),
       descriptors_{{0, Stream::kInput}, {1, Stream::kOutput}, {2, Stream::kLog}} {
     if (program.output == WasiProgram::Output::kLog) descriptors_[1] = Stream::kLog;
+    // Each string is made in its place and to its size: no copy stays behind that nobody wipes.
+    environment_.reserve(program.environment.size());
     for (const EnvironmentVariable& variable : program.environment) {
-        environment_.push_back(variable.name + "=" + variable.value);
+        std::string& text = environment_.emplace_back();
+        text.reserve(variable.name.size() + 1 + variable.value.size());
+        text.append(variable.name).append("=").append(variable.value);
     }
+}
+
+Wasi::~Wasi() {
+    for (std::string& text : environment_) wipe(text);
 }
 
 std::optional<Wasi::Stream> Wasi::stream(const Value& fd) const {

@@ -54,8 +54,19 @@ struct WasiWorld {
     WasiLog& log;
 };
 
-/// NAME=value.
+/// NAME=value. The value may be a secret: its memory is wiped when the variable dies.
 struct EnvironmentVariable {
+    EnvironmentVariable(std::string variable_name, std::string_view text)
+        : name(std::move(variable_name)), value(text) {}
+    EnvironmentVariable(const EnvironmentVariable&) = default;
+    EnvironmentVariable(EnvironmentVariable&&) noexcept = default;
+    EnvironmentVariable& operator=(EnvironmentVariable other) noexcept {
+        name.swap(other.name);
+        value.swap(other.value);
+        return *this;
+    }
+    ~EnvironmentVariable();
+
     std::string name;
     std::string value;
 
@@ -82,6 +93,9 @@ std::vector<HostFunction> wasi_functions();
 class Wasi : public Host {
   public:
     Wasi(const WasiWorld& world, WasiProgram program);
+    ~Wasi() override;
+    Wasi(const Wasi&) = delete;
+    Wasi& operator=(const Wasi&) = delete;
 
     HostOutcome call(std::uint32_t function, std::span<const Value> args,
                      HostContext& context) override;
@@ -134,7 +148,7 @@ class Wasi : public Host {
 
     WasiWorld world_;
     std::vector<std::string> arguments_;
-    std::vector<std::string> environment_;  // NAME=VALUE
+    std::vector<std::string> environment_;  // NAME=VALUE, wiped at the end
     Bytes input_;
     std::size_t input_read_ = 0;
     Bytes output_;

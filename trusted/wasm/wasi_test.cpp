@@ -239,5 +239,18 @@ TEST_F(PollTest, RefusesNoneAndTooMany) {
     EXPECT_EQ(at<std::uint16_t>(kEvents + 8), kInval);
 }
 
+// A value lies in the variable itself if it is short, and a moved string leaves its bytes behind.
+TEST(EnvironmentVariable, ItsValueDoesNotOutliveIt) {
+    alignas(EnvironmentVariable) std::byte memory[2][sizeof(EnvironmentVariable)];
+    auto* first = new (memory[0]) EnvironmentVariable("N", "hunter2-secret");
+    auto* second = new (memory[1]) EnvironmentVariable(std::move(*first));
+    ASSERT_EQ(second->value, "hunter2-secret");
+    EXPECT_NE(as_chars(memory[1]).find("hunter2"), std::string_view::npos);
+    first->~EnvironmentVariable();
+    second->~EnvironmentVariable();
+    for (const auto& place : memory)
+        EXPECT_EQ(as_chars(place).find("unter2"), std::string_view::npos);
+}
+
 }  // namespace
 }  // namespace eos::wasm

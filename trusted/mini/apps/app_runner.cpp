@@ -18,7 +18,7 @@ wasm::AppConfig config_of(const std::string& name, const runtime::App& app) {
     config.name = name;
     config.arguments = app.arguments;
     for (const runtime::AppVariable& variable : app.environment) {
-        config.environment.push_back({variable.name, to_string(variable.value.view())});
+        config.environment.emplace_back(variable.name, as_chars(variable.value.view()));
     }
     config.limits = engine_limits(app.limits);
     config.budget.fuel = app.limits.max_fuel;
