@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // enclavectl measure: what evidence will show, computed from files. What --json prints is what
 // `enclavectl why` expects.
+#include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <memory>
 
 #include "client/cli/cli.h"
@@ -10,6 +12,7 @@
 #include "client/measure/sgx.h"
 #include "client/measure/snp.h"
 #include "client/measure/tdx.h"
+#include "client/measure/why.h"
 #include "common/attestation/event_log/replay.h"
 #include "common/base/encoding.h"
 #include "common/config_tree/manifest.h"
@@ -272,6 +275,60 @@ void add_tdx(CLI::App& measure, Cli& cli, std::shared_ptr<MeasureOptions> option
         ->capture_default_str();
 }
 
+struct WhyOptions {
+    std::string expected;
+    std::string evidence;
+    std::vector<std::string> logs;
+};
+
+/// All logs as one: the firmware's and a run-time log measure into different registers.
+Result<std::optional<event_log::EventLog>> read_logs(const std::vector<std::string>& files) {
+    if (files.empty()) return std::optional<event_log::EventLog>();
+    event_log::EventLog out;
+    for (const std::string& file : files) {
+        const Bytes bytes = EOS_TRY(read_file(file, event_log::kMaxLogBytes));
+        const bool is_json = as_chars(bytes).starts_with("[");
+        Result<event_log::EventLog> log =
+            is_json ? event_log::parse_runtime_log(bytes) : event_log::parse_ccel(bytes);
+        if (!log) return fail(std::move(log.error()).within(file));
+        std::ranges::move(log->events, std::back_inserter(out.events));
+    }
+    return std::optional(std::move(out));
+}
+
+Result<int> why(const Cli& cli, const WhyOptions& options) {
+    Result<measure::Expectation> expected =
+        measure::parse_expectation(EOS_TRY(read_file(options.expected)));
+    if (!expected) return fail(std::move(expected.error()).within(options.expected));
+    const measure::Quoted quoted =
+        EOS_TRY(measure::quoted_measurements(EOS_TRY(read_file(options.evidence))));
+    const auto log = EOS_TRY(read_logs(options.logs));
+    const attestation::verify::Check tree = explain(*expected, quoted, log);
+    const attestation::verify::Summary summary = summarise(tree);
+    cli.remark("compared, not verified: whether the evidence is genuine, `enclavectl verify` says");
+    json::Value value = {{"tree", render_json(tree)}};
+    std::string first = "no difference";
+    if (!summary.failed.empty()) {
+        value["first_difference"] = summary.failed.front();
+        first = "first difference: " + summary.failed.front();
+    }
+    cli.print(first + "\n" + render_text(tree), value);
+    return tree.verdict == attestation::verify::Verdict::pass ? kExitOk : kExitFailed;
+}
+
+void add_why_command(CLI::App& program, Cli& cli) {
+    auto options = std::make_shared<WhyOptions>();
+    CLI::App* command = program.add_subcommand(
+        "why", "why a quote or report does not show what was expected; exit code 1 if it differs");
+    command->add_option("expected", options->expected, "what `measure --json` printed")->required();
+    command->add_option("evidence", options->evidence, "quote or report, binary or hexadecimal")
+        ->required();
+    command->add_option("--event-log", options->logs,
+                        "the guest's event log: a CCEL data area, or a JSON list; may be repeated");
+    command->callback(
+        [&cli, options] { cli.action = [&cli, options] { return why(cli, *options); }; });
+}
+
 }  // namespace
 
 void add_measure_commands(CLI::App& program, Cli& cli) {
@@ -293,6 +350,7 @@ void add_measure_commands(CLI::App& program, Cli& cli) {
     of_file(measure_config, "config", "a configuration manifest: the root of its tree");
     add_snp(*measure, cli, options);
     add_tdx(*measure, cli, options);
+    add_why_command(program, cli);
 }
 
 }  // namespace eos::client::cli
