@@ -67,7 +67,7 @@ constexpr std::array kTable{
          "sealed state refused: there are records, but the root record is missing"),
     line(kStateForeign, kError,
          "sealed state refused: it was sealed by another enclave or on another machine; start the "
-         "build that made it, or remove the state directory to start again without owner"),
+         "build that made it, or put the state aside with --reset-state and provision anew"),
     line(kStateFormat, kError, "sealed state refused: its format is not one this build knows"),
     line(kStateStorage, kError, "sealed state refused: the storage broke its contract"),
     line(kStateUnknownRecord, kError, "sealed state refused: it holds an unknown record"),

@@ -290,6 +290,45 @@ nameConstraints = critical, permitted;DNS:example.test
     return chain, folder / "key.pem", end
 
 
+def reset_state(rig):
+    done = subprocess.run([rig.bin / "enclave-os-mini", "--reset-state", "--state-dir", rig.state],
+                          capture_output=True, text=True, timeout=60)
+    return Outcome(done)
+
+
+def host_reset_state_puts_it_aside(rig):
+    status = rig.own("mini", "status")
+    refused = reset_state(rig)
+    assert refused.code == 1 and "stop the daemon first" in refused.err, refused
+    assert rig.stop_daemon() == 0
+    done = reset_state(rig)
+    assert done.code == 0 and "blobs.reset-1" in done.err, done
+    rig.start_daemon()
+    assert "unowned" in rig.ops("/readyz").text
+    # What was put aside is whole: put back, it is yesterday's state, which is accepted.
+    assert rig.stop_daemon() == 0
+    (rig.state / "blobs").rename(rig.state / "another")
+    (rig.state / "blobs.reset-1").rename(rig.state / "blobs")
+    rig.start_daemon()
+    after = rig.own("mini", "status")
+    assert after["instance_id"] == status["instance_id"], (status, after)
+    assert after["generation"] == status["generation"], (status, after)
+
+
+def host_a_missing_file_of_the_state_is_named(rig):
+    assert rig.stop_daemon() == 0
+    current = rig.state / "blobs/CURRENT"
+    content = current.read_bytes()
+    current.unlink()
+    done = Outcome(subprocess.run(rig.daemon_command(rig.port, rig.ops_port), capture_output=True, text=True,
+                                  timeout=60))
+    assert done.code == 1 and "CURRENT is missing" in done.err and "backup" in done.err, done
+    current.write_bytes(content)
+    current.chmod(0o600)
+    rig.start_daemon()
+    assert rig.get(PLATFORM, "/healthz").status == 200
+
+
 def host_ends_in_good_order(rig):
     runner = rig.runner_pid()
     assert rig.stop_daemon() == 0

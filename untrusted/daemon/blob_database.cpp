@@ -71,6 +71,23 @@ Error explain_status(const rocksdb::Status& status, const std::filesystem::path&
     return Error(storage_failed, text);
 }
 
+// RocksDB takes a directory without CURRENT for one without a database, makes a new one in it, and
+// deletes what lies there. One lost file is no reason to lose the rest. (A database whose making
+// was interrupted has neither tables nor logs yet.)
+Result<void> check_not_headless(const std::filesystem::path& directory) {
+    std::error_code error;
+    if (std::filesystem::exists(directory / "CURRENT", error)) return {};
+    for (const auto& entry : std::filesystem::directory_iterator(directory, error)) {
+        const std::string name = entry.path().filename().string();
+        if (name.ends_with(".sst") || name.ends_with(".log")) {
+            return fail(storage_corrupt, directory.string() + ": there is " + name +
+                                             ", but the file CURRENT is missing; restore the "
+                                             "state directory from a backup");
+        }
+    }
+    return {};
+}
+
 }  // namespace
 
 BlobDatabase::BlobDatabase(std::unique_ptr<rocksdb::DB> db, std::filesystem::path directory)
@@ -86,6 +103,7 @@ Error BlobDatabase::explain(const rocksdb::Status& status) const {
 }
 
 Result<std::unique_ptr<BlobDatabase>> BlobDatabase::open(const Options& options) {
+    EOS_TRY(check_not_headless(options.directory));
     try {
         rocksdb::DB* raw = nullptr;
         rocksdb::Status status =

@@ -59,7 +59,8 @@ Result<std::unique_ptr<Daemon>> Daemon::open(const DaemonOptions& options, const
     }
     EOS_TRY(boundary::Layout::block_bytes({.worker_count = options.worker_count}));
     EOS_TRY(prepare_state_directory(options.state_directory));
-    auto database = EOS_TRY(BlobDatabase::open({.directory = options.state_directory / "blobs"}));
+    auto database =
+        EOS_TRY(BlobDatabase::open({.directory = database_directory(options.state_directory)}));
 
     std::unique_ptr<Daemon> out(new Daemon(options, log, std::move(database)));
     out->limit_connections();

@@ -10,6 +10,7 @@
 
 #include "untrusted/daemon/daemon.h"
 #include "untrusted/daemon/doctor.h"
+#include "untrusted/daemon/state_directory.h"
 
 namespace {
 
@@ -21,6 +22,7 @@ struct CommandLine {
     std::string log_format = "text";
     unsigned drain_seconds = 30;
     bool doctor = false;
+    bool reset_state = false;
 };
 
 std::string default_runner() {
@@ -41,6 +43,9 @@ void add_options(CLI::App& app, CommandLine& line) {
     app.add_option("--state-dir", o.state_directory,
                    "Directory of the sealed state; made with mode 0700 if missing")
         ->capture_default_str();
+    app.add_flag("--reset-state", line.reset_state,
+                 "Put the sealed state aside, in the state directory, and exit; the next start is "
+                 "without owner, apps and CA");
     app.add_option("--workers", o.worker_count, "Worker threads of the trusted side")
         ->check(CLI::Range(1U, eos::boundary::kMaxWorkers))
         ->capture_default_str();
@@ -87,6 +92,19 @@ int run(const CommandLine& line) {
     return static_cast<int>((*daemon)->run());
 }
 
+int run_reset(const CommandLine& line) {
+    const Log log(line.log_format == "json" ? LogFormat::kJson : LogFormat::kText);
+    const auto aside = reset_state(line.options.state_directory);
+    if (!aside) {
+        log.error("cannot_reset", aside.error().message());
+        return static_cast<int>(ExitCode::kFailed);
+    }
+    log.info("state_reset", *aside ? "the state now lies in " + (*aside)->string() +
+                                         "; the next start is without owner"
+                                   : "there was no state");
+    return static_cast<int>(ExitCode::kStopped);
+}
+
 int run_doctor(const CommandLine& line) {
     const auto findings = examine(line.options);
     std::fputs(render(findings).c_str(), stdout);
@@ -122,5 +140,6 @@ int main(int argc, char** argv) {
         return app.exit(e) == 0 ? 0 : static_cast<int>(ExitCode::kUsage);
     }
     line.options.drain_time = std::chrono::seconds(line.drain_seconds);
+    if (line.reset_state) return run_reset(line);
     return line.doctor ? run_doctor(line) : run(line);
 }

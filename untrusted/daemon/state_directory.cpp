@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "untrusted/daemon/blob_database.h"
 #include "untrusted/daemon/system_error.h"
 #include "untrusted/daemon/unique_fd.h"
 
@@ -38,6 +39,34 @@ Result<void> prepare_state_directory(const std::filesystem::path& directory) {
         return fail(bad_state_directory, system_error_text("cannot make " + directory.string()));
     }
     return check_state_directory(directory);
+}
+
+std::filesystem::path database_directory(const std::filesystem::path& directory) {
+    return directory / "blobs";
+}
+
+Result<std::optional<std::filesystem::path>> reset_state(const std::filesystem::path& directory) {
+    namespace fs = std::filesystem;
+    EOS_TRY(check_state_directory(directory));
+    const fs::path database = database_directory(directory);
+    std::error_code error;
+    if (!fs::exists(database, error)) return std::nullopt;
+    // The lock that an open database holds (RocksDB's own); held until the directory has moved.
+    const fs::path lock_file = database / "LOCK";
+    UniqueFd lock(::open(lock_file.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+    if (!lock) return fail(bad_state_directory, system_error_text(lock_file.string()));
+    struct flock whole{};
+    whole.l_type = F_WRLCK;
+    if (::fcntl(lock.get(), F_SETLK, &whole) != 0) {
+        return fail(storage_locked, database.string() + "; stop the daemon first");
+    }
+    for (int number = 1;; ++number) {
+        fs::path aside = directory / ("blobs.reset-" + std::to_string(number));
+        if (fs::exists(aside, error)) continue;
+        fs::rename(database, aside, error);
+        if (error) return fail(bad_state_directory, database.string() + ": " + error.message());
+        return aside;
+    }
 }
 
 }  // namespace eos::daemon

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 
 #include "common/base/result.h"
 
@@ -19,5 +20,15 @@ inline constexpr Code bad_state_directory{"untrusted/daemon", "bad_state_directo
 /// The same checks without making anything; a missing directory is an error.
 /// errors:  bad_state_directory.
 [[nodiscard]] Result<void> check_state_directory(const std::filesystem::path& directory);
+
+/// Where the database lies in a state directory.
+std::filesystem::path database_directory(const std::filesystem::path& directory);
+
+/// Puts the database aside, under a name of its own in the same directory: the next start finds
+/// none, and the enclave then starts without owner. Nothing is deleted.
+/// returns: where it lies now; nothing if there was none.
+/// errors:  bad_state_directory, storage_locked (a daemon uses it).
+[[nodiscard]] Result<std::optional<std::filesystem::path>> reset_state(
+    const std::filesystem::path& directory);
 
 }  // namespace eos::daemon

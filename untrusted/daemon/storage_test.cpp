@@ -8,6 +8,7 @@
 #include <fstream>
 #include <future>
 #include <numeric>
+#include <set>
 
 #include "untrusted/daemon/blob_database.h"
 #include "untrusted/daemon/blob_service.h"
@@ -198,6 +199,48 @@ TEST_F(Storage, AFlippedByteInAFileIsCorruption) {
     EXPECT_EQ(database.error().code(), storage_corrupt) << database.error().message();
 }
 
+// A file that is gone is named, or was needed by nobody; only the newest log can go unnoticed, and
+// then what it held is gone as a whole, like after the return of an older copy.
+TEST_F(Storage, AMissingFileIsNamedOrNeededByNobody) {
+    {
+        auto database = open();
+        write(*database, put("old", "1"));
+    }
+    {
+        auto database = open();  // what lay in the log is a table now
+        write(*database, put("new", "2"));
+    }
+    std::vector<std::filesystem::path> files;
+    for (const auto& entry : std::filesystem::directory_iterator(dir_.path() / "blobs"))
+        files.push_back(entry.path());
+    std::set<std::string> named;
+    for (const auto& lost : files) {
+        SCOPED_TRACE(lost);
+        const std::filesystem::path copy = dir_.path() / "copy";
+        std::filesystem::remove_all(copy);
+        std::filesystem::copy(dir_.path() / "blobs", copy);
+        std::filesystem::remove(copy / lost.filename());
+        auto database = BlobDatabase::open({.directory = copy, .env = env_.get()});
+        if (!database) {
+            EXPECT_NE(database.error().code(), storage_locked);
+            named.insert(lost.filename().string().substr(0, 4) + lost.extension().string());
+            continue;
+        }
+        EXPECT_EQ(value_of(**database, "old"), "1");
+        EXPECT_EQ(value_of(**database, "new"), lost.extension() == ".log" ? "none" : "2");
+    }
+    for (const char* kind : {"CURR", "MANI"}) EXPECT_TRUE(named.contains(kind)) << kind;
+    EXPECT_TRUE(std::ranges::any_of(named, [](const auto& n) { return n.ends_with(".sst"); }));
+}
+
+TEST_F(Storage, ADatabaseWhoseMakingWasInterruptedIsMade) {
+    std::filesystem::create_directory(dir_.path() / "blobs");
+    std::ofstream(dir_.path() / "blobs/MANIFEST-000001") << "half";
+    auto database = open();
+    write(*database, put("key", "1"));
+    EXPECT_EQ(value_of(*database, "key"), "1");
+}
+
 TEST_F(Storage, ATornEndOfTheLogIsWhatACrashLeavesAndOpens) {
     {
         auto database = open();
@@ -293,6 +336,27 @@ TEST(StateDirectory, IsMadeClosedAndRefusedWhenOpen) {
     }
     ASSERT_EQ(::chmod(path.c_str(), 0700), 0);
     EXPECT_TRUE(prepare_state_directory(path).has_value());
+}
+
+TEST(StateDirectory, ResetPutsTheDatabaseAsideAndKeepsIt) {
+    TemporaryDirectory dir;
+    const auto state = dir.path() / "state";
+    EXPECT_EQ(reset_state(state).error().code(), bad_state_directory);
+    ASSERT_TRUE(prepare_state_directory(state).has_value());
+    EXPECT_EQ(reset_state(state).value(), std::nullopt);
+    for (const char* name : {"blobs.reset-1", "blobs.reset-2"}) {
+        auto database = BlobDatabase::open({.directory = database_directory(state)});
+        ASSERT_TRUE(database.has_value());
+        EXPECT_TRUE((*database)->list({})->empty());
+        BlobBatch batch = put("key", name);
+        ASSERT_TRUE((*database)->write({&batch, 1}).has_value());
+        database->reset();
+        EXPECT_EQ(reset_state(state).value(), state / name);
+    }
+    std::filesystem::rename(state / "blobs.reset-1", database_directory(state));
+    auto back = BlobDatabase::open({.directory = database_directory(state)});
+    ASSERT_TRUE(back.has_value());
+    EXPECT_EQ(to_string(**(*back)->get("key")), "blobs.reset-1");
 }
 
 TEST(StateDirectory, RefusesLinksFilesAndMissingParents) {
