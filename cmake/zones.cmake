@@ -15,7 +15,7 @@ set(EOS_ARROWS
   "common/snp_arch|common/base"
   "common/x509|common/crypto common/oid common/base"
   "common/config_tree|common/json common/crypto common/base"
-  "common/attestation/evidence|common/sgx_arch common/snp_arch common/x509 common/oid common/crypto common/base"
+  "common/attestation/evidence|common/sgx_arch common/snp_arch common/x509 common/oid common/crypto common/base common/json"
   "common/attestation/endorsements|common/sgx_arch common/snp_arch common/x509 common/oid common/crypto common/base common/json"
   "common/attestation/verify|common/attestation/evidence common/attestation/endorsements common/sgx_arch common/snp_arch common/x509 common/oid common/crypto common/base common/json"
   "common/attestation/event_log|common/attestation/verify common/crypto common/base common/json"

@@ -73,6 +73,15 @@ inline constexpr Oid kSecp384r1 = Oid::literal("1.3.132.0.34");
 inline constexpr Oid kSgxQuote = Oid::literal("1.2.840.113741.1.13.1.0");
 inline constexpr Oid kTdxQuote = Oid::literal("1.2.840.113741.1.5.5.1.6");
 
+// --- evidence in certificates of other projects: read-only ---
+inline constexpr Oid kDiceTaggedEvidence = Oid::literal("2.23.133.5.4.9");
+/// A complete encoding of the next one, used as content: what Gramine really wrote.
+inline constexpr Oid kGramineLegacy = Oid::literal("0.6.9.42.840.113741.1337.6");
+inline constexpr Oid kRatsTlsLegacy = Oid::literal("1.2.840.113741.1337.6");
+inline constexpr Oid kOeReport = Oid::literal("1.3.6.1.4.1.311.105.1");
+inline constexpr Oid kOeReportOld = Oid::literal("1.2.840.113556.10.1.1");
+inline constexpr Oid kDstackQuote = Oid::literal("1.3.6.1.4.1.62397.1.1");
+
 // --- Intel PCK certificates ---
 inline constexpr Oid kPckExtension = Oid::literal("1.2.840.113741.1.13.1");
 inline constexpr Oid kPckPpid = kPckExtension.child(1);

@@ -220,7 +220,7 @@ Result<crypto::P384PublicKey> Certificate::p384_key() const {
 }
 
 Result<crypto::RsaPublicKey> Certificate::rsa_key() const {
-    return decode_rsa(data_->spki_tlv);
+    return decode_rsa_spki(data_->spki_tlv);
 }
 
 Result<void> Certificate::verify_signed_by(const crypto::P256PublicKey& issuer) const {

@@ -155,6 +155,10 @@ class Certificate {
     std::shared_ptr<const Data> data_;
 };
 
+/// An RSA key on its own.
+/// errors: unsupported_algorithm (not RSA), crypto::bad_key, those of DerReader.
+[[nodiscard]] Result<crypto::RsaPublicKey> decode_rsa_spki(ByteView spki);
+
 /// SubjectPublicKeyInfo DER of an RSA key.
 Bytes encode_rsa_spki(const crypto::RsaPublicKey& key);
 

@@ -47,7 +47,7 @@ bool is_pss_sha384(ByteView identifier) {
 
 }  // namespace
 
-Result<crypto::RsaPublicKey> decode_rsa(ByteView spki) {
+Result<crypto::RsaPublicKey> decode_rsa_spki(ByteView spki) {
     DerReader outer(spki);
     DerReader fields = EOS_TRY(outer.sequence());
     DerReader algorithm = EOS_TRY(fields.sequence());

@@ -35,9 +35,6 @@ struct SignedData {
 /// errors: unsupported_algorithm (another curve or algorithm), crypto::bad_key.
 [[nodiscard]] Result<crypto::P384PublicKey> decode_p384(ByteView spki);
 
-/// errors: unsupported_algorithm, crypto::bad_key, those of DerReader.
-[[nodiscard]] Result<crypto::RsaPublicKey> decode_rsa(ByteView spki);
-
 /// ecdsa-with-SHA256.
 /// errors: unsupported_algorithm, bad_signature.
 [[nodiscard]] Result<void> verify_signed(const SignedData& data, const crypto::P256PublicKey& key);

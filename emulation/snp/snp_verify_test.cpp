@@ -3,6 +3,7 @@
 // other products. Everything here is signed by an AMD of this test's own.
 #include "common/oid/registry.h"
 #include "common/x509/crl.h"
+#include "common/x509/pem.h"
 #include "emulation/snp/snp_scene_test.h"
 
 namespace eos::emulation::snp {
@@ -258,6 +259,43 @@ TEST(SnpEmulated, EvidenceIsNotPutTogetherFromTwo) {
                 ElementsAre("report.signature"));
     scene.endorsements.amd.certificates[0] = to_bytes(scene.amd.vek_certificate().der());
     EXPECT_THAT(summarise(scene.verify(scene.amd.signed_report()).tree()).failed, IsEmpty());
+}
+
+// Endorsements out of a bundle: the VCEK by chip and TCB, its issuers and list by product.
+TEST(SnpEmulated, BundlesServeManyChips) {
+    using attestation::endorsements::Piece;
+    using attestation::endorsements::PieceKind;
+    Scene scene;
+    SyntheticAmd older(keys(), Product::genoa, kNow);
+    older.set_tcb({0, 4, 0, 24, 200});
+    SyntheticAmd other(keys(), Product::genoa, kNow);
+    other.vek.chip_id->front() = std::byte{1};
+    auto piece = [](PieceKind kind, const char* key, ByteView content) {
+        Piece out;
+        out.kind = kind;
+        out.key = key;
+        out.content = to_bytes(content);
+        return out;
+    };
+    const std::string issuers = x509::encode_pem("CERTIFICATE", scene.amd.ask().der()) +
+                                x509::encode_pem("CERTIFICATE", scene.amd.ark().der());
+    scene.endorsements = {};
+    scene.endorsements.pieces = {piece(PieceKind::amd_vcek, "a", older.vek_certificate().der()),
+                                 piece(PieceKind::amd_vcek, "b", other.vek_certificate().der()),
+                                 piece(PieceKind::amd_vcek, "c", scene.amd.vek_certificate().der()),
+                                 piece(PieceKind::amd_vcek_issuers, "genoa", as_bytes(issuers)),
+                                 piece(PieceKind::amd_crl, "genoa", scene.amd.ark_crl())};
+    Verification verification = scene.verify(scene.amd.signed_report());
+    EXPECT_THAT(summarise(verification.tree()).failed, IsEmpty())
+        << render_text(verification.tree());
+    EXPECT_THAT(summarise(verification.tree()).not_evaluated, IsEmpty());
+    // Pieces of another product do not serve, and a bundle without this chip says so.
+    scene.endorsements.pieces[4].key = "milan";
+    EXPECT_THAT(summarise(scene.verify(scene.amd.signed_report()).tree()).not_evaluated,
+                ElementsAre("crl.ark"));
+    scene.endorsements.pieces.erase(scene.endorsements.pieces.begin() + 2);
+    EXPECT_THAT(summarise(scene.verify(scene.amd.signed_report()).tree()).failed,
+                ElementsAre("vek.certificates"));
 }
 
 // M22: r or s of zero, or beyond the group's order.

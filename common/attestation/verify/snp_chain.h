@@ -27,6 +27,11 @@ struct VekCertificates {
 [[nodiscard]] Result<VekCertificates> collect_certificates(
     const evidence::SnpEvidence& evidence, const endorsements::AmdEndorsements& endorsements);
 
+/// AMD's endorsements for this report: what was given one by one, completed from the pieces of a
+/// bundle. A VCEK is picked by chip and TCB; certificates that came with the evidence win.
+endorsements::AmdEndorsements fitting_amd(const evidence::SnpEvidence& evidence,
+                                          const endorsements::Endorsements& all);
+
 /// VCEK or VLEK, ASK or ASVK, ARK.
 struct VekChain {
     x509::Certificate leaf;

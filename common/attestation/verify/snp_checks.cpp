@@ -85,11 +85,11 @@ Check kind_check(SigningKey expected, const VekFindings& findings) {
 }
 
 /// What is about the certificates alone.
-Check vek_checks(const evidence::SnpEvidence& evidence, const Context& context,
-                 VekFindings& findings) {
+Check vek_checks(const evidence::SnpEvidence& evidence, const endorsements::AmdEndorsements& amd,
+                 const Context& context, VekFindings& findings) {
     std::vector<Check> checks;
     auto find_leaf = [&]() -> Result<x509::Certificate> {
-        VekCertificates given = EOS_TRY(collect_certificates(evidence, context.endorsements.amd));
+        VekCertificates given = EOS_TRY(collect_certificates(evidence, amd));
         findings.leaf = EOS_TRY(choose_vek(given, evidence.report.signing_key));
         findings.chain = EOS_TRY(complete_chain(*findings.leaf, given, context.roots));
         return *findings.leaf;
@@ -198,24 +198,24 @@ Result<void> check_crl(ByteView der, const x509::Certificate& issuer,
     return fail(revoked, subject.subject().display() + ", serial " + subject.serial().hex());
 }
 
-Check crl_checks(const Context& context, const VekFindings& findings) {
+Check crl_checks(const endorsements::AmdEndorsements& amd, UnixTime time,
+                 const VekFindings& findings) {
     constexpr std::string_view kNotGiven = "no list was given: revocation is not known";
     if (!findings.chain.has_value()) {
         return group("crl", {not_evaluated(kArkCrl, std::string(kNoVek)),
                              not_evaluated(kAskCrl, std::string(kNoVek))});
     }
     const VekChain& chain = *findings.chain;
-    const endorsements::AmdEndorsements& amd = context.endorsements.amd;
     std::vector<Check> checks;
     if (amd.ark_crl.has_value()) {
         checks.push_back(
-            from_result(kArkCrl, check_crl(*amd.ark_crl, chain.root, chain.issuer, context.time)));
+            from_result(kArkCrl, check_crl(*amd.ark_crl, chain.root, chain.issuer, time)));
     } else {
         checks.push_back(not_evaluated(kArkCrl, std::string(kNotGiven)));
     }
     if (amd.ask_crl.has_value()) {
         checks.push_back(
-            from_result(kAskCrl, check_crl(*amd.ask_crl, chain.issuer, chain.leaf, context.time)));
+            from_result(kAskCrl, check_crl(*amd.ask_crl, chain.issuer, chain.leaf, time)));
     } else {
         // AMD publishes no such list: a chip's key is replaced with its TCB, not revoked.
         checks.push_back(not_evaluated(kAskCrl, std::string(kNotGiven)));
@@ -227,11 +227,12 @@ Check crl_checks(const Context& context, const VekFindings& findings) {
 }  // namespace
 
 Outcome check_evidence(const evidence::SnpEvidence& evidence, const Context& context) {
+    const endorsements::AmdEndorsements amd = fitting_amd(evidence, context.endorsements);
     VekFindings findings;
     Outcome out;
-    out.checks.push_back(vek_checks(evidence, context, findings));
+    out.checks.push_back(vek_checks(evidence, amd, context, findings));
     out.checks.push_back(report_checks(evidence, findings, out.claims));
-    out.checks.push_back(crl_checks(context, findings));
+    out.checks.push_back(crl_checks(amd, context.time, findings));
     out.root = findings.root;
     return out;
 }

@@ -114,8 +114,11 @@ class Verification {
 /// in:      time: the instant to verify at; certificates, lists and statements must be valid then.
 /// returns: never fails to return a tree.
 /// source:  design evidence.md §3 and §5; Intel SGX DCAP quote verification.
-/// bound:   at most 3 + 2 + 2 × 3 + 2 P-256 verifications; memory: a multiple of the inputs, which
-///          are bounded: kMaxQuoteBytes, kMaxCollateralBytes a statement, x509::kMaxCrlBytes.
+/// bound:   Intel: at most 3 + 2 + 2 × 3 + 2 P-256 verifications; AMD: one of P-384 and 16 of RSA
+/// (the
+///          given certificates, to tell issuers apart, chain and lists); memory: a multiple of the
+///          inputs, which are bounded: kMaxQuoteBytes, kMaxCollateralBytes a statement,
+///          x509::kMaxCrlBytes.
 [[nodiscard]] Verification verify(const evidence::Evidence& evidence,
                                   const endorsements::Endorsements& endorsements,
                                   const Roots& roots, UnixTime time);
