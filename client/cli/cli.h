@@ -94,6 +94,7 @@ int exit_code_of(const Cli& cli, const Error& error);
 void add_pki_commands(CLI::App& program, Cli& cli);
 void add_policy_commands(CLI::App& program, Cli& cli);
 void add_context_commands(CLI::App& program, Cli& cli);
+void add_evidence_commands(CLI::App& program, Cli& cli);
 void add_bundle_commands(CLI::App& program, Cli& cli);
 void add_verify_command(CLI::App& program, Cli& cli);
 void add_mini_commands(CLI::App& program, Cli& cli);

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// Evidence with stated verdicts: a folder with an index.json, and what this verifier says to it.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/attestation/verify/verify.h"
+#include "common/base/time.h"
+
+namespace eos::client {
+
+inline constexpr Code bad_case{"client", "bad_case", "a case of index.json cannot be run"};
+
+inline constexpr std::size_t kMaxCases = 4096;
+inline constexpr std::size_t kMaxIndexBytes = 16 * 1024 * 1024;
+
+/// One row of index.json, as far as it is used.
+struct EvidenceCase {
+    std::string id;
+    std::string kind;                ///< decides how it is run
+    std::string verdict;             ///< that the folder states
+    std::vector<std::string> files;  ///< below the folder; the evidence first
+    std::optional<UnixTime> time;    ///< to verify at; absent where it says "-"
+};
+
+/// Whether the stated verdict and ours are the same.
+enum class Agreement { agree, differ, not_run };
+
+/// What came out of one case.
+struct CaseResult {
+    std::string id;
+    Agreement agreement = Agreement::not_run;
+    std::string stated;
+    std::string found;          ///< "REJECT", "VALID", "SIGNATURES_OK" or Intel's TCB status
+    std::string deciding_node;  ///< the first check that failed; else the one that gave `found`
+    std::string detail;         ///< why, for a person
+};
+
+/// Reads DIR/index.json: an array of objects with id, kind, verdict, files and time. Other members
+/// are for people.
+/// errors:  file_unreadable, those of json::parse, json::wrong_type, missing_member, out_of_range;
+///          bad_time; bad_case (a file outside of the folder).
+/// bound:   kMaxIndexBytes, kMaxCases.
+[[nodiscard]] Result<std::vector<EvidenceCase>> read_cases(const std::filesystem::path& folder);
+
+/// The evidence of a case and what is given beside it.
+struct CaseEvidence {
+    Bytes evidence;
+    attestation::endorsements::Endorsements endorsements;
+};
+
+/// Loads the files of a case of a quote or report: JSON below a folder "collateral" is collateral,
+/// DER and PEM files are certificates of AMD's; originals in other containers are left alone.
+/// errors:  file_unreadable, those of parse_endorsements().
+[[nodiscard]] Result<CaseEvidence> load_case(const std::filesystem::path& folder,
+                                             const EvidenceCase& one);
+
+/// Runs one case at its time under the vendors' roots. Kinds that this program does not know are
+/// not run. A case that cannot be read differs.
+CaseResult run_case(const std::filesystem::path& folder, const EvidenceCase& one);
+
+}  // namespace eos::client
