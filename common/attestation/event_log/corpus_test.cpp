@@ -113,5 +113,35 @@ TEST_F(EventLogCorpus, DstackReplaysAndItsRuntimeEventsAreCovered) {
     }
 }
 
+/// Rows with their collateral.
+using VerifiedEventLog = testing::Corpus;
+
+verify::Verification verified(const testing::Row& row, ByteView quote) {
+    return verify::verify_quote(quote, row.endorsements, verify::Roots::intel(), row.time);
+}
+
+TEST_F(VerifiedEventLog, OnlyRegistersOfGenuineEvidenceCount) {
+    const testing::Row& tdx = row("tdx4-gcp-cos113");
+    const Result<EventLog> log =
+        parse_ccel(testing::read_file(testing::corpus() / "go-tdx-guest/ccel/ccel_data.dat"));
+    const verify::Check good = check_event_log(verified(tdx, tdx.quote), log);
+    EXPECT_EQ(good.verdict, verify::Verdict::pass) << render_text(good);
+
+    Bytes forged = tdx.quote;
+    forged[48 + 328] ^= std::byte{1};  // RTMR0
+    const verify::Check other = check_event_log(verified(tdx, forged), log);
+    EXPECT_EQ(summarise(other).not_evaluated.size(), 5u);
+    EXPECT_NE(render_text(other).find("the evidence is not genuine"), std::string::npos);
+}
+
+TEST_F(VerifiedEventLog, ALogBesideAnSgxQuoteIsNotEvaluated) {
+    const testing::Row& sgx = row("sgx-automata-evalnum17");
+    const verify::Verification verification = verified(sgx, sgx.quote);
+    ASSERT_NE(verification.evidence(), nullptr) << render_text(verification.tree());
+    const verify::Check tree = check_event_log(verification, Result<EventLog>(EventLog{}));
+    EXPECT_EQ(tree.verdict, verify::Verdict::not_evaluated);
+    EXPECT_EQ(summarise(tree).not_evaluated.size(), 5u);
+}
+
 }  // namespace
 }  // namespace eos::attestation::event_log

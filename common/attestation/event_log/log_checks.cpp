@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "common/attestation/event_log/log_checks.h"
 
+#include <variant>
+
 #include "common/attestation/event_log/replay.h"
 #include "common/base/encoding.h"
 #include "common/crypto/hash.h"
@@ -73,23 +75,41 @@ Check content_check(const EventLog& log) {
                                 " events are backed by what lies beside their digest");
 }
 
+/// A group in which only the syntax may have been looked at.
+Check unevaluated(Check syntax, std::string_view why) {
+    std::vector<Check> checks{std::move(syntax)};
+    for (std::string_view id : kRegisterIds)
+        checks.push_back(verify::not_evaluated({id, kSource}, std::string(why)));
+    checks.push_back(verify::not_evaluated(kContent, std::string(why)));
+    return verify::group("event_log", std::move(checks));
+}
+
+Check syntax_check(const Result<EventLog>& log) {
+    if (!log.has_value()) return failed(kSyntax, log.error());
+    return passed(kSyntax, std::to_string(log->events.size()) + " events");
+}
+
 }  // namespace
 
 Check check_event_log(const Rtmrs& quoted, const Result<EventLog>& log) {
-    std::vector<Check> checks;
-    if (!log.has_value()) {
-        checks.push_back(failed(kSyntax, log.error()));
-        for (std::string_view id : kRegisterIds)
-            checks.push_back(verify::not_evaluated({id, kSource}, "the log cannot be read"));
-        checks.push_back(not_evaluated(kContent, "the log cannot be read"));
-        return verify::group("event_log", std::move(checks));
-    }
-    checks.push_back(passed(kSyntax, std::to_string(log->events.size()) + " events"));
+    if (!log.has_value()) return unevaluated(syntax_check(log), "the log cannot be read");
+    std::vector<Check> checks{syntax_check(log)};
     const Rtmrs replayed = replay(*log);
     for (std::size_t rtmr = 0; rtmr < kRtmrCount; ++rtmr)
         checks.push_back(register_check(rtmr, quoted, *log, replayed[rtmr]));
     checks.push_back(content_check(*log));
     return verify::group("event_log", std::move(checks));
+}
+
+Check check_event_log(const verify::Verification& verification, const Result<EventLog>& log) {
+    if (verification.evidence() == nullptr) {
+        return unevaluated(syntax_check(log), "the evidence is not genuine");
+    }
+    const auto* tdx = std::get_if<verify::TdxClaims>(&verification.evidence()->claims());
+    if (tdx == nullptr) {
+        return unevaluated(syntax_check(log), "this kind of TEE has no run-time registers");
+    }
+    return check_event_log(tdx->report.rtmr, log);
 }
 
 }  // namespace eos::attestation::event_log

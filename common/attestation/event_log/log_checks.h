@@ -4,6 +4,7 @@
 
 #include "common/attestation/event_log/event_log.h"
 #include "common/attestation/verify/check.h"
+#include "common/attestation/verify/verify.h"
 
 namespace eos::attestation::event_log {
 
@@ -15,5 +16,11 @@ namespace eos::attestation::event_log {
 /// returns: the group "event_log".
 /// bound:   linear in the log, and find_suspect()'s bound for each register that fails.
 verify::Check check_event_log(const Rtmrs& quoted, const Result<EventLog>& log);
+
+/// The same for the registers of evidence that verify() found genuine; for appraise::LeafClaims::
+/// more. Where it did not, or where the TEE has no such registers, the nodes are not evaluated: a
+/// log that was given and could not be looked at stands in the way.
+verify::Check check_event_log(const verify::Verification& verification,
+                              const Result<EventLog>& log);
 
 }  // namespace eos::attestation::event_log
