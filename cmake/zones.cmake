@@ -43,6 +43,7 @@ set(EOS_ARROWS
   "client/measure|client COMMON"
   "client/cli|client client/measure COMMON"
   "client/bindings/c|client COMMON"
+  "client/bindings/node|client/bindings/c"
 )
 
 # Zones whose code is linked into a TCB: no exceptions, no RTTI.

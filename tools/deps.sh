@@ -9,6 +9,8 @@ build=(g++ cmake ninja-build make pkg-config python3 git ca-certificates curl jq
        libseccomp-dev node-llhttp wabt libgtest-dev libgmock-dev
        clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32)
 test=(universal-ctags xz-utils clang-format-19 clang-tidy-19 libclang-rt-19-dev ccache)
+# A Node.js from elsewhere brings its headers along and does not go together with Debian's.
+[ -e /usr/include/node/node_api.h ] || test+=(nodejs libnode-dev)
 bench=(nginx-light)
 
 case "${1:-build}" in

@@ -33,10 +33,11 @@ static struct file read_file(const char* path) {
     return out;
 }
 
-/* Ends the program if no verdict was reached. */
-static int must(int status, eos_error* error) {
+/* Ends the program if no verdict was reached. Takes the error's address, because arguments are
+ * evaluated in any order, also before the call that makes the error. */
+static int must(int status, eos_error** error) {
     if (status < 0) {
-        fprintf(stderr, "%s: %s\n", eos_error_code(error), eos_error_message(error));
+        fprintf(stderr, "%s: %s\n", eos_error_code(*error), eos_error_message(*error));
         exit(1);
     }
     return status;
@@ -47,8 +48,8 @@ static eos_verifier* make_verifier(const char* policy_path, const char* collater
     struct file collateral = read_file(collateral_path);
     eos_verifier* verifier = NULL;
     eos_error* error = NULL;
-    must(eos_verifier_create(policy.bytes, policy.size, &verifier, &error), error);
-    must(eos_verifier_set_collateral(verifier, collateral.bytes, collateral.size, &error), error);
+    must(eos_verifier_create(policy.bytes, policy.size, &verifier, &error), &error);
+    must(eos_verifier_set_collateral(verifier, collateral.bytes, collateral.size, &error), &error);
     free(policy.bytes);
     free(collateral.bytes);
     return verifier;
@@ -71,7 +72,7 @@ static int verify_evidence(char** arguments) {
     eos_error* error = NULL;
     int status = must(eos_verify_evidence(verifier, evidence.bytes, evidence.size, &binding,
                                           strtoll(arguments[4], NULL, 10), &verdict, &error),
-                      error);
+                      &error);
     fputs(eos_verdict_text(verdict), stdout);
     eos_verdict_destroy(verdict);
     eos_verifier_destroy(verifier);
@@ -83,7 +84,7 @@ static int get(char** arguments) {
     eos_verifier* verifier = make_verifier(arguments[0], arguments[1]);
     struct file root = read_file(arguments[2]);
     eos_error* error = NULL;
-    must(eos_verifier_set_anchors(verifier, root.bytes, root.size, &error), error);
+    must(eos_verifier_set_anchors(verifier, root.bytes, root.size, &error), &error);
     eos_endpoint endpoint = {.struct_size = sizeof endpoint,
                              .host = arguments[3],
                              .port = (uint16_t)strtoul(arguments[4], NULL, 10),
@@ -94,7 +95,7 @@ static int get(char** arguments) {
     eos_verdict* verdict = NULL;
     int status =
         must(eos_connect(verifier, &endpoint, (int64_t)time(NULL), &connection, &verdict, &error),
-             error);
+             &error);
     fprintf(stderr, "%s\n", eos_verdict_summary(verdict));
     if (connection != NULL) { /* not rejected: only now is anything sent */
         char buffer[4096];
@@ -102,11 +103,11 @@ static int get(char** arguments) {
                             "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n",
                             arguments[6], arguments[5]);
         if (size < 0 || (size_t)size >= sizeof buffer) return 2;
-        must(eos_connection_write(connection, buffer, (size_t)size, TIMEOUT_MS, &error), error);
+        must(eos_connection_write(connection, buffer, (size_t)size, TIMEOUT_MS, &error), &error);
         size_t count = 0;
         do {
             must(eos_connection_read(connection, buffer, sizeof buffer, &count, TIMEOUT_MS, &error),
-                 error);
+                 &error);
             fwrite(buffer, 1, count, stdout);
         } while (count > 0);
     }

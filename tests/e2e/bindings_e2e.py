@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: AGPL-3.0-only
+"""The C program and the examples in the READMEs of the bindings, run against an emulated Mini and recorded evidence.
+
+usage: bindings_e2e.py BIN_FOLDER APPS_FOLDER LIBRARY NODE_ADDON   (NODE_ADDON: "-" without Node.js)
+
+Recorded evidence of real hardware is that of EOS_EVIDENCE_DIR; what needs it is skipped, by name, without it.
+"""
+import calendar
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from rig import host, make_rig
+
+BINDINGS = Path(__file__).resolve().parents[2] / "client/bindings"
+HELLO = host("hello")
+EMULATED = "accepted, EMULATED: protects nothing"
+# A real quote that real collateral calls SWHardeningNeeded.
+RECORDED = "sgx-automata-evalnum17"
+
+
+class Language:
+    """How the examples of one README are run."""
+
+    def __init__(self, name, fence, command, environment):
+        self.name, self.command, self.environment = name, command, environment
+        text = (BINDINGS / name / "README.md").read_text()
+        self.examples = re.findall(rf"^```{fence}\n(.*?)^```$", text, re.M | re.S)
+        assert len(self.examples) == 3, f"{name}: connection, certificate, evidence"
+
+    def run(self, number, folder, port):
+        """The example as it stands in the README, but for the port."""
+        code = self.examples[number].replace("8443", str(port))
+        return subprocess.run([*self.command, code], cwd=folder, env={**os.environ, **self.environment},
+                              capture_output=True, text=True, timeout=120)
+
+
+def set_up(rig, apps):
+    rig.start_quoting()
+    rig.start_daemon()
+    rig.make_owner()
+    assert rig.provision().code == 0
+    rig.must_load("hello", Path(apps, "hello-cgi.wasm").read_bytes())
+    folder = rig.work / "example"
+    folder.mkdir()
+    shutil.copy(rig.work / "policy.json", folder)
+    shutil.copy(rig.work / "platform/collateral.json", folder)
+    shutil.copy(rig.work / "pki/root.pem", folder)
+    stored = json.loads((folder / "policy.json").read_text())
+    stored["bindings"] = ["v1-deterministic"]
+    (folder / "policy-stored.json").write_text(json.dumps(stored))
+    chain = rig.openssl("-servername", HELLO, "-showcerts")
+    pem = re.findall(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", chain, re.S)
+    (folder / "chain.pem").write_text("\n".join(pem) + "\n")
+    return folder
+
+
+def record_evidence(folder):
+    """One row of the corpus with a policy that fits; its report data, or None without corpus."""
+    corpus = os.environ.get("EOS_EVIDENCE_DIR")
+    if not corpus:
+        return None
+    row = next(r for r in json.loads(Path(corpus, "index.json").read_text()) if r["id"] == RECORDED)
+    quote = Path(corpus, row["files"][0]).read_bytes()
+    collateral = next(f for f in row["files"] if "/collateral/" in f)
+    report_data = quote[368:432]
+    seconds = calendar.timegm(time.strptime(row["time"], "%Y-%m-%dT%H:%M:%SZ"))
+    policy = {"version": 1, "name": RECORDED, "roots": {"vendor": ["intel"]},
+              "identity": [{"mr_enclave": quote[112:144].hex()}], "bindings": ["report-data"],
+              "tcb": {"statuses": ["UpToDate", row["verdict"]], "advisories": row["advisories"]},
+              "require_leaf_binding": False, "waivers": ["assurance"]}
+    (folder / "policy-evidence.json").write_text(json.dumps(policy))
+    (folder / "quote.bin").write_bytes(quote)
+    shutil.copy(Path(corpus, collateral), folder / "collateral-evidence.json")
+    (folder / "report_data.bin").write_bytes(report_data)
+    (folder / "time.txt").write_text(str(seconds))
+    return report_data
+
+
+def other_enclave(folder, rig):
+    """The folder again, with policies that pin another enclave."""
+    twin = folder.with_name("other")
+    shutil.copytree(folder, twin)
+    for name in ("policy.json", "policy-stored.json"):
+        policy = json.loads((twin / name).read_text())
+        policy["identity"] = [{"mr_enclave": "ab" * 32}]
+        (twin / name).write_text(json.dumps(policy))
+    assert rig.mrenclave not in (twin / "policy.json").read_text()
+    return twin
+
+
+def check_c(rig, folder, twin, report_data):
+    def get(where, port, path="/"):
+        return subprocess.run([rig.bin / "verify_example", "get", "policy.json", "collateral.json", "root.pem",
+                               "127.0.0.1", str(port), HELLO, path], cwd=where, capture_output=True, text=True,
+                              timeout=120)
+    done = get(folder, rig.relay.port)
+    assert done.returncode == 10 and EMULATED in done.stderr and "200 OK" in done.stdout, done
+    done = get(twin, rig.relay.port)
+    assert done.returncode == 22 and "identity.enclave" in done.stderr and done.stdout == "", done
+    done = get(folder, 1)
+    assert done.returncode == 1 and "check host and port" in done.stderr, done
+    if report_data is not None:
+        for expected, code in ((report_data, 0), (bytes(63) + b"\1", 21)):
+            done = subprocess.run([rig.bin / "verify_example", "evidence", "policy-evidence.json",
+                                   "collateral-evidence.json", "quote.bin", expected.hex(),
+                                   (folder / "time.txt").read_text()], cwd=folder, capture_output=True, text=True,
+                                  timeout=60)
+            assert done.returncode == code, done
+            assert done.stdout.startswith("rejected: report_data" if code else "accepted\n"), done
+
+
+def check_language(language, rig, folder, twin, report_data):
+    done = language.run(0, folder, rig.relay.port)
+    assert done.returncode == 0 and EMULATED in done.stdout and "ello" in done.stdout, done
+    done = language.run(0, twin, rig.relay.port)
+    assert done.returncode != 0 and "identity.enclave" in done.stderr and done.stdout == "", done
+    done = language.run(0, folder, 1)
+    assert done.returncode != 0 and "check host and port" in done.stderr, done
+    done = language.run(1, folder, 0)
+    assert done.returncode == 0 and done.stdout.startswith(EMULATED + "\n"), done
+    done = language.run(1, twin, 0)
+    assert done.returncode == 0 and done.stdout.startswith("rejected: identity.enclave\n"), done
+    if report_data is None:
+        print(f"skipped: recorded evidence, {language.name}: no corpus (EOS_EVIDENCE_DIR)")
+        return
+    done = language.run(2, folder, 0)
+    assert done.returncode == 0 and done.stdout == "accepted\n", done
+    (folder / "report_data.bin").write_bytes(bytes(63) + b"\1")
+    done = language.run(2, folder, 0)
+    assert done.returncode == 0 and done.stdout == "rejected: report_data\n", done
+    (folder / "report_data.bin").write_bytes(report_data)
+
+
+def main(bin_folder, apps, library, addon):
+    languages = [Language("python", "python", [sys.executable, "-c"],
+                          {"ENCLAVEOS_VERIFY_LIBRARY": library, "PYTHONPATH": str(BINDINGS / "python")})]
+    if addon != "-":
+        languages.append(Language("node", "js", ["node", "-e"], {
+            "ENCLAVEOS_VERIFY_ADDON": addon, "NODE_PATH": str(BINDINGS / "node")}))
+    work, rig = make_rig(Path(bin_folder).resolve())
+    try:
+        folder = set_up(rig, apps)
+        report_data = record_evidence(folder)
+        twin = other_enclave(folder, rig)
+        check_c(rig, folder, twin, report_data)
+        print("ok    c")
+        for language in languages:
+            check_language(language, rig, folder, twin, report_data)
+            print(f"ok    {language.name}")
+    finally:
+        rig.close()
+        work.cleanup()
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 5:
+        sys.exit(__doc__)
+    main(*sys.argv[1:])
