@@ -9,14 +9,17 @@ namespace eos::client {
 namespace {
 
 using attestation::appraise::AttestationResult;
+using attestation::appraise::InstanceMemory;
 using attestation::appraise::Outcome;
 
 AttestationResult appraise(const Target& target, const TlsChannel& channel,
-                           const std::vector<Bytes>& chain) {
+                           const std::vector<Bytes>& chain,
+                           const std::optional<InstanceMemory>& memory) {
     ratls::LeafInput input{.chain = chain,
                            .anchors = target.anchors,
                            .server_name = target.server_name,
-                           .handshake = std::nullopt};
+                           .handshake = std::nullopt,
+                           .memory = memory ? &*memory : nullptr};
     const ratls::HandshakeOffer& offer = channel.offer();
     if (offer.nonce && offer.binder)
         input.handshake = ratls::HandshakeEvidence{*offer.nonce, *offer.binder};
@@ -51,13 +54,19 @@ Result<TlsChannel> open_channel(const Target& target, Deadline deadline) {
 }  // namespace
 
 Result<AppraisedConnection> AppraisedConnection::open(const Target& target, Deadline deadline) {
+    // Read before the server chooses its leaf: what others learn meanwhile may be newer than that.
+    std::optional<InstanceMemory> memory;
+    if (target.memory) memory = EOS_TRY(target.memory->load());
     TlsChannel channel = EOS_TRY(open_channel(target, deadline));
     // Without a binder the leaf would be judged as if no nonce had been sent.
     if (target.mode == BindingMode::kChallenge && !channel.offer().binder) {
         return fail(handshake_failed, "no binder");
     }
     std::vector<Bytes> chain = channel.peer_chain();
-    AttestationResult verdict = appraise(target, channel, chain);
+    AttestationResult verdict = appraise(target, channel, chain, memory);
+    if (target.memory && verdict.instance()) {
+        EOS_TRY(target.memory->remember({*verdict.instance(), target.server_name, target.now}));
+    }
     AppraisedConnection out{verdict, nullptr};
     if (verdict.outcome() != Outcome::rejected) {
         out.channel.reset(

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "client/memory_file.h"
 #include "client/tls_channel.h"
 #include "common/attestation/appraise/appraise.h"
 #include "common/attestation/endorsements/endorsements.h"
@@ -43,6 +44,8 @@ struct Target {
     BindingMode mode = BindingMode::kChallenge;
     UnixTime now;  ///< the instant to appraise at
     RetryRules retry;
+    /// What was seen of instances; null: nothing is looked up or kept.
+    std::shared_ptr<const MemoryFile> memory;
 };
 
 /// An open TLS connection to an appraised server that was not rejected.
@@ -78,14 +81,15 @@ class VerifiedChannel : public Channel {
     std::vector<Bytes> chain_;
 };
 
-/// The outcome of connecting: always a verdict, and the channel if it was not "rejected".
+/// The outcome of connecting: always a verdict, and the channel if it was not "rejected". What
+/// was accepted has been remembered by then.
 struct AppraisedConnection {
     attestation::appraise::AttestationResult verdict;
     std::unique_ptr<VerifiedChannel> channel;
 
     /// Connects, shakes hands, appraises. Sends no application byte.
     /// errors: those of TlsChannel::open, challenge_limited only after the last try or when the
-    /// next would begin after the deadline.
+    /// next would begin after the deadline; memory_unusable.
     [[nodiscard]] static Result<AppraisedConnection> open(const Target& target, Deadline deadline);
 };
 

@@ -134,8 +134,19 @@ for act in flip swap delete; do
   grep -o 'sealed state refused.*' "$work/mini.log" | head -n 1
   wait "$mini" || true
 done
+rm -rf "$work/state"; cp -r "$work/state.good" "$work/state"
+start_mini
+await "the first quote" is_serving
+echo "the untouched copy opens again"
+
+say "The host puts a whole older directory back: no counter backs the state yet, so the enclave cannot notice; a client that saw newer state does"
+show app unload hello >/dev/null
+show mini status | grep generation
+stop_mini
 rm -rf "$work/state"; mv "$work/state.good" "$work/state"
 start_mini
 await "the first quote" is_serving
-echo "the untouched copy opens again (a whole old directory is accepted until a counter backs the state)"
+expect_failure 24 mini status
+sed -n '1p' "$work/out.txt"
+grep -A 3 '✗ state_rollback' "$work/out.txt"
 stop_mini

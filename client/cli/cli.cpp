@@ -136,6 +136,7 @@ Result<Target> make_target(const Cli& cli, BindingMode mode) {
     target.address = EOS_TRY(parse_address(options.address));
     if (!options.owner_key.empty()) target.credential = EOS_TRY(read_credential(options.owner_key));
     target.mode = mode;
+    if (!options.no_memory) target.memory = std::make_shared<const MemoryFile>(cli.memory());
     target.retry.before_pause = [&cli](const Error& why, std::chrono::milliseconds pause) {
         cli.remark(why.message() + "; trying again in " + std::to_string(pause.count() / 1000 + 1) +
                    " s");
@@ -208,6 +209,8 @@ void add_target_options(CLI::App& command, Cli& cli) {
     command.add_option("--root", t.root, "root certificate of the private PKI, PEM");
     command.add_option("--owner-key", t.owner_key,
                        "the owner's key, PEM; its certificate lies beside it as .pem");
+    command.add_flag("--no-memory", t.no_memory,
+                     "neither compare with what was seen of this instance nor remember it");
     command.add_option(
         "--collateral", t.collateral,
         "vendor collateral (TCB info, CRLs), JSON; what is missing is not evaluated");

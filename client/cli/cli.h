@@ -15,7 +15,7 @@
 
 namespace eos::client::cli {
 
-/// Exit codes beside those of a verdict (attestation/appraise/appraise.h: 0, 10, 20 to 23). Stable.
+/// Exit codes beside those of a verdict (attestation/appraise/appraise.h: 0, 10, 20 to 24). Stable.
 inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailed = 1;         ///< anything without a code of its own
 inline constexpr int kExitUsage = 2;          ///< the command line is wrong
@@ -37,12 +37,13 @@ struct TargetOptions {
     std::string owner_key;
     std::string collateral;
     bool allow_deterministic = false;
+    bool no_memory = false;
 };
 
 /// State of one run of the program.
 struct Cli {
     Format format = Format::kText;
-    std::filesystem::path home = ContextStore::default_folder();
+    std::filesystem::path home = ContextStore::default_folder();  ///< contexts, and what was seen
     unsigned timeout_s = 30;
     TargetOptions target;
     /// Of a server that was rejected; the program's exit code then.
@@ -51,6 +52,7 @@ struct Cli {
     std::function<Result<int>()> action;
 
     ContextStore contexts() const { return ContextStore(home); }
+    MemoryFile memory() const { return MemoryFile(home / "seen-instances.json"); }
     Deadline deadline() const;
     static UnixTime now();
 
@@ -76,6 +78,7 @@ struct Cli {
 inline constexpr Code no_policy{"client/cli", "no_policy",
                                 "nothing is sent to a server that is not judged by a policy"};
 inline constexpr Code rejected{"client/cli", "rejected", "the server was rejected"};
+inline constexpr Code no_instance{"client/cli", "no_instance", "no such instance was seen"};
 inline constexpr Code server_refused{"client/cli", "server_refused", "the server refused"};
 
 /// A request without body, or with a JSON one, and the JSON answer.

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "client/cli/cli.h"
+#include "client/memory_file.h"
+#include "common/base/encoding.h"
 
 namespace eos::client::cli {
 namespace {
+
+using attestation::appraise::InstanceMemory;
 
 json::Value to_json(const Context& context) {
     return {{"name", context.name},
@@ -57,6 +61,47 @@ Result<int> list(const Cli& cli) {
     return kExitOk;
 }
 
+Result<int> seen(const Cli& cli) {
+    MemoryFile file = cli.memory();
+    InstanceMemory memory = EOS_TRY(file.load());
+    std::string text = file.path().string() + "\n";
+    for (const auto& [id, instance] : memory.instances()) {
+        text += "instance " + hex(id) + "\n  generation   " + std::to_string(instance.generation) +
+                "\n  last seen    " + rfc3339(instance.last_seen) + "\n  starts       " +
+                std::to_string(instance.boot_ids.size()) + ", the last " +
+                hex(instance.boot_ids.back()) + "\n";
+        for (const std::string& name : instance.names) {
+            text += "  name         " +
+                    (name.empty() ? std::string("(none asked for)") : printable(as_bytes(name))) +
+                    "\n";
+        }
+    }
+    if (memory.instances().empty()) text += "no instance was seen yet\n";
+    text.pop_back();
+    std::string stored = memory.text();
+    cli.print(text, EOS_TRY(json::parse(as_bytes(stored), {.size_bytes = stored.size()})));
+    return kExitOk;
+}
+
+/// What `context forget` is about.
+enum class Forget { kOne, kAll };
+
+Result<int> forget(const Cli& cli, const std::string& instance, Forget which) {
+    MemoryFile file = cli.memory();
+    if (which == Forget::kAll) {
+        EOS_TRY(file.forget_all());
+        cli.print("every instance is forgotten", {{"forgotten", "all"}});
+        return kExitOk;
+    }
+    ByteArray<16> id = EOS_TRY(array_from_hex<16>(instance));
+    if (!EOS_TRY(file.forget(id))) {
+        return fail(no_instance, instance + ": `enclavectl context seen` shows those there are");
+    }
+    cli.print("instance " + instance + " is forgotten: the next one seen counts as the first",
+              {{"forgotten", instance}});
+    return kExitOk;
+}
+
 }  // namespace
 
 void add_context_commands(CLI::App& program, Cli& cli) {
@@ -98,6 +143,18 @@ void add_context_commands(CLI::App& program, Cli& cli) {
             })
         ->add_option("name", *name, "its name")
         ->required();
+    command("seen", "which instances were seen, and how new their state was",
+            [](const Cli& c, const std::string&) { return seen(c); });
+    auto which = std::make_shared<Forget>(Forget::kOne);
+    CLI::App* forgetting =
+        command("forget", "take an instance again whatever its state: forget what was seen of it",
+                [which](const Cli& c, const std::string& n) { return forget(c, n, *which); });
+    CLI::Option* instance =
+        forgetting->add_option("instance", *name, "its id, hex, from `context seen`");
+    CLI::Option* all = forgetting->add_flag_callback(
+        "--all", [which] { *which = Forget::kAll; }, "every instance, also if the file is damaged");
+    instance->excludes(all);
+    forgetting->require_option(1);
 }
 
 }  // namespace eos::client::cli

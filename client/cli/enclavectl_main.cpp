@@ -16,10 +16,13 @@ int main(int argc, char** argv) {
         "refused;\n"
         "10 accepted, EMULATED: protects nothing; 20 evidence not genuine; 21 not bound to the "
         "peer;\n"
-        "22 not acceptable by the policy; 23 a check was not evaluated.");
+        "22 not acceptable by the policy; 23 a check was not evaluated; 24 older state than was "
+        "seen, or\n"
+        "two copies of one instance.");
     program.add_flag_callback(
         "--json", [&] { cli.format = client::cli::Format::kJson; }, "print results as JSON");
-    program.add_option("--home", cli.home, "folder of contexts")->capture_default_str();
+    program.add_option("--home", cli.home, "folder of contexts, and of what was seen of instances")
+        ->capture_default_str();
     program.add_option("--timeout", cli.timeout_s, "seconds that a command may take")
         ->check(CLI::Range(1u, 3600u))
         ->capture_default_str();

@@ -214,7 +214,7 @@ AttestationResult appraise_leaf(const LeafInput& input,
             purpose, check_report_data(expected_report_data(*parsed.leaf, input), verification),
             made);
     }
-    return attestation::appraise::appraise(verification, claims, policy);
+    return attestation::appraise::appraise(verification, claims, policy, input.memory);
 }
 
 AttestationResult appraise_evidence(const EvidenceInput& input,

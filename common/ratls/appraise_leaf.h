@@ -32,6 +32,9 @@ struct LeafInput {
     /// Absent for a stored certificate or a handshake without challenge: then the report data must
     /// be of the deterministic form.
     std::optional<HandshakeEvidence> handshake;
+    /// What the caller saw of instances before it connected; null for a stored certificate, which
+    /// may well be old, and for a caller that does not remember.
+    const attestation::appraise::InstanceMemory* memory = nullptr;
 };
 
 /// Parses, verifies and appraises. Never fails to return a result: whatever cannot be parsed fails

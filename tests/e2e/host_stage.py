@@ -2,6 +2,7 @@
 """The host: restarts, kills, dead, slow and lying quote sources, secrets it must not see."""
 import os
 import random
+import shutil
 import signal
 import subprocess
 import threading
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import config_client
 import modules
-from rig import (BODY_CANARY, ENV_CANARY, PLATFORM, Outcome, ShiftedClock, free_ports, host,
+from rig import (BODY_CANARY, ENV_CANARY, PLATFORM, Outcome, ShiftedClock, end, free_ports, host,
                  wait_for)
 
 
@@ -115,6 +116,71 @@ def host_killed_while_apps_are_loaded_loses_nothing_acknowledged(rig):
 
 def digest(module):
     return config_client.reference.sha256(module).hex()
+
+
+def host_older_state_is_refused_by_whoever_saw_newer(rig):
+    state, older, newer = rig.state, rig.work / "state.older", rig.work / "state.newer"
+    assert rig.stop_daemon() == 0
+    shutil.copytree(state, older)
+    rig.start_daemon()
+    rig.must_load("later", modules.program("later"))
+    status = rig.own("mini", "status")
+    assert rig.stop_daemon() == 0
+    state.rename(newer)
+    older.rename(state)
+    rig.start_daemon()  # the enclave cannot know
+    outcome = rig.ctl("verify")
+    assert outcome.code == 24 and "rejected: state_rollback\n" in outcome.out, outcome
+    assert f"at least generation {status['generation']}," in outcome.out, outcome
+    # Nothing is sent to it, under no name of it.
+    for command in (("mini", "status"), ("verify", "--server-name", host("hello"))):
+        outcome = rig.ctl(*command)
+        assert outcome.code == 24, (command, outcome)
+    # Who saw nothing newer cannot tell, and who says so goes on.
+    assert rig.ctl("verify", "--no-memory").code == 10
+    seen = rig.own("context", "seen")["instances"]
+    assert [i["generation"] for i in seen if i["id"] == status["instance_id"]] == [status["generation"]]
+    rig.own("context", "forget", status["instance_id"])
+    assert rig.own("mini", "status")["generation"] == status["generation"] - 1
+    assert rig.stop_daemon() == 0
+    shutil.rmtree(state)
+    newer.rename(state)
+    rig.start_daemon()
+    assert rig.own("mini", "status")["generation"] == status["generation"]
+
+
+def host_two_copies_of_one_instance_are_a_fork(rig):
+    assert rig.stop_daemon() == 0
+    twin_state, log = rig.work / "state.twin", rig.work / "twin.log"
+    shutil.copytree(rig.state, twin_state)
+    rig.start_daemon()
+    port, ops_port = free_ports(2)
+    command = [twin_state if part == rig.state else part
+               for part in rig.daemon_command(port, ops_port)]
+    with open(log, "wb") as sink:
+        twin = subprocess.Popen(command, stdout=sink, stderr=sink)
+    try:
+        wait_for("the twin", lambda: "evidence ready" in log.read_text(errors="replace"))
+        to_twin = ("--address", f"127.0.0.1:{port}", "--server-name", PLATFORM)
+        rig.own("mini", "status")
+        rig.own("mini", "status", *to_twin)  # might be the same one, started anew
+        outcome = rig.ctl("verify")
+        assert outcome.code == 24 and "rejected: state_fork\n" in outcome.out, outcome
+    finally:
+        end(twin)
+    shutil.rmtree(twin_state)
+    rig.own("context", "forget", "--all")
+    rig.own("mini", "status")
+
+
+def host_a_damaged_memory_is_an_error_with_a_way_out(rig):
+    memory = rig.work / "contexts/seen-instances.json"
+    memory.write_text(memory.read_text()[:40])
+    outcome = rig.ctl("mini", "status")
+    assert outcome.code == 1 and str(memory) in outcome.err, outcome
+    assert "context forget --all" in outcome.err and "--no-memory" in outcome.err, outcome
+    assert rig.ctl("context", "forget", "--all").code == 0
+    rig.own("mini", "status")
 
 
 def host_slow_quotes_slow_only_challenges(rig):

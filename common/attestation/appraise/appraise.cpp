@@ -25,7 +25,7 @@ std::string list_ids(const std::vector<std::string>& ids) {
     return out;
 }
 
-Verdict group_verdict(const Check& tree, std::string_view id) {
+Verdict verdict_of(const Check& tree, std::string_view id) {
     const Check* node = find_check(tree, id);
     return node == nullptr ? Verdict::not_evaluated : node->verdict;
 }
@@ -41,8 +41,11 @@ std::vector<std::string> waivers_of(const Policy& policy) {
 
 /// Which exit code a rejection has: the worst thing that happened.
 int rejection_code(const Check& tree) {
-    if (group_verdict(tree, "evidence") == Verdict::fail) return kExitNotGenuine;
-    if (group_verdict(tree, "binding") == Verdict::fail) return kExitNotBound;
+    if (verdict_of(tree, "evidence") == Verdict::fail) return kExitNotGenuine;
+    if (verdict_of(tree, "binding") == Verdict::fail) return kExitNotBound;
+    for (std::string_view id : {kStateRollback, kStateFork}) {
+        if (verdict_of(tree, id) == Verdict::fail) return kExitOldState;
+    }
     return tree.verdict == Verdict::fail ? kExitNotAcceptable : kExitIncomplete;
 }
 
@@ -68,12 +71,12 @@ int exit_code_of(Outcome outcome, const Check& tree) {
 }  // namespace
 
 AttestationResult appraise(const verify::Verification& verification, const LeafClaims& leaf,
-                           const Policy& policy) {
+                           const Policy& policy, const InstanceMemory* memory) {
     const verify::VerifiedEvidence* evidence = verification.evidence();
     AttestationResult out;
     out.tree_ = group("attestation", {verification.tree(), enclave_checks(evidence, policy),
                                       binding_checks(leaf, verification, policy),
-                                      configuration_checks(leaf, evidence, policy)});
+                                      configuration_checks(leaf, evidence, policy, memory)});
     apply_waivers(out.tree_, waivers_of(policy));
     out.outcome_ = decide(out.tree_, evidence);
     out.exit_code_ = exit_code_of(out.outcome_, out.tree_);
@@ -81,6 +84,7 @@ AttestationResult appraise(const verify::Verification& verification, const LeafC
     out.policy_name_ = policy.name;
     out.policy_hash_ = appraise::policy_hash(policy);
     out.time_ = verification.time();
+    if (out.outcome_ != Outcome::rejected) out.instance_ = instance_claim(leaf);
     return out;
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "common/attestation/appraise/instance_memory.h"
 #include "common/attestation/appraise/policy.h"
 #include "common/attestation/verify/verify.h"
 
@@ -49,6 +50,11 @@ inline constexpr int kExitNotGenuine = 20;     ///< the evidence itself failed
 inline constexpr int kExitNotBound = 21;       ///< genuine, but not of this peer or certificate
 inline constexpr int kExitNotAcceptable = 22;  ///< genuine and bound, but not what the policy wants
 inline constexpr int kExitIncomplete = 23;     ///< nothing failed, but a check was not evaluated
+inline constexpr int kExitOldState = 24;  ///< genuine and bound, but rolled back, or one of two
+
+/// Ids of the checks against what a Relying Party remembers.
+inline constexpr std::string_view kStateRollback = "state_rollback";
+inline constexpr std::string_view kStateFork = "state_fork";
 
 /// Genuineness and acceptability of one piece of evidence, with its explanation. Only appraise()
 /// makes one.
@@ -62,6 +68,8 @@ class AttestationResult {
     const json::Value& claims() const { return claims_; }
     const crypto::Digest32& policy_hash() const { return policy_hash_; }
     UnixTime time() const { return time_; }
+    /// The instance to remember: what the certificate names, nothing unless it was accepted.
+    const std::optional<InstanceClaim>& instance() const { return instance_; }
 
     /// "accepted", "accepted, EMULATED: protects nothing", or "rejected: <ids of what decided>".
     std::string summary() const;
@@ -71,8 +79,8 @@ class AttestationResult {
     json::Value to_json() const;
 
   private:
-    friend AttestationResult appraise(const verify::Verification&, const LeafClaims&,
-                                      const Policy&);
+    friend AttestationResult appraise(const verify::Verification&, const LeafClaims&, const Policy&,
+                                      const InstanceMemory*);
     AttestationResult() = default;
 
     Outcome outcome_ = Outcome::rejected;
@@ -82,12 +90,15 @@ class AttestationResult {
     std::string policy_name_;
     crypto::Digest32 policy_hash_{};
     UnixTime time_;
+    std::optional<InstanceClaim> instance_;
 };
 
 /// Decides. Every check of docs/formats/verdict.md is made, also after one failed. The time is that
-/// of the verification.
+/// of the verification. `memory`: what the Relying Party saw before this connection began; null if
+/// it does not remember, or the certificate is a stored one, which may well be old.
 [[nodiscard]] AttestationResult appraise(const verify::Verification& verification,
-                                         const LeafClaims& leaf, const Policy& policy);
+                                         const LeafClaims& leaf, const Policy& policy,
+                                         const InstanceMemory* memory = nullptr);
 
 /// "accepted", "accepted_emulated", "rejected".
 std::string_view outcome_name(Outcome outcome);

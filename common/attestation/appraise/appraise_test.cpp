@@ -42,6 +42,7 @@ struct Scene {
     Policy policy;
     std::optional<verify::Roots> roots;  ///< for verification, if not the policy's
     bool with_endorsements = true;
+    std::optional<InstanceMemory> memory;
 
     Scene() {
         policy.name = "lab";
@@ -61,7 +62,21 @@ struct Scene {
                             intel.quote(),
                             with_endorsements ? intel.endorsements() : endorsements::Endorsements{},
                             roots.value_or(policy.roots), kNow),
-                        leaf, policy);
+                        leaf, policy, memory ? &*memory : nullptr);
+    }
+
+    /// The leaf of another start (`boot`: a number for its boot id) at another generation.
+    void set_instance(unsigned boot, std::uint64_t generation) {
+        Bytes value = instance_value(generation);
+        value[16] = static_cast<std::byte>(boot);
+        leaf.extensions[oid::kInstance] = value;
+    }
+    /// Accepts and remembers.
+    void see(unsigned boot, std::uint64_t generation) {
+        set_instance(boot, generation);
+        AttestationResult result = run();
+        ASSERT_EQ(result.outcome(), Outcome::accepted_emulated) << result.text();
+        ASSERT_TRUE(memory->remember({*result.instance(), "a.test", kNow}));
     }
 };
 
@@ -263,6 +278,96 @@ TEST(Appraise, AWaiverDoesNotHideAFailure) {
     scene.policy.waivers = {"crl.pck", "tcb.level"};
     scene.intel.pck_revoked = {scene.intel.pck_recipe.serial};
     expect_rejected(scene, "crl.pck", kExitNotGenuine);
+}
+
+TEST(AppraiseMemory, WithoutOneNothingIsSaidAboutIt) {
+    AttestationResult result = Scene().run();
+    EXPECT_EQ(find_check(result.tree(), kStateRollback), nullptr);
+    EXPECT_EQ(find_check(result.tree(), kStateFork), nullptr);
+    EXPECT_EQ(result.instance()->generation, 7u);
+}
+
+TEST(AppraiseMemory, AnInstanceMayGoOnAndStartAnew) {
+    Scene scene;
+    scene.memory.emplace();
+    scene.see(1, 7);
+    scene.see(1, 7);
+    scene.see(1, 9);
+    scene.see(2, 9);
+    scene.see(3, 12);
+}
+
+TEST(AppraiseMemory, OlderStateOfTheSameInstanceIsARollback) {
+    Scene scene;
+    scene.memory.emplace();
+    scene.see(1, 7);
+    scene.set_instance(2, 6);
+    expect_rejected(scene, "state_rollback", kExitOldState);
+    EXPECT_FALSE(scene.run().instance().has_value());
+    EXPECT_EQ(scene.memory->find(scene.memory->instances().begin()->first)->generation, 7u);
+    // Nor under another name: an instance has one state.
+    scene.leaf.server_name = "other.test";
+    expect_rejected(scene, "state_rollback", kExitOldState);
+    // Another instance is another story.
+    scene.leaf.extensions[oid::kInstance][0] ^= std::byte{1};
+    EXPECT_EQ(scene.run().outcome(), Outcome::accepted_emulated);
+}
+
+TEST(AppraiseMemory, ALeafThatWasBegunBeforeAChangeIsNoRollback) {
+    Scene scene;
+    scene.memory.emplace();
+    scene.see(1, 7);
+    scene.see(1, 6);
+    EXPECT_EQ(scene.memory->instances().begin()->second.generation, 7u);
+    scene.set_instance(2, 6);
+    expect_rejected(scene, "state_rollback", kExitOldState);
+}
+
+TEST(AppraiseMemory, StartsThatAlternateAreAFork) {
+    Scene scene;
+    scene.memory.emplace();
+    scene.see(1, 7);
+    scene.see(2, 7);
+    scene.set_instance(1, 7);
+    expect_rejected(scene, "state_fork", kExitOldState);
+    scene.set_instance(1, 8);
+    expect_rejected(scene, "state_fork", kExitOldState);
+    scene.see(2, 8);
+    scene.set_instance(1, 7);
+    EXPECT_THAT(failures(scene.run()), ElementsAre("state_rollback", "state_fork"));
+}
+
+TEST(AppraiseMemory, ANameThatMovedToAnotherInstanceIsPointedOut) {
+    Scene scene;
+    scene.leaf.server_name = "a.test";
+    scene.memory.emplace();
+    scene.see(1, 7);
+    scene.leaf.extensions[oid::kInstance][0] ^= std::byte{1};
+    AttestationResult result = scene.run();
+    EXPECT_EQ(result.outcome(), Outcome::accepted_emulated);
+    EXPECT_THAT(result.text(), HasSubstr("this name was that of instance 22222222"));
+}
+
+TEST(AppraiseMemory, ALeafWithoutInstanceHasNoStateToRollBack) {
+    Scene scene;
+    scene.memory.emplace();
+    scene.see(1, 7);
+    scene.leaf.extensions.erase(oid::kInstance);
+    AttestationResult result = scene.run();
+    EXPECT_EQ(result.outcome(), Outcome::accepted_emulated);
+    EXPECT_EQ(find_check(result.tree(), kStateRollback)->verdict, Verdict::not_evaluated);
+}
+
+TEST(AppraiseMemory, WhatIsWorseDecidesTheExitCode) {
+    Scene scene;
+    scene.memory.emplace();
+    scene.see(1, 7);
+    scene.set_instance(2, 6);
+    scene.leaf.leaf_binding = failed({"leaf_binding", "test"}, {"a", "b"});
+    EXPECT_EQ(scene.run().exit_code(), kExitNotBound);
+    scene.leaf.leaf_binding = passed({"leaf_binding", "test"});
+    scene.leaf.extensions[oid::kAssurance] = to_bytes("process");
+    EXPECT_EQ(scene.run().exit_code(), kExitOldState);
 }
 
 TEST(Appraise, TcbStatusAndAdvisories) {

@@ -40,19 +40,19 @@ verify::Check chip_check(const verify::SnpClaims& claims, const Policy& policy);
 verify::Check binding_checks(const LeafClaims& leaf, const verify::Verification& verification,
                              const Policy& policy);
 
-/// Group "configuration": the certificate's values against the policy.
+/// Group "configuration": the certificate's values against the policy, and its instance against
+/// what is remembered, if anything is (may be null).
 verify::Check configuration_checks(const LeafClaims& leaf, const verify::VerifiedEvidence* evidence,
-                                   const Policy& policy);
+                                   const Policy& policy, const InstanceMemory* memory);
+
+/// Appends the nodes state_rollback and state_fork.
+void add_state_checks(std::vector<verify::Check>& out, const LeafClaims& leaf,
+                      const InstanceMemory& memory);
 
 /// The claims of genuine evidence and of its certificate, normalised.
 json::Value claims_to_json(const verify::VerifiedEvidence& evidence, const LeafClaims& leaf);
 
-/// Extension .3 of our own: decisions.md.
-struct InstanceClaim {
-    ByteArray<16> id{};
-    ByteArray<16> boot_id{};
-    std::uint64_t generation = 0;
-};
+/// What the leaf says of its instance; nothing if it does not.
 std::optional<InstanceClaim> instance_claim(const LeafClaims& leaf);
 
 }  // namespace eos::attestation::appraise

@@ -171,12 +171,13 @@ Check binding_checks(const LeafClaims& leaf, const verify::Verification& verific
 }
 
 Check configuration_checks(const LeafClaims& leaf, const verify::VerifiedEvidence* evidence,
-                           const Policy& policy) {
+                           const Policy& policy, const InstanceMemory* memory) {
     std::vector<Check> checks{assurance_check(leaf, evidence, policy)};
     for (const auto& [oid, value] : policy.required)
         checks.push_back(required_check(oid, value, leaf));
     if (!policy.ca.empty()) checks.push_back(ca_check(leaf, policy));
     if (policy.instance.has_value()) add_instance_checks(checks, leaf, *policy.instance);
+    if (memory != nullptr) add_state_checks(checks, leaf, *memory);
     return group("configuration", std::move(checks));
 }
 
