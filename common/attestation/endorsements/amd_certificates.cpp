@@ -283,12 +283,13 @@ constexpr std::array<Row, 3> kRoots{{
     {"ARK-Turin", "1f084161a44bb6d93778a904877d4819cafa5d05ef4193b2ded9dd9c73dd3f6a", kTurinArk},
 }};
 
+// Of the two CAs of Genoa the one in use comes first.
 constexpr std::array<Row, 7> kIssuers{{
     {"SEV-Milan", "67d303bd3905fd38db8b20e0793699870e7fa612eaad5dec358293fd8c0bac1b", kMilanAsk},
-    {"SEV-Genoa of January 2022",
-     "54467b96b8baf21dd42ef7162a62ec7812c5231ef301790e37a84b822ae6f459", kGenoaAsk202201},
     {"SEV-Genoa of October 2022",
      "5464738c1546aed5f2cecf1dc98c5c960a92e8913238a61711bc90ec6e828521", kGenoaAsk202210},
+    {"SEV-Genoa of January 2022",
+     "54467b96b8baf21dd42ef7162a62ec7812c5231ef301790e37a84b822ae6f459", kGenoaAsk202201},
     {"SEV-Turin", "5b77ef5fe7a7a004fd9032668fba9d0fda22f88c4442069a479636a6ae3b3185", kTurinAsk},
     {"SEV-VLEK-Milan", "c5e081f59b7efab1fe2f8b505e159704e72f29cab7ef7cf628a05a42439082f5",
      kMilanAsvk},

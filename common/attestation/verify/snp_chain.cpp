@@ -80,25 +80,25 @@ Result<void> add_all(VekCertificates& out, ByteView bytes) {
 }
 
 bool is_signed_by(const Certificate& certificate, const Certificate& issuer) {
-    if (issuer.subject() != certificate.issuer()) return false;
     Result<crypto::RsaPublicKey> key = issuer.rsa_key();
     return key.has_value() && certificate.verify_signed_by(*key).has_value();
 }
 
-/// The one that signed; else the first with the right name; else the first.
+/// The one with the right name; of several the one that signed. Whether it did is checked later for
+/// whatever is chosen, so that a signature is verified here only where that decides.
 Result<Certificate> choose_issuer(const Certificate& certificate,
                                   std::span<const Certificate> candidates) {
     if (candidates.empty()) {
         return fail(bad_chain, "the CA of " + name_of(certificate) + " (" +
                                    certificate.issuer().display() + ") is not known");
     }
+    const Certificate* chosen = nullptr;
     for (const Certificate& candidate : candidates) {
-        if (is_signed_by(certificate, candidate)) return candidate;
+        if (candidate.subject() != certificate.issuer()) continue;
+        if (chosen != nullptr && is_signed_by(certificate, *chosen)) break;
+        chosen = &candidate;
     }
-    for (const Certificate& candidate : candidates) {
-        if (candidate.subject() == certificate.issuer()) return candidate;
-    }
-    return candidates.front();
+    return chosen != nullptr ? *chosen : candidates.front();
 }
 
 std::vector<Certificate> with_role(std::span<const Certificate> certificates, Role role,
