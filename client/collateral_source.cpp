@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <chrono>
 
+#include "common/attestation/endorsements/collateral_containers.h"
 #include "common/attestation/verify/bundle_checks.h"
 #include "common/base/encoding.h"
-#include "common/json/json.h"
 #include "common/x509/pem.h"
 
 namespace eos::client {
@@ -15,6 +15,7 @@ namespace {
 using attestation::endorsements::Piece;
 using attestation::endorsements::PieceDates;
 using attestation::endorsements::PieceKind;
+using attestation::endorsements::SignedObject;
 
 constexpr std::string_view kSgx = "/sgx/certification/v4";
 constexpr std::string_view kTdx = "/tdx/certification/v4";
@@ -97,59 +98,13 @@ Result<std::string> issuer_chain(const Response& response,
     return fail(bad_answer, "no field " + std::string(*names.begin()));
 }
 
-// The end of the JSON object that begins at text[0], which is known to be well-formed.
-std::size_t object_end(std::string_view text) {
-    std::size_t depth = 0;
-    bool in_string = false;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        char c = text[i];
-        if (in_string) {
-            if (c == '\\') ++i;
-            if (c == '"') in_string = false;
-        } else if (c == '"') {
-            in_string = true;
-        } else if (c == '{') {
-            ++depth;
-        } else if (c == '}' && --depth == 0) {
-            return i + 1;
-        }
-    }
-    return text.size();
-}
-
-// {"tcbInfo":{…},"signature":"…"}: the inner object's exact bytes are what is signed.
-Result<void> read_statement(const std::string& member, const Response& response, Piece& out) {
-    json::Value root = EOS_TRY(json::parse(response.body, {.size_bytes = 1024 * 1024}));
-    json::Object object = EOS_TRY(json::Object::of(root, ""));
-    const json::Value* inner = EOS_TRY(object.require(member));
-    std::string signature = EOS_TRY(object.text("signature", 128));
-    EOS_TRY(object.finish());
-    out.signature = EOS_TRY(array_from_hex<64>(signature));
-    std::string text = to_string(response.body);
-    std::string quoted = "\"" + member + "\"";
-    std::size_t begin = text.find('{', text.find(quoted) + quoted.size());
-    if (!inner->is_object() || begin == text.npos) return fail(bad_answer, member);
-    std::string_view body = std::string_view(text).substr(begin);
-    body = body.substr(0, object_end(body));
-    // The words were found by their place: they must be what the parser found by their name.
-    if (EOS_TRY(json::parse(as_bytes(body), {.size_bytes = 1024 * 1024})) != *inner)
-        return fail(bad_answer, member);
-    out.content = to_bytes(body);
+Result<void> read_statement(const Response& response, std::string chain, Piece& out) {
+    SignedObject object =
+        EOS_TRY(attestation::endorsements::parse_signed_answer(response.body, std::move(chain)));
+    out.content = std::move(object.body);
+    out.signature = object.signature;
+    out.issuer_chain_pem = std::move(object.issuer_chain_pem);
     return {};
-}
-
-// DER, or the same as PEM or hexadecimal text, as caches have it.
-Result<Bytes> read_list(const Response& response) {
-    std::string text = to_string(response.body);
-    if (text.starts_with("-----BEGIN")) {
-        std::vector<x509::PemBlock> blocks =
-            EOS_TRY(x509::parse_pem(text, {.label = "X509 CRL", .max_blocks = 1}));
-        return std::move(blocks.front().der);
-    }
-    while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
-    Result<Bytes> decoded = from_hex(text);
-    if (decoded && !decoded->empty()) return decoded;
-    return response.body;
 }
 
 Result<void> check_age(const Piece& piece, const FetchPlan& plan, const Piece* older) {
@@ -186,27 +141,29 @@ Result<Piece> fetch_from(const std::string& url, const Wanted& wanted, const Fet
 }  // namespace
 
 Result<Piece> read_answer(const Wanted& wanted, const Response& response) {
+    using attestation::endorsements::parse_crl_text;
     Piece out{.kind = wanted.kind, .key = wanted.key};
+    std::string chain;
     switch (wanted.kind) {
         case PieceKind::sgx_tcb_info:
         case PieceKind::tdx_tcb_info:
-            EOS_TRY(read_statement("tcbInfo", response, out));
-            out.issuer_chain_pem = EOS_TRY(
+            chain = EOS_TRY(
                 issuer_chain(response, {"tcb-info-issuer-chain", "sgx-tcb-info-issuer-chain"}));
+            EOS_TRY(read_statement(response, std::move(chain), out));
             break;
         case PieceKind::sgx_qe_identity:
         case PieceKind::tdx_qe_identity:
-            EOS_TRY(read_statement("enclaveIdentity", response, out));
-            out.issuer_chain_pem = EOS_TRY(issuer_chain(
+            chain = EOS_TRY(issuer_chain(
                 response, {"sgx-enclave-identity-issuer-chain", "enclave-identity-issuer-chain"}));
+            EOS_TRY(read_statement(response, std::move(chain), out));
             break;
         case PieceKind::intel_pck_crl:
-            out.content = EOS_TRY(read_list(response));
+            out.content = EOS_TRY(parse_crl_text(response.body));
             out.issuer_chain_pem = EOS_TRY(issuer_chain(response, {"sgx-pck-crl-issuer-chain"}));
             break;
         case PieceKind::intel_root_crl:
         case PieceKind::amd_crl:
-            out.content = EOS_TRY(read_list(response));
+            out.content = EOS_TRY(parse_crl_text(response.body));
             break;
         default:
             out.content = response.body;

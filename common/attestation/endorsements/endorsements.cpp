@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "common/attestation/endorsements/endorsements.h"
 
+#include "common/attestation/endorsements/collateral_containers.h"
 #include "common/base/encoding.h"
 #include "common/json/json.h"
 #include "common/x509/crl.h"
@@ -62,6 +63,14 @@ Result<Endorsements> parse_endorsements(ByteView in) {
         Endorsements out;
         out.pieces = EOS_TRY(parse_bundle(in)).pieces;
         return out;
+    }
+    switch (container_of(in)) {
+        case Container::oe_endorsements:
+            return parse_oe_endorsements(in);
+        case Container::quote_library:
+            return parse_quote_library_collateral(in);
+        case Container::none:
+            break;
     }
     json::Value root =
         EOS_TRY(json::parse(in, {.size_bytes = 4 * kMaxCollateralBytes, .depth = 2}));

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// Other shapes in which Intel's collateral travels. The contents are Intel's bytes in all of them;
+// parse_endorsements() tells them apart by their first bytes.
+#pragma once
+
+#include <string>
+
+#include "common/attestation/endorsements/endorsements.h"
+
+namespace eos::attestation::endorsements {
+
+inline constexpr Code bad_container{"common/attestation/endorsements", "bad_container",
+                                    "not a well-formed container of Intel's collateral"};
+
+/// An answer of Intel's provisioning service or a cache of it: {"tcbInfo": {…}, "signature": "hex"}
+/// or the same with "enclaveIdentity".
+/// returns: the exact bytes of the inner object, which are what is signed.
+/// errors:  those of json::parse and of its members; bad_encoding; bad_container (both or neither).
+/// bound:   kMaxCollateralBytes.
+[[nodiscard]] Result<SignedObject> parse_signed_answer(ByteView answer,
+                                                       std::string issuer_chain_pem);
+
+/// A revocation list as DER, as its hexadecimal text or as PEM, with or without the NUL of a C
+/// string.
+/// returns: DER; that it is a list is for x509::Crl to say.
+/// errors:  bad_encoding, those of x509::parse_pem.
+[[nodiscard]] Result<Bytes> parse_crl_text(ByteView in);
+
+/// Open Enclave's endorsements for SGX: version, type, size and the offsets of nine elements.
+/// errors:  bad_container, truncated, those of the elements.
+/// source:  design evidence.md §11; openenclave, attestation/sgx/endorsements.h (layout).
+[[nodiscard]] Result<Endorsements> parse_oe_endorsements(ByteView in);
+
+/// The image of the quote library's collateral structure, followed by its seven buffers. The
+/// pointers in it are of the process that wrote it and are not looked at.
+/// errors:  bad_container, truncated, trailing_bytes, those of the buffers.
+/// source:  Intel SGX DCAP, sgx_ql_qve_collateral_t.
+[[nodiscard]] Result<Endorsements> parse_quote_library_collateral(ByteView in);
+
+/// Which of them this is.
+enum class Container { none, oe_endorsements, quote_library };
+Container container_of(ByteView in);
+
+}  // namespace eos::attestation::endorsements

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "common/attestation/endorsements/collateral_containers.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/attestation/verify/corpus_test.h"
+#include "common/attestation/verify/synthetic_intel_test.h"
+#include "common/base/codec.h"
+#include "common/base/encoding.h"
+#include "common/x509/pem.h"
+
+namespace eos::attestation::endorsements {
+namespace {
+
+using testing::Row;
+using testing::SyntheticIntel;
+
+std::string answer(std::string_view member, const SignedObject& object) {
+    return "{\"" + std::string(member) + "\":" + to_string(object.body) + ",\"signature\":\"" +
+           hex(object.signature) + "\"}";
+}
+
+/// The texts of a complete set, as a container has them.
+struct Texts {
+    std::string root_crl, pck_crl, pck_chain, tcb_info, tcb_chain, qe_identity, qe_chain;
+};
+
+Texts texts_of(const Endorsements& all) {
+    return {.root_crl = hex(*all.root_ca_crl),
+            .pck_crl = x509::encode_pem("X509 CRL", *all.pck_crl),
+            .pck_chain = "PCK CA, root",
+            .tcb_info = answer("tcbInfo", *all.tcb_info),
+            .tcb_chain = all.tcb_info->issuer_chain_pem,
+            .qe_identity = answer("enclaveIdentity", *all.qe_identity),
+            .qe_chain = all.qe_identity->issuer_chain_pem};
+}
+
+Bytes quote_library(const Texts& t) {
+    Writer head, data;
+    head.u32le(4).u32le(0x81);
+    for (const std::string* text : {&t.pck_chain, &t.root_crl, &t.pck_crl, &t.tcb_chain,
+                                    &t.tcb_info, &t.qe_chain, &t.qe_identity}) {
+        head.u64le(0x7fff12345678).u32le(static_cast<std::uint32_t>(text->size() + 1)).zeros(4);
+        data.text(*text).zeros(1);
+    }
+    return concat({head.view(), data.view()});
+}
+
+Bytes oe_endorsements(const Texts& t) {
+    const std::string version("\1\0\0\0", 4);
+    const std::string fetched = "2026-05-28T00:00:00Z";
+    Writer offsets, data;
+    for (const std::string* text : {&version, &t.tcb_info, &t.tcb_chain, &t.pck_crl, &t.root_crl,
+                                    &t.pck_chain, &t.qe_identity, &t.qe_chain, &fetched}) {
+        offsets.u32le(static_cast<std::uint32_t>(data.size()));
+        data.text(*text).zeros(text == &version ? 0 : 1);
+    }
+    Writer out;
+    out.u32le(1).u32le(2).u32le(static_cast<std::uint32_t>(offsets.size() + data.size())).u32le(9);
+    out.bytes(offsets.view()).bytes(data.view());
+    return std::move(out).take();
+}
+
+void expect_same(const Endorsements& found, const Endorsements& expected) {
+    EXPECT_EQ(found.root_ca_crl, expected.root_ca_crl);
+    EXPECT_EQ(found.pck_crl, expected.pck_crl);
+    EXPECT_EQ(found.pck_crl_issuer_chain_pem, "PCK CA, root");
+    EXPECT_EQ(found.tcb_info->body, expected.tcb_info->body);
+    EXPECT_EQ(found.tcb_info->signature, expected.tcb_info->signature);
+    EXPECT_EQ(found.tcb_info->issuer_chain_pem, expected.tcb_info->issuer_chain_pem);
+    EXPECT_EQ(found.qe_identity->body, expected.qe_identity->body);
+    EXPECT_EQ(found.qe_identity->issuer_chain_pem, expected.qe_identity->issuer_chain_pem);
+}
+
+TEST(Containers, BothShapesGiveTheSamePieces) {
+    const Endorsements all = SyntheticIntel().endorsements();
+    for (const Bytes& bytes : {quote_library(texts_of(all)), oe_endorsements(texts_of(all))}) {
+        Result<Endorsements> found = parse_endorsements(bytes);
+        ASSERT_TRUE(found.has_value()) << found.error().message();
+        expect_same(*found, all);
+    }
+}
+
+TEST(Containers, EveryTruncationAndExtensionFails) {
+    const Endorsements all = SyntheticIntel().endorsements();
+    const Bytes library = quote_library(texts_of(all));
+    const Bytes oe = oe_endorsements(texts_of(all));
+    for (std::size_t size = 0; size < library.size(); size += size < 130 ? 1 : 41) {
+        EXPECT_FALSE(parse_quote_library_collateral(ByteView(library).first(size)).has_value());
+    }
+    for (std::size_t size = 0; size < oe.size(); size += size < 60 ? 1 : 41)
+        EXPECT_FALSE(parse_oe_endorsements(ByteView(oe).first(size)).has_value());
+    for (Bytes bytes : {library, oe}) {
+        bytes.push_back(std::byte{0});
+        EXPECT_FALSE(parse_endorsements(bytes).has_value());
+    }
+}
+
+TEST(Containers, OffsetsAndSizesOutOfRangeFail) {
+    const Endorsements all = SyntheticIntel().endorsements();
+    auto with = [](Bytes bytes, std::size_t at, std::uint32_t value) {
+        for (std::size_t i = 0; i < 4; ++i) bytes[at + i] = static_cast<std::byte>(value >> 8 * i);
+        return bytes;
+    };
+    const Bytes oe = oe_endorsements(texts_of(all));
+    for (std::uint32_t value : {0xffffffffu, 0x80000000u, 7u}) {
+        for (std::size_t at : {8u, 12u, 16u, 20u, 24u, 48u}) {
+            EXPECT_FALSE(parse_oe_endorsements(with(oe, at, value)).has_value()) << at;
+        }
+    }
+    const Bytes library = quote_library(texts_of(all));
+    for (std::uint32_t value : {0xffffffffu, 0x80000000u, 0u}) {
+        for (std::size_t i = 0; i < 7; ++i) {
+            Bytes altered = with(library, 8 + 16 * i + 8, value);
+            EXPECT_FALSE(parse_quote_library_collateral(altered).has_value()) << i;
+        }
+    }
+    EXPECT_EQ(parse_quote_library_collateral(with(library, 0, 2)).error().code(), bad_container);
+}
+
+TEST(SignedAnswer, TheExactBytesAreKept) {
+    const std::string signature(128, 'a');
+    const std::string inner = "{ \"a\" : \"}{\\\"\", \"b\":[1 ,{}]}";
+    for (const std::string& text :
+         {"{\"tcbInfo\":" + inner + ",\"signature\":\"" + signature + "\"}",
+          "{\"signature\" : \"" + signature + "\",\n \"enclaveIdentity\" :  " + inner + " }"}) {
+        Result<SignedObject> object = parse_signed_answer(as_bytes(text), "chain");
+        ASSERT_TRUE(object.has_value()) << object.error().message();
+        EXPECT_EQ(to_string(object->body), inner);
+        EXPECT_EQ(object->issuer_chain_pem, "chain");
+    }
+}
+
+TEST(SignedAnswer, TwinsFail) {
+    const std::string signature = "\"signature\":\"" + std::string(128, 'a') + "\"";
+    for (const std::string& text : {
+             "{" + signature + "}",
+             "{\"tcbInfo\":{},\"enclaveIdentity\":{}," + signature + "}",
+             "{\"tcbInfo\":{},\"tcbInfo\":{}," + signature + "}",
+             "{\"tcbInfo\":{},\"more\":1," + signature + "}",
+             "{\"tcbInfo\":[]," + signature + "}",
+             "{\"tcbInfo\":\"{}\"," + signature + "}",
+             std::string("{\"tcbInfo\":{},\"signature\":\"aa\"}"),
+             std::string("{\"tcbInfo\":{}}"),
+             "{\"tcbInfo\":{}," + signature + "} x",
+         }) {
+        EXPECT_FALSE(parse_signed_answer(as_bytes(text), {}).has_value()) << text;
+    }
+}
+
+TEST(CrlText, EveryForm) {
+    const Bytes der = SyntheticIntel().root_crl();
+    const std::string digits = hex(der);
+    const std::string armour = x509::encode_pem("X509 CRL", der);
+    Bytes with_nul = der;
+    with_nul.push_back(std::byte{0});
+    EXPECT_EQ(parse_crl_text(der).value(), der);
+    EXPECT_EQ(parse_crl_text(with_nul).value(), der);
+    EXPECT_EQ(parse_crl_text(as_bytes(digits)).value(), der);
+    EXPECT_EQ(parse_crl_text(as_bytes(digits + '\0')).value(), der);
+    EXPECT_EQ(parse_crl_text(as_bytes(digits + "\n")).value(), der);
+    EXPECT_EQ(parse_crl_text(as_bytes(armour)).value(), der);
+    for (std::string_view bad : {"", "x", "308", "-----BEGIN X509 CRL-----\n"})
+        EXPECT_FALSE(parse_crl_text(as_bytes(bad)).has_value()) << bad;
+}
+
+// --- real containers ---
+
+using RealContainers = testing::Corpus;
+
+TEST_F(RealContainers, TheQuoteLibrarysStructureGivesTheRowsVerdict) {
+    const Row& row = this->row("tdx5-oe-outofdate");
+    const Bytes bytes = testing::read_file(testing::corpus() /
+                                           "openenclave/orig/tdx_quote_v5_endorsement_eval21.bin");
+    Result<Endorsements> found = parse_endorsements(bytes);
+    ASSERT_TRUE(found.has_value()) << found.error().message();
+    auto verdict = [&](const Endorsements& given) {
+        return render_text(
+            verify::verify_quote(row.quote, given, verify::Roots::intel(), row.time).tree());
+    };
+    EXPECT_EQ(verdict(*found), verdict(row.endorsements));
+}
+
+TEST_F(RealContainers, OpenEnclavesEndorsementsGiveTheRowsVerdict) {
+    const Row& row = this->row("sgx-oe-evidence-debug");
+    const Bytes file = testing::read_file(testing::corpus() / "openenclave/orig/endorsements");
+    EXPECT_FALSE(parse_endorsements(file).has_value());  // the file begins with two comment lines
+    const std::size_t second_line = to_string(file).find('\n') + 1;
+    const std::size_t begin = to_string(file).find('\n', second_line) + 1;
+    Result<Endorsements> found = parse_endorsements(ByteView(file).subspan(begin));
+    ASSERT_TRUE(found.has_value()) << found.error().message();
+    verify::Verification verification =
+        verify::verify_quote(row.quote, *found, verify::Roots::intel(), row.time);
+    ASSERT_NE(verification.evidence(), nullptr) << render_text(verification.tree());
+    EXPECT_EQ(tcb_status_name(verification.evidence()->tcb()->status), row.text("verdict"));
+}
+
+}  // namespace
+}  // namespace eos::attestation::endorsements
