@@ -3,7 +3,6 @@
 
 #include <array>
 #include <fstream>
-#include <limits>
 
 #include "client/files.h"
 #include "common/base/encoding.h"
@@ -12,7 +11,6 @@ namespace eos::client::measure {
 namespace {
 
 constexpr std::size_t kBlockBytes = 512;
-constexpr std::uint64_t kMaxPaxBytes = 64 * 1024;
 
 using Block = std::array<char, kBlockBytes>;
 
