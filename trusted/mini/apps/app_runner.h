@@ -51,7 +51,7 @@ wasm::Limits engine_limits(const runtime::AppLimits& limits);
 
 /// Checks a module as load does: what it is, or why it cannot be used.
 /// errors: those of wasm::Module::load, Signatures::read; app_unusable (nothing to call).
-/// bound:  linear in the module, seconds at most.
+/// bound:  that of wasm::Module::load.
 [[nodiscard]] Result<ModuleFacts> inspect_module(ByteView module, const runtime::AppLimits& limits);
 
 /// Checks what the owner configured, in the engine's terms: names, sizes, limits.
