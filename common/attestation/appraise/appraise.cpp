@@ -74,7 +74,7 @@ AttestationResult appraise(const verify::Verification& verification, const LeafC
                            const Policy& policy, const InstanceMemory* memory) {
     const verify::VerifiedEvidence* evidence = verification.evidence();
     AttestationResult out;
-    out.tree_ = group("attestation", {verification.tree(), enclave_checks(evidence, policy),
+    out.tree_ = group("attestation", {verification.tree(), enclave_checks(verification, policy),
                                       binding_checks(leaf, verification, policy),
                                       configuration_checks(leaf, evidence, policy, memory)});
     apply_waivers(out.tree_, waivers_of(policy));

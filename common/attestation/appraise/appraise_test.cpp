@@ -390,6 +390,27 @@ TEST(Appraise, TcbStatusAndAdvisories) {
                 HasSubstr("SGX component 3 has SVN 4, the newest level needs 5"));
 }
 
+TEST(Appraise, AgeOfCollateralIsByItsVendorsDates) {
+    Scene scene;
+    scene.intel.tcb_info["issueDate"] = rfc3339(kNow - 1000);
+    scene.intel.qe_identity["issueDate"] = rfc3339(kNow - 500);
+    scene.intel.crl_validity.not_before = kNow - 900;
+    EXPECT_EQ(find_check(scene.run().tree(), "collateral.age"), nullptr);
+    scene.policy.max_collateral_age_s = 1000;
+    EXPECT_EQ(scene.run().summary(), kEmulated);
+    scene.policy.max_collateral_age_s = 999;
+    expect_rejected(scene, "collateral.age", kExitNotAcceptable);
+    EXPECT_EQ(find_check(scene.run().tree(), "collateral.age")->found,
+              "TCB info of " + rfc3339(kNow - 1000));
+    scene.policy.max_collateral_age_s = 0;
+    std::string found = find_check(scene.run().tree(), "collateral.age")->found;
+    EXPECT_THAT(found, HasSubstr("QE identity of"));
+    EXPECT_THAT(found, HasSubstr("list of"));
+    // A waiver is for what is missing; this is not.
+    scene.policy.waivers = {"tcb.level", "crl.pck", "crl.root"};
+    EXPECT_EQ(scene.run().summary(), "rejected: collateral.age");
+}
+
 TEST(Appraise, PlatformIsShownAndDecidesOnlyIfListed) {
     Scene scene;
     AttestationResult open = scene.run();

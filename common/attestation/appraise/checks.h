@@ -11,7 +11,7 @@ namespace eos::attestation::appraise {
 verify::Check moot(const verify::Subject& subject);
 
 /// Group "enclave": the hardware's claims against the policy. `evidence` is null if not genuine.
-verify::Check enclave_checks(const verify::VerifiedEvidence* evidence, const Policy& policy);
+verify::Check enclave_checks(const verify::Verification& verification, const Policy& policy);
 
 /// "sgx", "tdx", "snp".
 std::string_view tee_name(const verify::TeeClaims& claims);

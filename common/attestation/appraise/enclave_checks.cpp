@@ -133,6 +133,20 @@ Check evaluation_number_check(const verify::TcbResult& tcb, const TcbRule& rule)
     return failed(kSubject, {"at least " + std::to_string(rule.min_evaluation_data_number), found});
 }
 
+Check collateral_age_check(const verify::VerifiedEvidence& evidence, std::uint32_t max_age_s,
+                           UnixTime time) {
+    constexpr Subject kSubject{"collateral.age", "attested-tls.md, 11.4",
+                               "refresh the collateral: enclavectl bundle refresh"};
+    std::string stale;
+    for (const verify::CollateralDate& piece : evidence.collateral()) {
+        if (time - piece.issued <= max_age_s) continue;
+        stale += (stale.empty() ? "" : "; ") + piece.name + " of " + rfc3339(piece.issued);
+    }
+    if (stale.empty()) return passed(kSubject);
+    return failed(kSubject,
+                  {"issued not before " + rfc3339(time - std::int64_t{max_age_s}), stale});
+}
+
 Check platform_check(const verify::TeeClaims& claims, const Policy& policy) {
     if (const auto* snp = std::get_if<verify::SnpClaims>(&claims)) return chip_check(*snp, policy);
     if (const auto* tdx = std::get_if<verify::TdxClaims>(&claims)) {
@@ -164,7 +178,8 @@ Check moot(const Subject& subject) {
     return check;
 }
 
-Check enclave_checks(const verify::VerifiedEvidence* evidence, const Policy& policy) {
+Check enclave_checks(const verify::Verification& verification, const Policy& policy) {
+    const verify::VerifiedEvidence* evidence = verification.evidence();
     if (evidence == nullptr) {
         std::vector<Check> all;
         for (std::string_view id : {"policy.roots", "policy.tees", "identity.enclave",
@@ -187,6 +202,10 @@ Check enclave_checks(const verify::VerifiedEvidence* evidence, const Policy& pol
     if (evidence->tcb().has_value()) {
         checks.push_back(tcb_status_check(*evidence->tcb(), policy.tcb));
         checks.push_back(evaluation_number_check(*evidence->tcb(), policy.tcb));
+    }
+    if (policy.max_collateral_age_s.has_value()) {
+        checks.push_back(
+            collateral_age_check(*evidence, *policy.max_collateral_age_s, verification.time()));
     }
     return group("enclave", std::move(checks));
 }

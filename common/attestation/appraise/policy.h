@@ -140,6 +140,9 @@ struct Policy {
     std::vector<IdentityPin> identity;  ///< any of; none: every enclave is refused
     bool allow_any_identity = false;    ///< spelt out as kAnyIdentityWord in JSON
     std::set<std::string> bindings{std::string(kBindingV1Challenge), std::string(kBindingCaCsr)};
+    /// The largest age of TCB info, identities and lists, by their vendor's own dates; absent:
+    /// until they end.
+    std::optional<std::uint32_t> max_collateral_age_s;
     std::uint32_t max_evidence_age_s = 86400;  ///< for evidence that is not fresh by a nonce
     DebugRule debug = DebugRule::forbid;
     std::set<std::string> assurance{"production"};

@@ -316,6 +316,10 @@ Result<Policy> parse_policy(ByteView in) {
     EOS_TRY(parse_debug(root, out));
     EOS_TRY(parse_leaf_rules(root, out));
     out.tcb = EOS_TRY(parse_tcb(root));
+    if (root.find("max_collateral_age_s") != nullptr) {
+        out.max_collateral_age_s =
+            static_cast<std::uint32_t>(EOS_TRY(root.number("max_collateral_age_s", kMaxAge_s)));
+    }
     out.platforms = EOS_TRY((hex_set<16>(root, "platforms")));
     out.ca = EOS_TRY((hex_set<32>(root, "ca")));
     out.required = EOS_TRY(parse_required(root));

@@ -37,6 +37,7 @@ json::Value full() {
                                {"bindings", {"v1-deterministic"}}});
     out["bindings"] = {"v1-challenge", "v1-deterministic"};
     out["max_evidence_age_s"] = 3600;
+    out["max_collateral_age_s"] = 7200;
     out["assurance"] = {"production"};
     out["debug"] = "forbid";
     out["tcb"] = {{"statuses", {"UpToDate", "SWHardeningNeeded"}},
@@ -249,6 +250,22 @@ TEST(Policy, EveryWaivableCheckMayBeWaived) {
                          {"sha256", hex(crypto::sha256(intel.root().der()))},
                          {"certificate_pem", pem(intel.root())}}}}};
     EXPECT_EQ(parse(value).value().waivers.size(), 7u);
+}
+
+TEST(Policy, AgeOfCollateralIsKeptAndHashed) {
+    json::Value value = minimal();
+    Policy without = parse(value).value();
+    EXPECT_FALSE(without.max_collateral_age_s.has_value());
+    value["max_collateral_age_s"] = 2592000;
+    Policy with = parse(value).value();
+    EXPECT_EQ(with.max_collateral_age_s, 2592000u);
+    EXPECT_NE(policy_hash(with), policy_hash(without));
+    std::string text = canonical_policy(with);
+    EXPECT_EQ(policy_hash(parse_policy(as_bytes(text)).value()), policy_hash(with));
+    value["max_collateral_age_s"] = -1;
+    EXPECT_FALSE(parse(value).has_value());
+    value["max_collateral_age_s"] = "30 days";
+    EXPECT_EQ(parse(value).error().code(), json::wrong_type);
 }
 
 TEST(Policy, RepeatedMembersAndRepeatedIdentifiersAreRefused) {

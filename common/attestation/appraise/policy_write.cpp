@@ -137,6 +137,8 @@ json::Value policy_to_json(const Policy& policy) {
     out["required"] = json::Value::object();
     for (const auto& [oid, value] : policy.required)
         out["required"][oid.dotted()] = {{"hex", hex(value)}};
+    if (policy.max_collateral_age_s.has_value())
+        out["max_collateral_age_s"] = *policy.max_collateral_age_s;
     if (policy.instance.has_value()) {
         out["instance"] = {{"id", hex(policy.instance->id)},
                            {"min_generation", policy.instance->min_generation}};

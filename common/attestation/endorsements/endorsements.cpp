@@ -95,7 +95,8 @@ Endorsements select(const Endorsements& all, const IntelPlatform& platform) {
                      .pck_crl = all.pck_crl,
                      .pck_crl_issuer_chain_pem = all.pck_crl_issuer_chain_pem,
                      .tcb_info = all.tcb_info,
-                     .qe_identity = all.qe_identity};
+                     .qe_identity = all.qe_identity,
+                     .seen_evaluation_data_number = all.seen_evaluation_data_number};
     const std::vector<Piece>& pieces = all.pieces;
     if (const Piece* crl = find_piece(pieces, PieceKind::intel_root_crl, "");
         crl != nullptr && !out.root_ca_crl) {

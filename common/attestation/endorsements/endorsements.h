@@ -40,6 +40,9 @@ struct Endorsements {
     /// Of a bundle. What stands above wins.
     std::vector<Piece> pieces;
     AmdEndorsements amd;
+    /// The highest evaluation data number that the caller has met in a statement for this kind of
+    /// TEE: a lower one is a rollback. 0: none is remembered.
+    std::uint32_t seen_evaluation_data_number = 0;
 };
 
 /// Which pieces a piece of Intel evidence needs.

@@ -159,7 +159,7 @@ std::vector<Check> check_piece(const std::string& id, const Piece& piece, const 
         case PieceKind::amd_crl:
             break;
     }
-    return {not_evaluated(subject(id + ".chain"), "AMD's roots are not among the given ones"),
+    return {not_evaluated(subject(id + ".chain"), "AMD's pieces are verified with evidence only"),
             from_result(subject(id + ".dates"), check_dates(piece, scope.time))};
 }
 

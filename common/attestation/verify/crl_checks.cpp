@@ -22,8 +22,11 @@ struct Question {
     std::span<const x509::Certificate* const> subjects;
 };
 
-Result<void> check_crl(const Question& question, UnixTime time) {
+/// Notes in `dates` from when the list is, as soon as that is known.
+Result<void> check_crl(const Question& question, UnixTime time,
+                       std::vector<CollateralDate>& dates) {
     x509::Crl crl = EOS_TRY(x509::Crl::parse(question.crl));
+    dates.push_back({crl.issuer().display() + ", list", crl.this_update()});
     EOS_TRY(crl.verify(question.issuer, time));
     for (const x509::Certificate* subject : question.subjects) {
         if (!crl.is_revoked(subject->serial())) continue;
@@ -34,7 +37,7 @@ Result<void> check_crl(const Question& question, UnixTime time) {
 
 }  // namespace
 
-Check crl_checks(const Inputs& inputs, const Findings& findings) {
+Check crl_checks(const Inputs& inputs, Findings& findings) {
     constexpr std::string_view kNotGiven = "no list was given: revocation is not known";
     if (!findings.chain.has_value()) {
         return group("crl", {not_evaluated(kRootCrl, "there is no certificate chain"),
@@ -49,7 +52,8 @@ Check crl_checks(const Inputs& inputs, const Findings& findings) {
                      const x509::Certificate& issuer,
                      std::span<const x509::Certificate* const> subjects) {
         if (!crl.has_value()) return not_evaluated(subject, std::string(kNotGiven));
-        return from_result(subject, check_crl({*crl, issuer, subjects}, inputs.time));
+        return from_result(subject,
+                           check_crl({*crl, issuer, subjects}, inputs.time, findings.collateral));
     };
     return group("crl", {check(kRootCrl, inputs.endorsements.root_ca_crl, chain.root, by_root),
                          check(kPckCrl, inputs.endorsements.pck_crl, chain.intermediate, by_ca)});

@@ -40,6 +40,7 @@ struct Findings {
     Levels current;  ///< TDX 1.5: with the module that runs now
     std::optional<endorsements::QeIdentity> qe_identity;
     const endorsements::EnclaveLevel* qe_level = nullptr;  ///< in qe_identity
+    std::vector<CollateralDate> collateral;                ///< statements and lists in use
 };
 
 /// "pck": certificates, chain, validity, root, extension.
@@ -57,7 +58,7 @@ Check qe_identity_checks(const sgx_arch::ReportBody& qe_report, const Inputs& in
                          Findings& findings);
 
 /// "crl": both revocation lists, for all certificates found so far.
-Check crl_checks(const Inputs& inputs, const Findings& findings);
+Check crl_checks(const Inputs& inputs, Findings& findings);
 
 /// The security versions in which a platform is behind a level; empty if in none.
 std::string shortfall(const endorsements::PlatformTcb& platform,

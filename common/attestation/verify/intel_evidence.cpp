@@ -66,6 +66,7 @@ Outcome check_intel(const evidence::IntelQuote& quote, const Context& context,
     if (td != nullptr) out.checks.push_back(tdx_module_checks(inputs, findings));
     out.checks.push_back(crl_checks(inputs, findings));
     out.root = findings.root;
+    out.collateral = std::move(findings.collateral);
     if (findings.platform.has_value()) {
         out.claims = make_claims(*findings.platform);
         out.tcb = tcb_result(inputs, findings, quote.qe_report.isv_svn);

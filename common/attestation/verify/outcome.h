@@ -23,6 +23,7 @@ struct Outcome {
     std::optional<TeeClaims> claims;
     std::optional<RootIdentity> root;
     std::optional<TcbResult> tcb;
+    std::vector<CollateralDate> collateral;
 };
 
 /// One overload for each kind of evidence.

@@ -190,16 +190,26 @@ Check report_checks(const evidence::SnpEvidence& evidence, const VekFindings& fi
     return group("report", std::move(checks));
 }
 
-Result<void> check_crl(ByteView der, const x509::Certificate& issuer,
-                       const x509::Certificate& subject, UnixTime time) {
-    x509::Crl crl = EOS_TRY(x509::Crl::parse(der));
-    EOS_TRY(crl.verify(issuer, time));
+/// A list, who must have signed it, and what it must not contain.
+struct Question {
+    ByteView crl;
+    const x509::Certificate& issuer;
+    const x509::Certificate& subject;
+};
+
+/// Notes in `dates` from when the list is, as soon as that is known.
+Result<void> check_crl(const Question& question, UnixTime time,
+                       std::vector<CollateralDate>& dates) {
+    x509::Crl crl = EOS_TRY(x509::Crl::parse(question.crl));
+    dates.push_back({crl.issuer().display() + ", list", crl.this_update()});
+    EOS_TRY(crl.verify(question.issuer, time));
+    const x509::Certificate& subject = question.subject;
     if (!crl.is_revoked(subject.serial())) return {};
     return fail(revoked, subject.subject().display() + ", serial " + subject.serial().hex());
 }
 
 Check crl_checks(const endorsements::AmdEndorsements& amd, UnixTime time,
-                 const VekFindings& findings) {
+                 const VekFindings& findings, std::vector<CollateralDate>& dates) {
     constexpr std::string_view kNotGiven = "no list was given: revocation is not known";
     if (!findings.chain.has_value()) {
         return group("crl", {not_evaluated(kArkCrl, std::string(kNoVek)),
@@ -209,13 +219,13 @@ Check crl_checks(const endorsements::AmdEndorsements& amd, UnixTime time,
     std::vector<Check> checks;
     if (amd.ark_crl.has_value()) {
         checks.push_back(
-            from_result(kArkCrl, check_crl(*amd.ark_crl, chain.root, chain.issuer, time)));
+            from_result(kArkCrl, check_crl({*amd.ark_crl, chain.root, chain.issuer}, time, dates)));
     } else {
         checks.push_back(not_evaluated(kArkCrl, std::string(kNotGiven)));
     }
     if (amd.ask_crl.has_value()) {
         checks.push_back(
-            from_result(kAskCrl, check_crl(*amd.ask_crl, chain.issuer, chain.leaf, time)));
+            from_result(kAskCrl, check_crl({*amd.ask_crl, chain.issuer, chain.leaf}, time, dates)));
     } else {
         // AMD publishes no such list: a chip's key is replaced with its TCB, not revoked.
         checks.push_back(not_evaluated(kAskCrl, std::string(kNotGiven)));
@@ -232,7 +242,7 @@ Outcome check_evidence(const evidence::SnpEvidence& evidence, const Context& con
     Outcome out;
     out.checks.push_back(vek_checks(evidence, amd, context, findings));
     out.checks.push_back(report_checks(evidence, findings, out.claims));
-    out.checks.push_back(crl_checks(amd, context.time, findings));
+    out.checks.push_back(crl_checks(amd, context.time, findings, out.collateral));
     out.root = findings.root;
     return out;
 }

@@ -82,6 +82,24 @@ Check dates_check(std::string_view id, const Statement& statement, UnixTime time
                                     rfc3339(statement.next_update)});
 }
 
+/// Against what the caller has met before: an older statement, however genuine and unexpired, hides
+/// what its successor says.
+template <typename Statement>
+void add_rollback_check(std::vector<Check>& out, std::string_view id, const Statement& statement,
+                        const Inputs& inputs) {
+    const std::uint32_t seen = inputs.endorsements.seen_evaluation_data_number;
+    if (seen == 0) return;
+    const Subject kSubject{id, "evidence.md, 5.1; attested-tls.md, 11.4",
+                           "somebody shows an older statement than before: get the current one"};
+    std::string found =
+        "evaluation data number " + std::to_string(statement.evaluation_data_number);
+    out.push_back(statement.evaluation_data_number >= seen
+                      ? passed(kSubject, found)
+                      : failed(kSubject, {"at least " + std::to_string(seen) +
+                                              ", the highest that this verifier has seen",
+                                          found}));
+}
+
 Check model_check(const Inputs& inputs, const Findings& findings) {
     constexpr Subject kSubject{"tcb_info.platform", "evidence.md, 5.3, 1",
                                "get the TCB info of this platform's FMSPC"};
@@ -207,6 +225,8 @@ Check tcb_checks(const Inputs& inputs, Findings& findings) {
         findings.tcb_info = *std::move(info);
         checks.push_back(passed(subject(kTcbInfoIds.syntax)));
         checks.push_back(dates_check(kTcbInfoIds.dates, *findings.tcb_info, inputs.time));
+        add_rollback_check(checks, "tcb_info.rollback", *findings.tcb_info, inputs);
+        findings.collateral.push_back({"TCB info", findings.tcb_info->issue_date});
         checks.push_back(model_check(inputs, findings));
     }
     const evidence::TeeTcbSvn* svn = inputs.td == nullptr ? nullptr : &inputs.td->tee_tcb_svn;
@@ -236,6 +256,8 @@ Check qe_identity_checks(const sgx_arch::ReportBody& qe_report, const Inputs& in
     findings.qe_identity = *std::move(identity);
     checks.push_back(passed(subject(kQeIdentityIds.syntax)));
     checks.push_back(dates_check(kQeIdentityIds.dates, *findings.qe_identity, inputs.time));
+    add_rollback_check(checks, "qe_identity.rollback", *findings.qe_identity, inputs);
+    findings.collateral.push_back({"QE identity", findings.qe_identity->issue_date});
     checks.push_back(qe_kind_check(inputs, *findings.qe_identity));
     checks.push_back(qe_identity_check(qe_report, *findings.qe_identity));
     checks.push_back(qe_level_check(qe_report, findings));

@@ -37,8 +37,8 @@ bool is_genuine(const Check& tree) {
 Verification::Verification(Check tree, UnixTime time, std::optional<Parts> parts)
     : tree_(std::move(tree)), time_(time) {
     if (!parts.has_value() || !is_genuine(tree_)) return;
-    evidence_ =
-        VerifiedEvidence(std::move(parts->claims), std::move(parts->root), std::move(parts->tcb));
+    evidence_ = VerifiedEvidence(std::move(parts->claims), std::move(parts->root),
+                                 std::move(parts->tcb), std::move(parts->collateral));
 }
 
 Verification verify(const evidence::Evidence& evidence,
@@ -50,8 +50,8 @@ Verification verify(const evidence::Evidence& evidence,
     outcome.checks.insert(outcome.checks.begin(), syntax_check({}));
     std::optional<Verification::Parts> parts;
     if (outcome.root.has_value() && outcome.claims.has_value()) {
-        parts =
-            Verification::Parts{*std::move(outcome.claims), *outcome.root, std::move(outcome.tcb)};
+        parts = Verification::Parts{*std::move(outcome.claims), *outcome.root,
+                                    std::move(outcome.tcb), std::move(outcome.collateral)};
     }
     return Verification(group(kGroup, std::move(outcome.checks)), time, std::move(parts));
 }

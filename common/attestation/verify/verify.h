@@ -63,6 +63,12 @@ struct TcbResult {
     std::string quoting_enclave_shortfall;
 };
 
+/// A statement or list that took part in the verification, and when its vendor issued it.
+struct CollateralDate {
+    std::string name;
+    UnixTime issued;
+};
+
 class Verification;
 
 /// Evidence whose signatures lead to one of the given roots. Only verify() makes one.
@@ -72,15 +78,22 @@ class VerifiedEvidence {
     const RootIdentity& root() const { return root_; }
     /// Absent if no TCB info was given.
     const std::optional<TcbResult>& tcb() const { return tcb_; }
+    /// What was at hand of statements and lists; certificates are not among them.
+    const std::vector<CollateralDate>& collateral() const { return collateral_; }
 
   private:
     friend class Verification;
-    VerifiedEvidence(TeeClaims claims, RootIdentity root, std::optional<TcbResult> tcb)
-        : claims_(std::move(claims)), root_(std::move(root)), tcb_(std::move(tcb)) {}
+    VerifiedEvidence(TeeClaims claims, RootIdentity root, std::optional<TcbResult> tcb,
+                     std::vector<CollateralDate> collateral)
+        : claims_(std::move(claims)),
+          root_(std::move(root)),
+          tcb_(std::move(tcb)),
+          collateral_(std::move(collateral)) {}
 
     TeeClaims claims_;
     RootIdentity root_;
     std::optional<TcbResult> tcb_;
+    std::vector<CollateralDate> collateral_;
 };
 
 /// The outcome of verify(): always a tree, and the evidence if nothing in the tree failed.
@@ -101,6 +114,7 @@ class Verification {
         TeeClaims claims;
         RootIdentity root;
         std::optional<TcbResult> tcb;
+        std::vector<CollateralDate> collateral;
     };
     Verification(Check tree, UnixTime time, std::optional<Parts> parts);
 

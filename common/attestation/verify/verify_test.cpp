@@ -42,6 +42,23 @@ std::vector<std::string> failures(const SyntheticIntel& intel) {
     return failures(run(intel));
 }
 
+TEST(Verify, AnOlderStatementThanSeenIsARollback) {
+    SyntheticIntel intel;
+    endorsements::Endorsements with = intel.endorsements();
+    auto number = intel.tcb_info["tcbEvaluationDataNumber"].get<std::uint32_t>();
+    with.seen_evaluation_data_number = number;
+    EXPECT_THAT(failures(verify_quote(intel.quote(), with, intel.roots(), kNow)), IsEmpty());
+    with.seen_evaluation_data_number = number + 1;
+    EXPECT_THAT(failures(verify_quote(intel.quote(), with, intel.roots(), kNow)),
+                UnorderedElementsAre("tcb_info.rollback", "qe_identity.rollback"));
+    // The same from a bundle.
+    endorsements::Endorsements bundle;
+    bundle.pieces = endorsements::to_pieces(intel.endorsements(), kNow, "test").value();
+    bundle.seen_evaluation_data_number = number + 1;
+    EXPECT_THAT(failures(verify_quote(intel.quote(), bundle, intel.roots(), kNow)),
+                UnorderedElementsAre("tcb_info.rollback", "qe_identity.rollback"));
+}
+
 TEST(Verify, CompleteEvidencePasses) {
     SyntheticIntel intel;
     Verification verification = run(intel);
