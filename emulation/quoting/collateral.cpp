@@ -38,10 +38,10 @@ Json tcb_level(const sgx_arch::CpuSvn& components, std::uint16_t pce_svn) {
     return {{"sgxtcbcomponents", component_list(components)}, {"pcesvn", pce_svn}};
 }
 
-/// Every security version one lower, where there is a lower one.
-ByteArray<16> one_lower(ByteArray<16> components) {
+/// Every security version that there is, so much higher or lower.
+ByteArray<16> stepped(ByteArray<16> components, int by) {
     for (std::byte& svn : components)
-        if (svn != std::byte{0}) svn = static_cast<std::byte>(std::to_integer<int>(svn) - 1);
+        if (svn != std::byte{0}) svn = static_cast<std::byte>(std::to_integer<int>(svn) + by);
     return components;
 }
 
@@ -66,14 +66,19 @@ std::string attributes_hex(std::uint64_t flags) {
     return upper_hex(out.view());
 }
 
-Json platform_tcb_info(const sgx_cpu::CpuIdentity& cpu, const Window& window, std::string_view id) {
+Json platform_tcb_info(const sgx_cpu::CpuIdentity& cpu, const Window& window, std::string_view id,
+                       const TcbStatement& statement = {}) {
     const std::string date = rfc3339(window.from);
-    const Json current = {
-        {"tcb", tcb_level(cpu.cpu_svn, cpu.pce_svn)}, {"tcbDate", date}, {"tcbStatus", "UpToDate"}};
-    const Json outdated = {{"tcb", tcb_level(one_lower(cpu.cpu_svn), 0)},
-                           {"tcbDate", rfc3339(window.from - 365 * kSecondsPerDay)},
-                           {"tcbStatus", "OutOfDate"},
-                           {"advisoryIDs", {"EMULATED-SA-00001"}}};
+    Json levels = Json::array();
+    for (const TcbStep& step : statement.steps) {
+        Json level = {
+            {"tcb", tcb_level(stepped(cpu.cpu_svn, step.above_cpu),
+                              step.above_cpu < 0 ? std::uint16_t{0} : cpu.pce_svn)},
+            {"tcbDate", step.above_cpu < 0 ? rfc3339(window.from - 365 * kSecondsPerDay) : date},
+            {"tcbStatus", step.status}};
+        if (!step.advisories.empty()) level["advisoryIDs"] = step.advisories;
+        levels.push_back(std::move(level));
+    }
     return {{"id", id},
             {"version", 3},
             {"issueDate", date},
@@ -81,8 +86,8 @@ Json platform_tcb_info(const sgx_cpu::CpuIdentity& cpu, const Window& window, st
             {"fmspc", upper_hex(cpu.fmspc)},
             {"pceId", upper_hex(cpu.pce_id)},
             {"tcbType", 0},
-            {"tcbEvaluationDataNumber", kEvaluationDataNumber},
-            {"tcbLevels", {current, outdated}}};
+            {"tcbEvaluationDataNumber", statement.evaluation_data_number},
+            {"tcbLevels", std::move(levels)}};
 }
 
 Json enclave_identity(const sgx_cpu::EnclaveIdentity& qe, const Window& window,
@@ -110,8 +115,9 @@ Json tdx_module() {
 
 }  // namespace
 
-std::string tcb_info_json(const sgx_cpu::CpuIdentity& cpu, const Window& window) {
-    return platform_tcb_info(cpu, window, "SGX").dump();
+std::string tcb_info_json(const sgx_cpu::CpuIdentity& cpu, const Window& window,
+                          const TcbStatement& statement) {
+    return platform_tcb_info(cpu, window, "SGX", statement).dump();
 }
 
 std::string tdx_tcb_info_json(const sgx_cpu::CpuIdentity& cpu, const Window& window) {
@@ -125,7 +131,7 @@ std::string tdx_tcb_info_json(const sgx_cpu::CpuIdentity& cpu, const Window& win
     components[0] = components[1] = std::byte{0};  // the module's own have levels of their own
     for (Json& level : out["tcbLevels"]) {
         level["tcb"]["tdxtcbcomponents"] = component_list(components);
-        components = one_lower(components);
+        components = stepped(components, -1);
     }
     return out.dump();
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "common/base/bytes.h"
 #include "common/base/time.h"
@@ -17,9 +18,24 @@ struct Window {
     UnixTime to;
 };
 
-/// TCB info, version 3: this CPU's security versions are UpToDate, lower ones OutOfDate.
+/// One TCB level, by its distance from what this CPU has.
+struct TcbStep {
+    int above_cpu = 0;  ///< added to each component SVN that the CPU has
+    std::string status;
+    std::vector<std::string> advisories;
+};
+
+/// What is stated about this CPU.
+struct TcbStatement {
+    int evaluation_data_number = 17;
+    /// Best first. Normally its security versions are UpToDate, lower ones OutOfDate.
+    std::vector<TcbStep> steps{{0, "UpToDate", {}}, {-1, "OutOfDate", {"EMULATED-SA-00001"}}};
+};
+
+/// TCB info, version 3.
 /// source: Intel PCS API v4, "Get TCB Info".
-std::string tcb_info_json(const sgx_cpu::CpuIdentity& cpu, const Window& window);
+std::string tcb_info_json(const sgx_cpu::CpuIdentity& cpu, const Window& window,
+                          const TcbStatement& statement = {});
 
 /// QE identity, version 2, of quoting_enclave_identity().
 /// source: Intel PCS API v4, "Get SGX QE identity".

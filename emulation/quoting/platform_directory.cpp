@@ -13,7 +13,7 @@
 #include "common/base/codec.h"
 #include "common/crypto/cipher.h"
 #include "common/crypto/random.h"
-#include "emulation/quoting/provisioning.h"
+#include "common/x509/pem.h"
 
 namespace eos::emulation::quoting {
 
@@ -86,6 +86,14 @@ Result<QuotingKeys> load_keys(const sgx_cpu::Cpu& cpu, const sgx_cpu::EnclaveIde
     return keys;
 }
 
+/// Three PKCS #8 keys as PEM: root, platform CA, TCB signing.
+SecretBytes encode_issuing_keys(const IssuingKeys& keys) {
+    std::string out;
+    for (const crypto::P256PrivateKey* key : {&keys.root, &keys.platform_ca, &keys.tcb_signing})
+        out += x509::encode_pem("PRIVATE KEY", key->to_pkcs8().view());
+    return SecretBytes(to_bytes(out));
+}
+
 /// Writes all and flushes it to the disk; the descriptor stays open.
 Result<void> write_all(int fd, ByteView bytes, const fs::path& path) {
     while (!bytes.empty()) {
@@ -135,7 +143,7 @@ Result<void> prepare_directory(const fs::path& directory, Overwrite overwrite) {
         return fail(file_unwritable, system_message(directory / kCpuFile));
     }
     for (const char* name : {kCpuFile, kKeysFile, kTdKeysFile, kChainFile, kRootFile,
-                             kCollateralFile, kTdxCollateralFile}) {
+                             kCollateralFile, kTdxCollateralFile, kIssuingFile}) {
         if (::lstat((directory / name).c_str(), &status) == 0)
             return fail(already_initialised, (directory / name).string());
     }
@@ -150,15 +158,17 @@ Result<void> init_platform(const fs::path& directory, Overwrite overwrite, UnixT
     const Bytes keys = EOS_TRY(seal_keys(cpu, quoting_enclave_identity(), provisioned.keys));
     const Bytes td_keys =
         EOS_TRY(seal_keys(cpu, td_quoting_enclave_identity(), provisioned.td_keys));
+    const SecretBytes issuing = encode_issuing_keys(provisioned.issuing);
     const SecretBytes identity = sgx_cpu::encode_identity(cpu.identity());
     EOS_TRY(prepare_directory(directory, overwrite));
-    const std::array<NewFile, 7> files{{
+    const std::array<NewFile, 8> files{{
         {kRootFile, 0644, as_bytes(provisioned.root_pem)},
         {kCollateralFile, 0644, as_bytes(provisioned.collateral_json)},
         {kChainFile, 0644, as_bytes(provisioned.pck_chain_pem)},
         {kTdxCollateralFile, 0644, as_bytes(provisioned.tdx_collateral_json)},
         {kKeysFile, 0600, keys},
         {kTdKeysFile, 0600, td_keys},
+        {kIssuingFile, 0600, issuing.view()},
         {kCpuFile, 0600, identity.view()},
     }};
     for (const NewFile& file : files) EOS_TRY(write_file(directory, file));
@@ -178,6 +188,17 @@ Result<TdQuotingEnclave> load_td_platform(const fs::path& directory) {
         EOS_TRY(load_keys(cpu, td_quoting_enclave_identity(), directory / kTdKeysFile));
     const Bytes chain = EOS_TRY(read_file(directory / kChainFile));
     return TdQuotingEnclave::create(std::move(keys), to_string(chain));
+}
+
+Result<IssuingKeys> load_issuing_keys(const fs::path& directory) {
+    const fs::path path = directory / kIssuingFile;
+    const Bytes text = EOS_TRY(read_file(path));
+    const auto blocks =
+        EOS_TRY(x509::parse_pem(to_string(text), {.label = "PRIVATE KEY", .max_blocks = 3}));
+    if (blocks.size() != 3) return fail(keys_malformed, path.string());
+    return IssuingKeys{.root = EOS_TRY(crypto::P256PrivateKey::from_pkcs8(blocks[0].der)),
+                       .platform_ca = EOS_TRY(crypto::P256PrivateKey::from_pkcs8(blocks[1].der)),
+                       .tcb_signing = EOS_TRY(crypto::P256PrivateKey::from_pkcs8(blocks[2].der))};
 }
 
 Result<Bytes> read_file(const fs::path& path) {

@@ -7,6 +7,7 @@
 
 #include "common/base/result.h"
 #include "common/base/time.h"
+#include "emulation/quoting/provisioning.h"
 #include "emulation/quoting/quoting_enclave.h"
 #include "emulation/quoting/td_quoting_enclave.h"
 
@@ -32,6 +33,7 @@ inline constexpr const char* kRootFile = "root.pem";
 inline constexpr const char* kCollateralFile = "collateral.json";
 inline constexpr const char* kTdKeysFile = "td_quoting_enclave.sealed";
 inline constexpr const char* kTdxCollateralFile = "collateral-tdx.json";
+inline constexpr const char* kIssuingFile = "issuing.keys";
 
 /// Whether init_platform() may replace a platform.
 enum class Overwrite { kNo, kYes };
@@ -51,6 +53,10 @@ enum class Overwrite { kNo, kYes };
 /// errors:  as load_platform; file_unreadable also for a platform that was made before there was
 /// TDX: make a new one.
 [[nodiscard]] Result<TdQuotingEnclave> load_td_platform(const std::filesystem::path& directory);
+
+/// The keys of the platform's emulated Intel.
+/// errors:  file_unreadable, keys_malformed.
+[[nodiscard]] Result<IssuingKeys> load_issuing_keys(const std::filesystem::path& directory);
 
 /// The whole file, at most 64 KiB.
 /// errors:  file_unreadable.

@@ -61,17 +61,18 @@ TEST_F(PlatformDirectory, SecretsArePrivateAndNothingIsLeftOver) {
     EXPECT_EQ(mode(folder_ / "a" / kCpuFile), 0600u);
     EXPECT_EQ(mode(folder_ / "a" / kKeysFile), 0600u);
     EXPECT_EQ(mode(folder_ / "a" / kTdKeysFile), 0600u);
+    EXPECT_EQ(mode(folder_ / "a" / kIssuingFile), 0600u);
     EXPECT_EQ(mode(folder_ / "a" / kRootFile), 0644u);
     const auto files = fs::directory_iterator(folder_ / "a");
-    EXPECT_EQ(std::distance(begin(files), end(files)), 7);
+    EXPECT_EQ(std::distance(begin(files), end(files)), 8);
 }
 
 TEST_F(PlatformDirectory, NothingIsOverwrittenWithoutForce) {
     const Bytes root = read_file(folder_ / "a" / kRootFile).value();
     EXPECT_EQ(init(folder_ / "a", Overwrite::kNo), "already_initialised");
     EXPECT_EQ(read_file(folder_ / "a" / kRootFile).value(), root);
-    for (const char* name :
-         {kKeysFile, kTdKeysFile, kChainFile, kRootFile, kCollateralFile, kTdxCollateralFile}) {
+    for (const char* name : {kKeysFile, kTdKeysFile, kChainFile, kRootFile, kCollateralFile,
+                             kTdxCollateralFile, kIssuingFile}) {
         const fs::path directory = folder_ / name;
         fs::create_directory(directory);
         fs::copy(folder_ / "a" / name, directory);

@@ -20,7 +20,7 @@ namespace {
 using crypto::P256PrivateKey;
 using x509::Certificate;
 
-/// A CA, for the time of provisioning.
+/// A CA.
 struct Authority {
     P256PrivateKey key;
     Certificate certificate;
@@ -88,7 +88,7 @@ Result<QuotingKeys> certify_attestation_key(const sgx_cpu::Cpu& cpu,
     return out;
 }
 
-/// An empty list: nothing can be revoked, since nobody can sign another list.
+/// An empty list.
 Bytes empty_crl(const Authority& issuer, const Window& window) {
     return x509::make_crl({.issuer = issuer.certificate.subject_tlv(),
                            .this_update = window.from,
@@ -109,8 +109,8 @@ std::string pem_chain(std::initializer_list<Certificate> chain) {
 Result<Provisioned> provision(const sgx_cpu::Cpu& cpu, UnixTime now) {
     // A day back, for verifiers whose clock is behind.
     const Window window{.from = now - kSecondsPerDay, .to = now + kValiditySeconds};
-    const Authority root = EOS_TRY(make_root(window));
-    const Authority platform_ca = EOS_TRY(make_platform_ca(root, window));
+    Authority root = EOS_TRY(make_root(window));
+    Authority platform_ca = EOS_TRY(make_platform_ca(root, window));
 
     const P256PrivateKey pck = P256PrivateKey::generate();
     const x509::Extension sgx{oid::kPckExtension, x509::Critical::kNo,
@@ -118,7 +118,7 @@ Result<Provisioned> provision(const sgx_cpu::Cpu& cpu, UnixTime now) {
     const Certificate pck_certificate =
         EOS_TRY(issue("EMULATED SGX PCK Certificate", pck.public_key(), platform_ca, window, &sgx));
 
-    const P256PrivateKey tcb_signing = P256PrivateKey::generate();
+    P256PrivateKey tcb_signing = P256PrivateKey::generate();
     const Certificate tcb_certificate =
         EOS_TRY(issue("EMULATED SGX TCB Signing", tcb_signing.public_key(), root, window, nullptr));
 
@@ -136,7 +136,8 @@ Result<Provisioned> provision(const sgx_cpu::Cpu& cpu, UnixTime now) {
             {tcb_info_json(cpu.identity(), window), qe_identity_json(window)}, parts, tcb_signing),
         .tdx_collateral_json = collateral_json(
             {tdx_tcb_info_json(cpu.identity(), window), td_qe_identity_json(window)}, parts,
-            tcb_signing)};
+            tcb_signing),
+        .issuing = {std::move(root.key), std::move(platform_ca.key), std::move(tcb_signing)}};
 }
 
 }  // namespace eos::emulation::quoting

@@ -10,12 +10,14 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <optional>
 #include <string>
 
 #include "common/base/encoding.h"
 #include "common/x509/pem.h"
 #include "emulation/quoting/aesm_service.h"
+#include "emulation/quoting/drill.h"
 #include "emulation/quoting/platform_directory.h"
 #include "emulation/quoting/unix_server.h"
 
@@ -39,18 +41,21 @@ struct Options {
     std::uint32_t latency_ms = 0;
     std::uint32_t fail_every = 0;
     bool wrong_report = false;
+    std::string out;
 };
 
 std::string path_in(const Options& options, const char* name) {
     return (std::filesystem::path(options.directory) / name).string();
 }
 
+eos::UnixTime now() {
+    using namespace std::chrono;
+    return {duration_cast<seconds>(system_clock::now().time_since_epoch()).count()};
+}
+
 Result<void> init(const Options& options) {
     const auto overwrite = options.force ? quoting::Overwrite::kYes : quoting::Overwrite::kNo;
-    const eos::UnixTime now{std::chrono::duration_cast<std::chrono::seconds>(
-                                std::chrono::system_clock::now().time_since_epoch())
-                                .count()};
-    EOS_TRY(quoting::init_platform(options.directory, overwrite, now));
+    EOS_TRY(quoting::init_platform(options.directory, overwrite, now()));
     std::printf("cpu identity:  %s\ntest root:     %s\ncollateral:    %s\n",
                 path_in(options, quoting::kCpuFile).c_str(),
                 path_in(options, quoting::kRootFile).c_str(),
@@ -80,6 +85,27 @@ Result<void> show(const Options& options) {
         std::printf("test root SHA-256:     %s\n", hex(eos::crypto::sha256(root.der())).c_str());
         std::printf("test root valid until: %s\n", eos::rfc3339(root.validity().not_after).c_str());
     }
+    return {};
+}
+
+/// What the emulated Intel would state after events, for `enclavectl rehearse`.
+Result<void> drill(const Options& options) {
+    const quoting::QuotingEnclave enclave = EOS_TRY(quoting::load_platform(options.directory));
+    const quoting::IssuingKeys keys = EOS_TRY(quoting::load_issuing_keys(options.directory));
+    const auto text = [&](const char* name) -> Result<std::string> {
+        return eos::to_string(EOS_TRY(quoting::read_file(path_in(options, name))));
+    };
+    const quoting::DrillSubject subject{.cpu = enclave.cpu().identity(),
+                                        .issuing = keys,
+                                        .pck_chain_pem = EOS_TRY(text(quoting::kChainFile)),
+                                        .collateral_json = EOS_TRY(text(quoting::kCollateralFile))};
+    const auto drills = EOS_TRY(quoting::make_drills(subject, now()));
+    std::ofstream out(options.out, std::ios::binary | std::ios::trunc);
+    out << quoting::drills_json(drills);
+    out.close();
+    if (!out) return eos::fail(quoting::file_unwritable, options.out);
+    for (const quoting::Drill& drill : drills)
+        std::printf("%-30s %s\n", drill.name.c_str(), drill.what.c_str());
     return {};
 }
 
@@ -166,8 +192,14 @@ int main(int argc, char** argv) {
     CLI::App* show_command = app.add_subcommand("show", "Say which platform this is");
     show_command->add_option("--dir", options.directory, "Directory of the platform")->required();
 
+    CLI::App* drill_command =
+        app.add_subcommand("drill", "Write what would be stated about this platform after events");
+    drill_command->add_option("--dir", options.directory, "Directory of the platform")->required();
+    drill_command->add_option("--out", options.out, "File for enclavectl rehearse")->required();
+
     CLI11_PARSE(app, argc, argv);
     if (init_command->parsed()) return finish(init(options));
     if (serve_command->parsed()) return finish(serve(options));
+    if (drill_command->parsed()) return finish(drill(options));
     return finish(show(options));
 }
