@@ -24,13 +24,20 @@ Result<Bytes> evidence_in(const std::filesystem::path& file) {
 Result<PlatformNeeds> read_platform_needs(const std::filesystem::path& file) {
     Bytes bytes = EOS_TRY(evidence_in(file));
     attestation::evidence::Evidence evidence = EOS_TRY(attestation::evidence::parse_quote(bytes));
-    const auto& quote = std::get<attestation::evidence::SgxQuote>(evidence.quote());
+    const attestation::evidence::IntelQuote* quote =
+        std::get_if<attestation::evidence::SgxQuote>(&evidence.quote());
+    std::string tee = "sgx";
+    if (quote == nullptr) {
+        quote = std::get_if<attestation::evidence::TdxQuote>(&evidence.quote());
+        tee = "tdx";
+    }
+    if (quote == nullptr) return fail(no_platform, file.string() + ": not evidence of Intel's");
     std::vector<x509::Certificate> chain =
-        EOS_TRY(x509::parse_pem_chain(as_bytes(quote.pck_chain_pem)));
+        EOS_TRY(x509::parse_pem_chain(as_bytes(quote->pck_chain_pem)));
     attestation::endorsements::PckExtension platform =
         EOS_TRY(attestation::endorsements::parse_pck_extension(chain.front()));
     bool processor = chain.front().issuer().display().find("Processor") != std::string::npos;
-    return PlatformNeeds{"sgx", hex(platform.fmspc), processor ? "processor" : "platform"};
+    return PlatformNeeds{tee, hex(platform.fmspc), processor ? "processor" : "platform"};
 }
 
 }  // namespace eos::client

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <iostream>
 
+#include "client/collateral_memory.h"
 #include "client/files.h"
 #include "client/pki.h"
 #include "common/base/encoding.h"
@@ -123,6 +124,8 @@ Result<Target> make_policy_only_target(const Cli& cli) {
         Bytes text = EOS_TRY(read_file(options.collateral));
         target.endorsements = EOS_TRY(attestation::endorsements::parse_endorsements(text));
     }
+    target.endorsements.seen_evaluation_data_number =
+        EOS_TRY(CollateralMemory(cli.home).seen(target.policy.roots));
     target.now = Cli::now();
     return target;
 }
@@ -144,6 +147,13 @@ Result<Target> make_target(const Cli& cli, BindingMode mode) {
     return target;
 }
 
+void remember(const Cli& cli, const Target& target,
+              const attestation::appraise::AttestationResult& verdict) {
+    Result<void> learnt = CollateralMemory(cli.home).learn(target.policy.roots, verdict);
+    // The verdict stands: what is lost is that a rollback would be found out the next time.
+    if (!learnt) cli.remark("NOT REMEMBERED: " + learnt.error().message());
+}
+
 Result<std::unique_ptr<VerifiedServer>> connect(Cli& cli, const Target& target) {
     Connection connection = EOS_TRY(Connection::open(target, cli.deadline()));
     if (!connection.server) {
@@ -151,6 +161,7 @@ Result<std::unique_ptr<VerifiedServer>> connect(Cli& cli, const Target& target) 
         cli.verdict_exit_code = connection.verdict.exit_code();
         return fail(rejected, connection.verdict.summary());
     }
+    remember(cli, target, connection.verdict);
     cli.remark("server " + connection.verdict.summary());
     return std::move(connection.server);
 }

@@ -70,6 +70,10 @@ struct Cli {
 /// errors: as make_target().
 [[nodiscard]] Result<Target> make_policy_only_target(const Cli& cli);
 
+/// Keeps from a verdict what later ones must not fall behind.
+void remember(const Cli& cli, const Target& target,
+              const attestation::appraise::AttestationResult& verdict);
+
 /// Connects and appraises. If the verdict is "rejected" it is printed, and the result is its exit
 /// code; else the verdict's one line goes to standard error and the server is returned. errors:
 /// those of Connection::open, rejected.
@@ -99,6 +103,7 @@ void add_policy_commands(CLI::App& program, Cli& cli);
 void add_context_commands(CLI::App& program, Cli& cli);
 void add_evidence_commands(CLI::App& program, Cli& cli);
 void add_bundle_commands(CLI::App& program, Cli& cli);
+void add_rehearse_command(CLI::App& program, Cli& cli);
 void add_verify_command(CLI::App& program, Cli& cli);
 void add_mini_commands(CLI::App& program, Cli& cli);
 void add_app_commands(CLI::App& program, Cli& cli);

@@ -32,6 +32,7 @@ int main(int argc, char** argv) {
     client::cli::add_verify_command(program, cli);
     client::cli::add_bundle_commands(program, cli);
     client::cli::add_evidence_commands(program, cli);
+    client::cli::add_rehearse_command(program, cli);
     client::cli::add_mini_commands(program, cli);
     client::cli::add_app_commands(program, cli);
     client::cli::add_measure_commands(program, cli);

@@ -16,11 +16,14 @@ Result<AttestationResult> appraise_file(const Cli& cli, const std::string& file)
     std::vector<Bytes> chain;
     for (const x509::Certificate& certificate : certificates)
         chain.push_back(to_bytes(certificate.der()));
-    return ratls::appraise_leaf({.chain = chain,
-                                 .anchors = target.anchors,
-                                 .server_name = target.server_name,
-                                 .handshake = std::nullopt},
-                                target.endorsements, target.policy, target.now);
+    AttestationResult verdict =
+        ratls::appraise_leaf({.chain = chain,
+                              .anchors = target.anchors,
+                              .server_name = target.server_name,
+                              .handshake = std::nullopt},
+                             target.endorsements, target.policy, target.now);
+    remember(cli, target, verdict);
+    return verdict;
 }
 
 Result<AttestationResult> appraise_server(Cli& cli, const std::string& url) {
@@ -29,6 +32,7 @@ Result<AttestationResult> appraise_server(Cli& cli, const std::string& url) {
         cli.target.allow_deterministic ? BindingMode::kDeterministic : BindingMode::kChallenge;
     Target target = EOS_TRY(make_target(cli, mode));
     Connection connection = EOS_TRY(Connection::open(target, cli.deadline()));
+    remember(cli, target, connection.verdict);
     return connection.verdict;
 }
 
