@@ -92,7 +92,8 @@ Result<std::string> issuer_chain(const Response& response,
         std::optional<std::string_view> value = EOS_TRY(response.headers.single(name));
         if (!value) continue;
         std::string chain = EOS_TRY(percent_decoded(*value));
-        EOS_TRY(x509::parse_pem_chain(as_bytes(chain)));
+        auto certificates = x509::parse_pem_chain(as_bytes(chain));
+        if (!certificates) return fail(std::move(certificates).error().within(name));
         return chain;
     }
     return fail(bad_answer, "no field " + std::string(*names.begin()));

@@ -81,8 +81,8 @@ def emulated_pieces_do_not_lead_to_the_vendors_root(bench, pcs):
 
 def another_source_is_asked_when_one_fails(bench, pcs):
     reasons = {"not_found": "HTTP 404", "too_many": "HTTP 429", "redirect": "points elsewhere",
-               "garbage": "JSON", "truncated": "closed the connection", "oversized": "body is over",
-               "slow": "did not answer in time", "altered": ".signature"}
+               "garbage": "JSON", "garbled_chain": "issuer-chain", "truncated": "closed the connection",
+               "oversized": "body is over", "slow": "did not answer in time", "altered": ".signature"}
     broken = FakePcs(bench.collateral)
     broken.fault_path = "/tcb"
     try:

@@ -96,8 +96,13 @@ class FakePcs:
         self.send(handler, 302, b"", [("Location", "http://127.0.0.1:1/")])
 
     def garbage(self, handler):
+        _, chain = self.content(handler.path)
         self.send(handler, 200, b"<html>captive portal</html>",
-                  [(name, "x") for name in CHAINS.values()])
+                  [(name, urllib.parse.quote(chain)) for name in CHAINS.values()])
+
+    def garbled_chain(self, handler):
+        body, _ = self.content(handler.path)
+        self.send(handler, 200, body, [(name, "x") for name in CHAINS.values()])
 
     def truncated(self, handler):
         body, _ = self.content(handler.path)
