@@ -13,6 +13,8 @@ constexpr std::size_t kSendBytes = 64 * 1024;
 }  // namespace
 
 Result<Response> HttpExchange::run(Request request, std::size_t max_body_bytes, Deadline deadline) {
+    // What came unasked is no answer to this request.
+    if (!unparsed_.empty()) return fail(bad_response, "the server sent more than was asked for");
     parser_.expect(request.head.method);
     Result<void> sent = send(request, deadline);
     if (!sent && sent.error().code() != connection_lost) return fail(std::move(sent).error());
