@@ -53,7 +53,7 @@ int print(const Cli& cli, const Output& output) {
 }
 
 Result<int> measure_enclave(const Cli& cli, const MeasureOptions& options) {
-    const Bytes file = EOS_TRY(read_file(options.file));
+    const Bytes file = EOS_TRY(read_file(options.file, measure::kMaxBootFileBytes));
     Output out;
     out.value["tee"] = "sgx";
     if (as_chars(file).starts_with("ECREATE")) {

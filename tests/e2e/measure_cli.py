@@ -63,7 +63,7 @@ def a_module_has_the_digest_of_its_bytes(bench):
     module = bench.apps / "hello-cgi.wasm"
     digest = hashlib.sha256(module.read_bytes()).hexdigest()
     assert bench.measured("wasm", module)["workload_digest"] == digest
-    other = bench.ctl("measure", "wasm", bench.bin / "enclavectl")
+    other = bench.ctl("measure", "wasm", bench.write("text", b"no module"))
     assert other.code == 1 and "not a WebAssembly module" in other.err, other
 
 

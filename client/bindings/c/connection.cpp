@@ -70,6 +70,7 @@ int eos_connection_read(eos_connection* connection, void* buffer, size_t size, s
             connection->taken = 0;
         }
         *count = std::min(size, connection->received.size() - connection->taken);
+        if (*count == 0) return EOS_OK;  // the end: nothing to copy from
         std::memcpy(buffer, connection->received.data() + connection->taken, *count);
         connection->taken += *count;
         return EOS_OK;
