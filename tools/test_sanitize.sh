@@ -18,4 +18,5 @@ targets=(enclave-os-mini enclave-os-runner-process sgx-quoting-emulator enclavec
 while read -r name; do targets+=("test_$name"); done < <(
   ctest --preset tsan -N -R "$threaded" | sed -n 's/.*Test *#[0-9]*: //p' | grep -vE '^(mini_e2e|demo)')
 cmake --build --preset tsan -j "$jobs" --target "${targets[@]}"
-ctest --preset tsan -j "$jobs" -R "$threaded"
+# hostile_races scribbles on shared memory from a thread that asks nobody: there are races, that is its point.
+ctest --preset tsan -j "$jobs" -R "$threaded" -E '^hostile_races$'
