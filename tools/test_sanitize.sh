@@ -9,7 +9,8 @@ threaded='^(boundary|trusted_platform|emulation_process|daemon|trusted_mini|host
 echo "== asan"
 cmake --preset asan >/dev/null
 cmake --build --preset asan -j "$jobs"
-ctest --preset asan -j "$jobs"
+# hostile_races runs into its deadlines under a sanitizer; `make test` runs it.
+ctest --preset asan -j "$jobs" -E '^hostile_races$'
 
 echo "== tsan"
 cmake --preset tsan >/dev/null
