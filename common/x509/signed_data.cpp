@@ -21,6 +21,18 @@ Result<void> read_parameters(DerReader& in) {
     return {};
 }
 
+// That an SPKI is of an EC key on this curve: another one is named, not called malformed.
+Result<void> expect_curve(ByteView spki, const oid::Oid& expected) {
+    DerReader outer(spki);
+    DerReader fields = EOS_TRY(outer.sequence());
+    DerReader algorithm = EOS_TRY(fields.sequence());
+    oid::Oid kind = EOS_TRY(algorithm.oid());
+    if (kind != oid::kEcPublicKey) return fail(unsupported_algorithm, oid::describe(kind));
+    oid::Oid curve = EOS_TRY(algorithm.oid());
+    if (curve != expected) return fail(unsupported_algorithm, oid::describe(curve));
+    return {};
+}
+
 }  // namespace
 
 Result<oid::Oid> read_algorithm(DerReader& in, ByteView& whole) {
@@ -56,24 +68,12 @@ Result<ByteView> read_spki(DerReader& in) {
 }
 
 Result<crypto::P256PublicKey> decode_p256(ByteView spki) {
-    DerReader outer(spki);
-    DerReader fields = EOS_TRY(outer.sequence());
-    DerReader algorithm = EOS_TRY(fields.sequence());
-    oid::Oid kind = EOS_TRY(algorithm.oid());
-    if (kind != oid::kEcPublicKey) return fail(unsupported_algorithm, oid::describe(kind));
-    oid::Oid curve = EOS_TRY(algorithm.oid());
-    if (curve != oid::kPrime256v1) return fail(unsupported_algorithm, oid::describe(curve));
+    EOS_TRY(expect_curve(spki, oid::kPrime256v1));
     return crypto::P256PublicKey::from_spki(spki);
 }
 
 Result<crypto::P384PublicKey> decode_p384(ByteView spki) {
-    DerReader outer(spki);
-    DerReader fields = EOS_TRY(outer.sequence());
-    DerReader algorithm = EOS_TRY(fields.sequence());
-    oid::Oid kind = EOS_TRY(algorithm.oid());
-    if (kind != oid::kEcPublicKey) return fail(unsupported_algorithm, oid::describe(kind));
-    oid::Oid curve = EOS_TRY(algorithm.oid());
-    if (curve != oid::kSecp384r1) return fail(unsupported_algorithm, oid::describe(curve));
+    EOS_TRY(expect_curve(spki, oid::kSecp384r1));
     return crypto::P384PublicKey::from_spki(spki);
 }
 
