@@ -27,6 +27,12 @@ std::string key_of(const Roots& roots) {
     return hex(crypto::sha256(as_bytes(text)));
 }
 
+Result<std::uint32_t> seen_in(const json::Value& all, const Roots& roots) {
+    auto it = all.find(key_of(roots));
+    if (it == all.end()) return 0u;
+    return static_cast<std::uint32_t>(EOS_TRY(json::as_number(*it, "", kMaxNumber)));
+}
+
 }  // namespace
 
 Result<json::Value> CollateralMemory::load() const {
@@ -45,10 +51,7 @@ Result<json::Value> CollateralMemory::load() const {
 }
 
 Result<std::uint32_t> CollateralMemory::seen(const Roots& roots) const {
-    json::Value all = EOS_TRY(load());
-    auto it = all.find(key_of(roots));
-    if (it == all.end()) return 0u;
-    return static_cast<std::uint32_t>(EOS_TRY(json::as_number(*it, "", kMaxNumber)));
+    return seen_in(EOS_TRY(load()), roots);
 }
 
 Result<void> CollateralMemory::learn(
@@ -58,8 +61,9 @@ Result<void> CollateralMemory::learn(
     if (!claims.is_object() || !claims.contains("tcb")) return {};
     const json::Value& number = claims["tcb"]["evaluation_data_number"];
     std::uint64_t found = EOS_TRY(json::as_number(number, "tcb", kMaxNumber));
-    if (found <= EOS_TRY(seen(roots))) return {};
+    FileLock held = EOS_TRY(FileLock::take(file_));
     json::Value all = EOS_TRY(load());
+    if (found <= EOS_TRY(seen_in(all, roots))) return {};
     all[key_of(roots)] = found;
     return write_file(file_, as_bytes(json::pretty(all) + "\n"), {});
 }

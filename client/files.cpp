@@ -2,6 +2,7 @@
 #include "client/files.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -68,6 +69,22 @@ Result<void> write_file(const std::filesystem::path& path, ByteView content,
     std::filesystem::rename(beside, path, error);
     if (error) return fail(file_unwritable, path.string() + ": " + error.message());
     return {};
+}
+
+Result<FileLock> FileLock::take(const std::filesystem::path& file) {
+    std::error_code error;
+    if (file.has_parent_path()) std::filesystem::create_directories(file.parent_path(), error);
+    std::filesystem::path path = file;
+    path += ".lock";
+    FileLock out(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+    int outcome = out.fd_ < 0 ? -1 : ::flock(out.fd_, LOCK_EX);
+    while (out.fd_ >= 0 && outcome != 0 && errno == EINTR) outcome = ::flock(out.fd_, LOCK_EX);
+    if (outcome == 0) return out;
+    return fail(file_unwritable, path.string() + ": " + std::strerror(errno));
+}
+
+FileLock::~FileLock() {
+    if (fd_ >= 0) ::close(fd_);
 }
 
 Result<crypto::P256PrivateKey> read_private_key(const std::filesystem::path& path) {

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <utility>
 
 #include "common/base/bytes.h"
 #include "common/base/result.h"
@@ -40,6 +41,23 @@ struct WriteOptions {
 /// errors: file_unwritable, file_exists.
 [[nodiscard]] Result<void> write_file(const std::filesystem::path& path, ByteView content,
                                       const WriteOptions& options);
+
+/// Held while a file is read, changed and replaced, by one program at a time. The kernel drops it
+/// with its process.
+class FileLock {
+  public:
+    /// Waits for the lock `file`.lock; makes missing folders.
+    /// errors: file_unwritable.
+    [[nodiscard]] static Result<FileLock> take(const std::filesystem::path& file);
+
+    FileLock(FileLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    FileLock& operator=(FileLock&&) = delete;
+    ~FileLock();
+
+  private:
+    explicit FileLock(int fd) : fd_(fd) {}
+    int fd_;
+};
 
 /// The private key of a PEM file (PKCS #8) that nobody else may read.
 /// errors: file_unreadable, file_exposed, those of x509::parse_pem and crypto::bad_key.

@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "client/memory_file.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
-
 #include "client/files.h"
 
 namespace eos::client {
@@ -15,31 +8,11 @@ namespace {
 
 using attestation::appraise::InstanceMemory;
 
-/// Held while the file is read, changed and replaced. The kernel drops it with its process.
-class Lock {
-  public:
-    static Result<Lock> take(const std::filesystem::path& file) {
-        std::error_code error;
-        if (file.has_parent_path()) std::filesystem::create_directories(file.parent_path(), error);
-        std::filesystem::path path = file;
-        path += ".lock";
-        Lock out(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
-        int outcome = out.fd_ < 0 ? -1 : ::flock(out.fd_, LOCK_EX);
-        while (out.fd_ >= 0 && outcome != 0 && errno == EINTR) outcome = ::flock(out.fd_, LOCK_EX);
-        if (outcome == 0) return out;
-        return fail(memory_unusable, path.string() + ": " + std::strerror(errno) +
-                                         "; --no-memory goes on without it");
-    }
-    Lock(Lock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-    Lock& operator=(Lock&&) = delete;
-    ~Lock() {
-        if (fd_ >= 0) ::close(fd_);
-    }
-
-  private:
-    explicit Lock(int fd) : fd_(fd) {}
-    int fd_;
-};
+Result<FileLock> lock(const std::filesystem::path& file) {
+    Result<FileLock> out = FileLock::take(file);
+    if (out) return out;
+    return fail(memory_unusable, out.error().detail() + "; --no-memory goes on without it");
+}
 
 std::unexpected<Error> unusable(const std::filesystem::path& path, const Error& why) {
     return fail(memory_unusable,
@@ -68,7 +41,7 @@ Result<void> MemoryFile::save(const InstanceMemory& memory) const {
 }
 
 Result<void> MemoryFile::remember(const attestation::appraise::Sighting& sighting) const {
-    Lock lock = EOS_TRY(Lock::take(path_));
+    FileLock held = EOS_TRY(lock(path_));
     InstanceMemory memory = EOS_TRY(load());
     InstanceMemory before = memory;
     Result<void> noted = memory.remember(sighting);
@@ -81,7 +54,7 @@ Result<void> MemoryFile::remember(const attestation::appraise::Sighting& sightin
 }
 
 Result<bool> MemoryFile::forget(const ByteArray<16>& instance_id) const {
-    Lock lock = EOS_TRY(Lock::take(path_));
+    FileLock held = EOS_TRY(lock(path_));
     InstanceMemory memory = EOS_TRY(load());
     if (!memory.forget(instance_id)) return false;
     EOS_TRY(save(memory));
@@ -89,7 +62,7 @@ Result<bool> MemoryFile::forget(const ByteArray<16>& instance_id) const {
 }
 
 Result<void> MemoryFile::forget_all() const {
-    Lock lock = EOS_TRY(Lock::take(path_));
+    FileLock held = EOS_TRY(lock(path_));
     return save({});
 }
 
