@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-// A shared block in this process's memory, for tests, fuzz targets and benches.
+// For tests, fuzz targets and benches: a shared block in this process's memory, and bells that
+// nobody waits for.
 #pragma once
 
 #include <sys/mman.h>
 
 #include <optional>
 
+#include "boundary/endpoint.h"
 #include "boundary/layout.h"
 #include "common/base/assert.h"
 
@@ -32,6 +34,14 @@ class TestBlock {
     std::size_t size_;
     std::byte* base_ = nullptr;
     std::optional<Layout> layout_;
+};
+
+/// Where both ends are driven in turn, neither sleeps.
+class NoSignals : public TrustedSignals, public HostSignals {
+  public:
+    void wait(unsigned, std::uint32_t, std::uint32_t) override {}
+    void notify(unsigned) override {}
+    void wake(unsigned) override {}
 };
 
 }  // namespace eos::boundary

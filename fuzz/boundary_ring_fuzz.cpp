@@ -12,12 +12,6 @@
 namespace eos::boundary {
 namespace {
 
-class NoSignals : public TrustedSignals {
-  public:
-    void wait(unsigned, std::uint32_t, std::uint32_t) override {}
-    void notify(unsigned) override {}
-};
-
 // Where hostile writes matter: the header, the time page, the worker's control page, and the start
 // and the end of each of its rings.
 std::uint64_t* place(TestBlock& block, std::uint16_t where) {

@@ -12,13 +12,6 @@ namespace {
 
 using namespace boundary;
 
-class NoSignals : public TrustedSignals, public HostSignals {
-  public:
-    void wait(unsigned, std::uint32_t, std::uint32_t) override {}
-    void notify(unsigned) override {}
-    void wake(unsigned) override {}
-};
-
 class HostCallsTest : public ::testing::Test {
   protected:
     // Asks for a blob; the outcome's code, or "" while there is none, stands in the returned place.

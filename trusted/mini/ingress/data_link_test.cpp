@@ -10,13 +10,6 @@ namespace {
 
 using namespace boundary;
 
-class NoSignals : public TrustedSignals, public HostSignals {
-  public:
-    void wait(unsigned, std::uint32_t, std::uint32_t) override {}
-    void notify(unsigned) override {}
-    void wake(unsigned) override {}
-};
-
 class DataLinkTest : public ::testing::Test {
   protected:
     // What the host finds in the ring now, as text; "" for each message that is not ConnData.

@@ -15,13 +15,6 @@ namespace {
 
 using namespace boundary;
 
-class NoSignals : public TrustedSignals, public HostSignals {
-  public:
-    void wait(unsigned, std::uint32_t, std::uint32_t) override {}
-    void notify(unsigned) override {}
-    void wake(unsigned) override {}
-};
-
 class HandClock final : public runtime::Clock {
   public:
     UnixTime now() const override { return {784111777}; }
