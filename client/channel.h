@@ -16,7 +16,8 @@ class Channel {
     /// errors: connection_lost, timed_out.
     [[nodiscard]] virtual Result<void> send(ByteView bytes, Deadline deadline) = 0;
 
-    /// Whatever arrives first; empty when the server ended the stream in order.
+    /// Whatever arrives first; empty when the server ended the stream in order. With a deadline in
+    /// the past it only takes what is here already.
     /// errors: connection_lost, timed_out.
     [[nodiscard]] virtual Result<Bytes> receive(Deadline deadline) = 0;
 };

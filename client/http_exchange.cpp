@@ -15,17 +15,21 @@ constexpr std::size_t kSendBytes = 64 * 1024;
 Result<Response> HttpExchange::run(Request request, std::size_t max_body_bytes, Deadline deadline) {
     // What came unasked is no answer to this request.
     if (!unparsed_.empty()) return fail(bad_response, "the server sent more than was asked for");
+    if (was_cut_short_) return fail(connection_lost, "it ended with the refusal before");
     parser_.expect(request.head.method);
-    Result<void> sent = send(request, deadline);
+    Answer answer{.response = {}, .max_body_bytes = max_body_bytes};
+    Result<void> sent = send(request, answer, deadline);
+    was_cut_short_ = !sent || answer.is_refusal();
     if (!sent && sent.error().code() != connection_lost) return fail(std::move(sent).error());
-    Result<Response> response = read(request, max_body_bytes, deadline);
+    Result<void> read_whole = read(request, answer, deadline);
     // A server that refuses a body need not read it: its answer may lie here when the rest of the
     // request can no longer be sent. Only a refusal can, though.
-    if (!sent && (!response || response->status < 400)) return fail(std::move(sent).error());
-    return response;
+    if (!sent && (!read_whole || !answer.is_refusal())) return fail(std::move(sent).error());
+    EOS_TRY(std::move(read_whole));
+    return std::move(answer.response);
 }
 
-Result<void> HttpExchange::send(Request& request, Deadline deadline) {
+Result<void> HttpExchange::send(Request& request, Answer& answer, Deadline deadline) {
     bool has_body = request.head.method == http::Method::kPost ||
                     request.head.method == http::Method::kPut || !request.body.empty();
     request.head.body =
@@ -34,6 +38,8 @@ Result<void> HttpExchange::send(Request& request, Deadline deadline) {
     EOS_TRY(http::append_request_head(head, request.head, http::Persistence::kKeepAlive));
     EOS_TRY(channel_.send(head, deadline));
     for (std::size_t sent = 0; sent < request.body.size();) {
+        EOS_TRY(take_early_input(request, answer));
+        if (answer.is_refusal()) return {};
         ByteView part =
             request.body.subspan(sent, std::min(kSendBytes, request.body.size() - sent));
         EOS_TRY(channel_.send(part, deadline));
@@ -43,44 +49,54 @@ Result<void> HttpExchange::send(Request& request, Deadline deadline) {
     return {};
 }
 
-Result<Response> HttpExchange::read(const Request& request, std::size_t max_body_bytes,
-                                    Deadline deadline) {
-    Response response;
-    bool is_stream = false;
-    for (;;) {
+// Looks, without waiting, whether the server answers before it has the whole request.
+Result<void> HttpExchange::take_early_input(const Request& request, Answer& answer) {
+    Result<Bytes> input = channel_.receive(Deadline{});
+    if (!input) {
+        if (input.error().code() == timed_out) return {};
+        return fail(std::move(input).error());
+    }
+    if (input->empty()) return fail(connection_lost, "the server ended it");
+    append(unparsed_, *input);
+    return parse(request, answer);
+}
+
+Result<void> HttpExchange::read(const Request& request, Answer& answer, Deadline deadline) {
+    EOS_TRY(parse(request, answer));
+    while (!answer.is_complete) {
+        Bytes input = EOS_TRY(channel_.receive(answer.is_stream ? Deadline::max() : deadline));
+        if (input.empty())
+            return fail(bad_response, "the server closed the connection before it answered");
+        append(unparsed_, input);
+        EOS_TRY(parse(request, answer));
+    }
+    return {};
+}
+
+// Takes what lies in unparsed_ until more is needed or the answer is complete.
+Result<void> HttpExchange::parse(const Request& request, Answer& answer) {
+    while (!answer.is_complete) {
         http::Step step = EOS_TRY(parser_.feed(unparsed_));
-        if (is_stream) {
+        if (answer.is_stream) {
             if (!step.body.empty()) request.on_body(step.body);
         } else {
-            append(response.body, step.body);
+            append(answer.response.body, step.body);
         }
         unparsed_.erase(unparsed_.begin(),
                         unparsed_.begin() + static_cast<std::ptrdiff_t>(step.consumed));
-        switch (step.event) {
-            case http::Event::kHead: {
-                http::ReceivedResponse received = parser_.take_head();
-                response.status = received.head.status;
-                response.headers = std::move(received.head.headers);
-                is_stream = request.on_body && response.status / 100 == 2;
-                if (is_stream) deadline = Deadline::max();
-                parser_.set_body_limit(is_stream ? std::numeric_limits<std::uint64_t>::max()
-                                                 : max_body_bytes);
-                break;
-            }
-            case http::Event::kBody:
-                break;
-            case http::Event::kComplete:
-                return response;
-            case http::Event::kNeedInput: {
-                Bytes input = EOS_TRY(channel_.receive(deadline));
-                if (input.empty())
-                    return fail(bad_response,
-                                "the server closed the connection before it answered");
-                append(unparsed_, input);
-                break;
-            }
+        if (step.event == http::Event::kNeedInput) return {};
+        if (step.event == http::Event::kHead) {
+            http::ReceivedResponse received = parser_.take_head();
+            answer.has_head = true;
+            answer.response.status = received.head.status;
+            answer.response.headers = std::move(received.head.headers);
+            answer.is_stream = request.on_body && answer.response.status / 100 == 2;
+            parser_.set_body_limit(answer.is_stream ? std::numeric_limits<std::uint64_t>::max()
+                                                    : answer.max_body_bytes);
         }
+        answer.is_complete = step.event == http::Event::kComplete;
     }
+    return {};
 }
 
 }  // namespace eos::client

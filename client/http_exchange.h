@@ -36,18 +36,34 @@ class HttpExchange {
     /// `channel` must outlive this.
     explicit HttpExchange(Channel& channel) : channel_(channel) {}
 
-    /// Sends the request and reads the whole answer, at most `max_body_bytes` of body.
+    /// Sends the request and reads the whole answer, at most `max_body_bytes` of body. A refusal
+    /// that comes while the body is under way ends the sending (and the use of the channel).
     /// errors: those of Channel; bad_response; http::bad_request_head, http::body_too_large.
+    /// source: RFC 9112 §9.5.
     [[nodiscard]] Result<Response> run(Request request, std::size_t max_body_bytes,
                                        Deadline deadline);
 
   private:
-    Result<void> send(Request& request, Deadline deadline);
-    Result<Response> read(const Request& request, std::size_t max_body_bytes, Deadline deadline);
+    /// What is known of the answer so far.
+    struct Answer {
+        Response response;
+        std::size_t max_body_bytes;
+        bool has_head = false;
+        bool is_stream = false;
+        bool is_complete = false;
+
+        bool is_refusal() const { return has_head && response.status >= 400; }
+    };
+
+    Result<void> send(Request& request, Answer& answer, Deadline deadline);
+    Result<void> take_early_input(const Request& request, Answer& answer);
+    Result<void> read(const Request& request, Answer& answer, Deadline deadline);
+    Result<void> parse(const Request& request, Answer& answer);
 
     Channel& channel_;
     http::ResponseParser parser_;
     Bytes unparsed_;
+    bool was_cut_short_ = false;  ///< a request was not sent to its end: the channel is of no use
 };
 
 }  // namespace eos::client

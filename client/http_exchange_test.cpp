@@ -25,7 +25,10 @@ class ScriptedChannel final : public Channel {
         sent += as_chars(bytes);
         return {};
     }
-    Result<Bytes> receive(Deadline) override {
+    Result<Bytes> receive(Deadline deadline) override {
+        const bool only_looks = deadline == Deadline{};
+        if (only_looks && (pieces_.empty() || sent.size() < answers_after_bytes))
+            return fail(timed_out);
         if (pieces_.empty()) {
             if (end_ == End::kCut) return fail(connection_lost, "cut");
             return Bytes{};
@@ -36,6 +39,7 @@ class ScriptedChannel final : public Channel {
     }
     std::string sent;
     std::size_t takes_bytes = 1 << 20;
+    std::size_t answers_after_bytes = 1 << 20;  ///< to whoever only looks; who waits gets all
 
   private:
     std::deque<std::string> pieces_;
@@ -120,6 +124,29 @@ TEST(HttpExchange, ARefusalIsReadWhereTheBodyCouldNotBeSent) {
         EXPECT_EQ(response.has_value(), is_read) << status;
         if (!response) {
             EXPECT_EQ(response.error().code(), connection_lost);
+        }
+    }
+}
+
+TEST(HttpExchange, ARefusalThatComesEarlyEndsTheSending) {
+    std::string body(500'000, 'b');
+    for (auto [status, sends_all] : {std::pair(413, false), std::pair(200, true)}) {
+        ScriptedChannel channel(
+            {"HTTP/1.1 " + std::to_string(status), " X\r\ncontent-length: 3\r\n\r\nwhy"},
+            ScriptedChannel::End::kCut);
+        channel.answers_after_bytes = 100'000;
+        Request request = get();
+        request.head.method = http::Method::kPost;
+        request.body = as_bytes(body);
+        HttpExchange exchange(channel);
+        Result<Response> response = exchange.run(std::move(request), kLimit, Deadline::max());
+        ASSERT_TRUE(response) << response.error().message();
+        EXPECT_EQ(response->status, status);
+        EXPECT_EQ(to_string(response->body), "why");
+        EXPECT_EQ(channel.sent.ends_with(body), sends_all);
+        EXPECT_LT(sends_all ? 0 : channel.sent.size(), 300'000U);
+        if (!sends_all) {
+            EXPECT_EQ(exchange.run(get(), kLimit, Deadline::max()).error().code(), connection_lost);
         }
     }
 }

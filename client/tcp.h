@@ -39,7 +39,8 @@ class TcpSocket {
     /// errors: connection_lost, timed_out.
     [[nodiscard]] Result<void> send_all(ByteView bytes, Deadline deadline);
 
-    /// Whatever arrives first, at most `limit` bytes; empty at the end of the stream.
+    /// Whatever arrives first, at most `limit` bytes; empty at the end of the stream. With a
+    /// deadline in the past it only takes what is here already.
     /// errors: connection_lost, timed_out.
     [[nodiscard]] Result<Bytes> receive(std::size_t limit, Deadline deadline);
 
