@@ -41,7 +41,8 @@ tcb: build       ## what is trusted: size by origin, lines, host messages, libra
 	@tools/tcb.py build/$(PRESET)
 
 bench: deps-bench ## ratios against peers measured in the same run
-	@cmake --preset bench >/dev/null && cmake --build --preset bench -j $(JOBS)
+	@cmake --preset bench >/dev/null && cmake --build --preset bench -j $(JOBS) \
+	    --target $(PROGRAMS) bench-boundary-ring bench-leaf-mint https-load
 	@bench/run.sh build/bench
 
 clean:           ## remove everything that was built

@@ -28,6 +28,7 @@ CERTIFICATE_BYTES = 422  # nginx's leaf without its blob
 QUIET_AFTER_S = 3        # the daemon's timer slows down a second after the last message
 DEADLINE_S = 60
 NAME = "mini.example.test"
+PATHS = ("/healthz", "/api/v1/config/manifest")  # a short platform answer, and one of 1 to 2 KiB
 
 
 class Failed(Exception):
@@ -66,6 +67,22 @@ def leaf_bytes(port):
     with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S) as raw:
         with context.wrap_socket(raw, server_hostname=NAME) as tls:
             return len(tls.getpeercert(binary_form=True))
+
+
+def platform_answer(port, path):
+    """Body of a platform answer, as text."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S) as raw:
+        with context.wrap_socket(raw, server_hostname=NAME) as tls:
+            tls.sendall(f"GET {path} HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode())
+            answer = b""
+            while piece := tls.recv(65536):
+                answer += piece
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if not head.startswith(b"HTTP/1.1 200 ") or b"chunked" in head:
+        raise Failed(f"{path}: {head[:200]}")
+    return body.decode()
 
 
 def descendants(pid):
@@ -156,18 +173,20 @@ http {{
     listen 127.0.0.1:{port} ssl reuseport; server_name {name};
     ssl_certificate {dir}/chain.pem; ssl_certificate_key {dir}/leaf.key;
     ssl_protocols TLSv1.3; ssl_session_cache off; ssl_session_tickets off; ssl_ecdh_curve X25519;
-    location / {{ default_type application/json; return 200 '{body}'; }}
+{answers}
   }}
 }}
 """
 
 
 class Nginx(Server):
-    def __init__(self, work, body, same_leaf_bytes):
+    def __init__(self, work, bodies, same_leaf_bytes):
         self.port, folder = free_port(), work / "nginx"
         folder.mkdir()
         self.make_chain(folder, same_leaf_bytes - CERTIFICATE_BYTES)
-        conf = NGINX_CONF.format(dir=folder, port=self.port, name=NAME, body=body)
+        answers = "\n".join(f"    location = {path} {{ default_type application/json; "
+                            f"return 200 '{body}'; }}" for path, body in bodies.items())
+        conf = NGINX_CONF.format(dir=folder, port=self.port, name=NAME, answers=answers)
         (folder / "nginx.conf").write_text(conf)
         super().__init__(folder / "log", "nginx", "-p", folder, "-c", folder / "nginx.conf")
         await_event("nginx", self.accepts)
@@ -202,9 +221,9 @@ class Bench:
     def __init__(self, bins, rounds, seconds):
         self.bins, self.rounds, self.seconds, self.rows = bins, rounds, seconds, []
 
-    def start_load(self, server, mode, concurrency, seconds=None):
+    def start_load(self, server, mode, concurrency, seconds=None, path="/healthz"):
         return subprocess.Popen(
-            ["taskset", "-c", str(LOAD_CORE), self.bins / "https-load", mode,
+            ["taskset", "-c", str(LOAD_CORE), self.bins / "https-load", mode, "--path", path,
              "--port", str(server.port), "--server-name", NAME,
              "--concurrency", str(concurrency), "--seconds", str(seconds or self.seconds)],
             stdout=subprocess.PIPE, text=True)
@@ -215,21 +234,21 @@ class Bench:
             raise Failed("the load program failed")
         return json.loads(out)
 
-    def measure(self, server, mode, concurrency):
+    def measure(self, server, mode, concurrency, path):
         """One round: what the load saw, with CPU per operation, and by process."""
         before = server.cpu()
-        result = self.finish_load(self.start_load(server, mode, concurrency))
+        result = self.finish_load(self.start_load(server, mode, concurrency, path=path))
         after = server.cpu()
         if result["operations"] == 0 or result["failures"]:
             raise Failed(f"a round without answers, or with failures: {result}")
         spent = [(after[pid] - before.get(pid, 0)) / result["operations"] for pid in sorted(after)]
         return result | {"cpu_us": sum(spent), "by_process": spent}
 
-    def compare_cpu(self, what, mode, concurrency, servers, target):
+    def compare_cpu(self, what, mode, concurrency, servers, target, path="/healthz"):
         results = {name: [] for name in servers}
         for _ in range(self.rounds):
             for name, server in servers.items():
-                results[name].append(self.measure(server, mode, concurrency))
+                results[name].append(self.measure(server, mode, concurrency, path))
         ours, peer = ([r["cpu_us"] for r in rounds] for rounds in results.values())
         for name, rounds in results.items():
             rate = statistics.median(r["operations"] / r["seconds"] for r in rounds)
@@ -300,14 +319,17 @@ def main():
         mini = Mini(args.bins, work)
         servers.append(mini)
         mini.provision()
-        nginx = Nginx(work, '{"status":"ok"}', leaf_bytes(mini.port))
+        bodies = {path: platform_answer(mini.port, path) for path in PATHS}
+        nginx = Nginx(work, bodies, leaf_bytes(mini.port))
         servers.append(nginx)
         pair = {"Mini": mini, "nginx": nginx}
         print(f"{args.rounds} rounds of {args.seconds} s; load average {os.getloadavg()[0]:.1f}; "
               f"leaf: Mini {leaf_bytes(mini.port)} bytes, nginx {leaf_bytes(nginx.port)}",
               flush=True)
         bench.compare_cpu("full handshake", "handshakes", 8, pair, 1.3)
-        bench.compare_cpu("GET over keep-alive", "requests", 32, pair, 2.0)
+        for path in PATHS:
+            bench.compare_cpu(f"GET of {len(bodies[path])} bytes, keep-alive", "requests", 32, pair,
+                              2.0, path)
         bench.idle(mini)
         bench.challenges(mini)
         print()
