@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // Round trip of a 64-byte message through a worker's rings, as a ratio to the bare primitives in
 // the same run: shared-memory ping-pong with both ends spinning on two cores, futex ping-pong with
-// both ends on one. And what a worker costs that has nothing to do. performance.md P11, P12.
+// both ends on one. And what a worker costs that has nothing to do.
 #include <linux/futex.h>
 #include <sched.h>
 #include <sys/epoll.h>

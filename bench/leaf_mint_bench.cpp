@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // Minting a leaf with 5 KiB of evidence, 17 extensions and both signatures (leaf_binding, issuer),
 // as a ratio to the same certificate through OpenSSL's X509 API in the same run; and parsing it.
-// Key generation is not part of either. performance.md P9.
+// Key generation is not part of either.
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 

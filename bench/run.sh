@@ -7,7 +7,7 @@ set -euo pipefail
 bin=$(cd "$1/bin" && pwd); shift
 here=$(cd "$(dirname "$0")" && pwd)
 
-printf '== the boundary: ring round trips (performance.md P11, P12)\n'
+printf '== the boundary: ring round trips\n'
 timeout 120 "$bin/bench-boundary-ring"
 printf '\n== minting a leaf (P9)\n'
 timeout 120 "$bin/bench-leaf-mint"

@@ -7,8 +7,8 @@
 namespace eos::boundary {
 namespace {
 
-// About 30 us: what a wake-up across cores costs (performance.md §3), so that a wrong guess at most
-// doubles the cost of waiting.
+// About 30 us: what a wake-up across cores costs (docs/performance.md), so that a wrong guess at
+// most doubles the cost of waiting.
 constexpr std::uint32_t kSpinTurns = 2000;
 constexpr std::uint32_t kProbeTurns = 500;
 constexpr std::uint32_t kFullReward = 1024;

@@ -43,7 +43,7 @@ class EnclaveMeasurement {
 
 /// MRENCLAVE of an SGXS stream: the records of an enclave's construction, each page whole.
 /// errors: bad_enclave_page (another record, order or size than an enclave driver can build).
-/// source: sgx.md §8.1; fortanix sgxs (the stream's form).
+/// source: fortanix sgxs (the stream's form).
 [[nodiscard]] Result<crypto::Digest32> measure_sgxs(ByteView stream);
 
 /// MRENCLAVE and MRSIGNER of the `process` back end, which protects nothing: of a runner's program
@@ -52,7 +52,7 @@ struct ProcessIdentity {
     crypto::Digest32 mr_enclave{};
     crypto::Digest32 mr_signer{};
 };
-/// source: decisions.md, "Emulation".
+/// source: docs/formats/emulated-platform.md.
 ProcessIdentity process_identity(ByteView elf);
 
 }  // namespace eos::client::measure

@@ -11,7 +11,7 @@ namespace eos::config_tree {
 
 /// Computes leaf, node and root hashes with one hash context: making a context costs more than
 /// hashing a node.
-/// source: architecture.md §7.
+/// source: docs/formats/config-tree.md.
 class TreeHasher {
   public:
     Digest32 leaf(const Leaf& leaf);

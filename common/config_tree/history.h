@@ -27,7 +27,7 @@ struct Change {
 
 /// history_n = SHA-256(0x03 ‖ history_{n-1} ‖ u64be generation ‖ policy root ‖ u64be time);
 /// history_0 is 32 zero bytes.
-/// source: architecture.md §7.
+/// source: docs/formats/config-tree.md.
 Digest32 extend_history(const Digest32& previous, const Change& change);
 
 /// The last changes, oldest first, and the hashes before and after them. A value.

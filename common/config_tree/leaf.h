@@ -115,7 +115,7 @@ class Scope {
 
 /// Whether `name` can name an app or a container.
 /// errors: bad_scope.
-/// source: architecture.md §7.
+/// source: docs/formats/config-tree.md.
 [[nodiscard]] Result<void> check_workload_name(std::string_view name);
 
 }  // namespace eos::config_tree

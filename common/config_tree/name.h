@@ -23,7 +23,7 @@ inline constexpr std::size_t kMaxComponentBytes = 255;
 class Name {
   public:
     /// errors:  bad_name (number of components, or the size of one).
-    /// source:  architecture.md §7.
+    /// source:  docs/formats/config-tree.md.
     [[nodiscard]] static Result<Name> from(std::vector<std::string> components);
 
     /// A name that the program itself spells out; must be valid (asserted).

@@ -109,7 +109,7 @@ TEST(Registry, NamesAndIdentifiersAreUnique) {
     EXPECT_TRUE(std::ranges::is_sorted(rows(), {}, &Row::oid));
 }
 
-// attested-tls §6, column v1, and decisions.md, by number and not by our constants.
+// docs/formats/certificate.md 2, by number and not by our constants.
 TEST(Registry, HasTheNumbersOfTheDesign) {
     const std::pair<const char*, const char*> expected[] = {
         {"1.1", "platform_config_root"},

@@ -130,7 +130,7 @@ inline constexpr Oid kSnpReport = kReferenceArc.child(4).child(1);
 inline constexpr Oid kGpuEvidence = kReferenceArc.child(5).child(1);
 inline constexpr Oid kDependencySet = kReferenceArc.child(6).child(1);
 
-// --- ours: decisions.md, "Our own extensions" ---
+// --- ours: docs/formats/certificate.md 2 ---
 /// UUID f22598ad-41fa-4e71-88e6-d2768317860a.
 inline constexpr Oid kOwnArc = Oid::literal("2.25.321868386616866427418835414979865708042");
 inline constexpr Oid kLeafBinding = kOwnArc.child(1);

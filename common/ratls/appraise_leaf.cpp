@@ -25,23 +25,23 @@ using attestation::verify::Weight;
 constexpr std::size_t kMaxChain = 5;
 
 constexpr Subject kCertificate{
-    "certificate.syntax", "RFC 5280 4.1; attested-tls.md 4.3",
+    "certificate.syntax", "RFC 5280, 4.1; docs/formats/certificate.md 1",
     "this is not a server of ours, or something on the way altered the certificate"};
 constexpr Subject kEvidence{
-    "certificate.evidence", "attested-tls.md 4.4",
+    "certificate.evidence", "docs/formats/certificate.md 2",
     "the certificate must carry the evidence under the identifier of its TEE"};
 constexpr Subject kChain{
-    "certificate.chain", "RFC 5280 6; attested-tls.md 9.4 step 3",
+    "certificate.chain", "RFC 5280, 6; docs/formats/verification.md 6.10",
     "check the root CA and the server name; a leaf renews itself, an expired intermediate "
     "needs `enclavectl mini rotate-ca`"};
 constexpr Subject kReportData{
-    "report_data", "attested-tls.md 3; decisions.md \"report_data has one maker\"",
+    "report_data", "docs/formats/certificate.md 3; docs/formats/verification.md 6.6",
     "the evidence belongs to another key, time or handshake: do not use this connection"};
 constexpr Subject kLevel{
-    "binding.level", "attested-tls.md 12.1",
+    "binding.level", "docs/formats/certificate.md 5",
     "ask for a challenge (mode B), which binds the evidence to this handshake"};
 constexpr Subject kLeafBinding{
-    "leaf_binding", "decisions.md \"Our own extensions\"",
+    "leaf_binding", "docs/formats/certificate.md 4; docs/formats/verification.md 6.8",
     "whoever holds the CA key may have moved key and evidence to other values"};
 
 struct ParsedChain {

@@ -176,7 +176,8 @@ Result<ForeignLeaf> read_foreign_leaf(const Certificate& certificate) {
 }
 
 Check check_foreign_binding(const ForeignLeaf& leaf, const ByteArray<64>& report_data) {
-    constexpr Subject kSubject{"report_data", "evidence.md, 10",
+    constexpr Subject kSubject{"report_data",
+                               "docs/formats/certificate.md 3; docs/formats/verification.md 6.6",
                                "the evidence belongs to another key than the certificate's"};
     if (leaf.report_data == report_data) {
         return attestation::verify::passed(kSubject, std::string(foreign_format_name(leaf.format)));

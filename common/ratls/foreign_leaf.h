@@ -44,7 +44,7 @@ struct ForeignLeaf {
 /// for the Intel SDK's second copy of the same quote.
 /// errors:  no_foreign_evidence; bad_foreign_leaf (two that disagree, malformed CBOR, a claims hash
 ///          of another key, a key of a kind that the format does not have).
-/// source:  design evidence.md §10; attested-tls.md §13; IANA CBOR tag 60000.
+/// source:  the formats' own projects, named in docs/evidence.md; IANA CBOR tag 60000.
 /// bound:   kMaxForeignEvidenceBytes.
 [[nodiscard]] Result<ForeignLeaf> read_foreign_leaf(const x509::Certificate& certificate);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // The RA-TLS leaf: an X.509 certificate that carries hardware evidence and the values of the
-// configuration it was made under, and binds them all by its own key. source: attested-tls.md §4.3,
-// §4.4, §6; decisions.md.
+// configuration it was made under, and binds them all by its own key. source:
+// docs/formats/certificate.md.
 #pragma once
 
 #include <optional>
@@ -84,7 +84,7 @@ struct Issuer {
 
 /// Mints a leaf: serial of 127 random bits, the extensions above, leaf_binding by the leaf key, and
 /// the issuer's signature (its own if `issuer` is null). returns: certificate DER. source:
-/// attested-tls.md §4.3; decisions.md "Our own extensions".
+/// docs/formats/certificate.md 1 and 2.
 Bytes mint_leaf(const LeafContent& content, const crypto::P256PrivateKey& leaf_key,
                 const Issuer* issuer);
 
@@ -104,7 +104,7 @@ struct LeafClaimsView {
 
 /// Checks that leaf_binding is the leaf key's signature over every other value of this certificate.
 /// errors:  leaf_binding_missing, leaf_binding_invalid, crypto::bad_key.
-/// source:  decisions.md "Our own extensions".
+/// source:  docs/formats/certificate.md 4.
 [[nodiscard]] Result<void> check_leaf_binding(const x509::Certificate& certificate);
 
 }  // namespace eos::ratls

@@ -75,7 +75,7 @@ TEST_F(LeafTest, OpensslReadsItAndKnowsNoCriticalExtensionIsUnknown) {
     X509_free(x);
 }
 
-// decisions.md, "Why leaf_binding": the CA key alone must not be enough to move key and quote to
+// docs/formats/certificate.md 4: the CA key alone must not be enough to move key and quote to
 // other values.
 TEST_F(LeafTest, ReissuedByTheCaWithOtherValuesTheBindingFails) {
     Issuer by = issuer();

@@ -52,17 +52,17 @@ struct CsrBinding {
 class ReportData {
   public:
     /// SHA-512(SHA-256(SPKI) ‖ "YYYY-MM-DDTHH:MMZ" of not_before).
-    /// source:  attested-tls.md §3.
+    /// source:  docs/formats/certificate.md 3.
     static ReportData v1_deterministic(const crypto::P256PublicKey& leaf_key, UnixTime not_before);
 
     /// SHA-512(SHA-256(SPKI) ‖ nonce ‖ binder); always with the binder.
     /// errors:  bad_nonce.
-    /// source:  attested-tls.md §3, §3.1, §9.3.
+    /// source:  docs/formats/certificate.md 3 and 5.
     [[nodiscard]] static Result<ReportData> v1_challenge(const crypto::P256PublicKey& leaf_key,
                                                          ByteView nonce, const Binder& binder);
 
     /// SHA-512("enclaveos-ca-csr-1" ‖ 0x00 ‖ SHA-256(CSR) ‖ nonce ‖ SHA-256(owner SPKI)).
-    /// source:  decisions.md, "report_data has one maker".
+    /// source:  docs/formats/certificate.md 3.
     static ReportData ca_csr(const CsrBinding& binding);
 
     Purpose purpose() const { return purpose_; }
@@ -80,7 +80,7 @@ class ReportData {
 /// The v1 handshake binder: HKDF-Expand-Label(client_handshake_traffic_secret,
 /// "privasys-ratls-binder-v1", Transcript-Hash(ClientHello..ServerHello), 32).
 /// in:      secret and transcript_hash: one hash of the cipher suite each.
-/// source:  attested-tls.md §3.1; RFC 8446 §7.1.
+/// source:  docs/formats/certificate.md 5; RFC 8446 §7.1.
 Binder handshake_binder(crypto::HashKind hash, ByteView secret, ByteView transcript_hash);
 
 /// Transcript-Hash(ClientHello..ServerHello) over the handshake messages as sent, each with its

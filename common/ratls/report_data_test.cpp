@@ -5,7 +5,7 @@
 
 #include "common/base/encoding.h"
 
-// Vectors: attested-tls.md §17, published facts of the v1 protocol. The key is the P-256 generator
+// Vectors: published facts of the v1 protocol. The key is the P-256 generator
 // point.
 namespace eos::ratls {
 namespace {

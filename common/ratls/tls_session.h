@@ -32,7 +32,7 @@ inline constexpr Code bad_credential{"common/ratls", "bad_credential",
                                      "certificate chain and key do not make a credential"};
 
 /// The extension that carries a challenge: in ClientHello the client's nonce, in CertificateRequest
-/// the server's. Not registered with IANA. source: attested-tls.md §4.2.
+/// the server's. Not registered with IANA. source: docs/formats/certificate.md 5.
 inline constexpr unsigned kChallengeExtension = 0xFFBB;
 
 /// More KeyUpdates than this within a minute end the connection: each costs us a key derivation.

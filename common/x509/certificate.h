@@ -138,7 +138,7 @@ class Certificate {
 
     /// SHA-256(serialNumber ‖ issuer ‖ validity ‖ subject ‖ subjectPublicKeyInfo ‖ every extension
     /// but `left_out`), each its whole TLV as it stands, in order: what leaf_binding signs.
-    /// source: decisions.md, "Our own extensions".
+    /// source: docs/formats/certificate.md 4.
     crypto::Digest32 contents_digest(const oid::Oid& left_out) const;
 
     friend bool operator==(const Certificate& a, const Certificate& b) {

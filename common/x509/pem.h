@@ -48,7 +48,7 @@ std::string encode_pem(std::string_view label, ByteView der);
 /// The PCK chain of a quote: CERTIFICATE blocks and nothing else, in the order in which they stand;
 /// after the last one "\n\0", "\n" or nothing, since all three occur.
 /// errors: those of parse_pem() and Certificate::parse().
-/// source: evidence.md §2.5.
+/// source: RFC 7468; Intel quotes end their chain with a zero byte.
 [[nodiscard]] Result<std::vector<Certificate>> parse_pem_chain(ByteView text);
 
 }  // namespace eos::x509

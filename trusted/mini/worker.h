@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // One worker: a thread with its own rings, connections and calls, and a loop that never waits for
-// anything but its bell. source: architecture.md §3.
+// anything but its bell.
 #pragma once
 
 #include <functional>

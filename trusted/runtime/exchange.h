@@ -111,7 +111,7 @@ class Exchange {
 };
 
 /// Text known at compile time. What carries it cannot carry request data: labels of metrics and
-/// routes are of this type (decisions.md "What leaves the TEE in clear").
+/// routes are of this type (docs/security-model.md).
 class StaticText {
   public:
     constexpr StaticText() = default;
@@ -165,7 +165,7 @@ inline constexpr Code misdirected_request{
 /// A client that sent no server name was shown the platform's leaf and may address the platform by
 /// its name or by an IP address. An enclave without an owner has no name, so any is accepted.
 /// errors:  misdirected_request: answer 421 and do not route.
-/// source:  RFC 9110 §7.4; decisions.md "HTTP".
+/// source:  RFC 9110 §7.4.
 [[nodiscard]] Result<void> check_addressed(const http::RequestHead& head,
                                            const ConnectionInfo& connection);
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // Leaves for connections: cached ones that wait for a quote once a day (mode A), and fresh ones
-// that wait for a quote each (mode B). source: attested-tls.md §9; decisions.md "Our own
-// extensions", "Modes and clients".
+// that wait for a quote each (mode B). source:
+// docs/formats/certificate.md 2 and 5.
 #pragma once
 
 #include <atomic>

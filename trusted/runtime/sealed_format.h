@@ -122,7 +122,7 @@ bool is_record_name(std::string_view name);
 /// Seals and opens under one sealing key, for one instance. Every blob has a key of its own:
 /// HKDF-SHA-256(sealing key, salt, type ‖ format ‖ instance id ‖ generation ‖ record name ‖ chunk),
 /// used once, with nonce 0.
-/// source: decisions.md, "Sealed records".
+/// source: docs/formats/sealed-state.md.
 class RecordCipher {
   public:
     RecordCipher(SealingKeyBytes key, const InstanceId& instance_id);

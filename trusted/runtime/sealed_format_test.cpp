@@ -43,7 +43,7 @@ TEST(SealedFormat, ChunksCoverARecord) {
     EXPECT_LE(blob.size(), kMaxBlobBytes);
 }
 
-// The construction of decisions.md, spelt out with the primitives.
+// The construction of docs/formats/sealed-state.md, spelt out with the primitives.
 TEST(SealedFormat, KeyAndAdditionalDataAreAsDecided) {
     Bytes blob = cipher().seal({"owner", entry(), 4}, as_bytes("value"));
     Writer info;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // One connection from its first byte to its last: TLS, the leaf it is shown, and the protocol
 // inside. A connection lives and dies with what it was shown: when the values of its leaf change,
-// it drains. source: architecture.md §6.
+// it drains. source: docs/security-model.md.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // Whether the host's time can be believed as far as new leaves are dated by it.
-// source: architecture.md §8.
+// source: docs/security-model.md.
 #pragma once
 
 #include <string_view>

@@ -34,7 +34,7 @@ struct CgiRequest {
 /// X-Privasys-*, hop-by-hop fields (also those that Connection names), and on platform names
 /// Authorization and Cookie, are left out. No field can become anything but HTTP_*.
 /// errors:  http::bad_path (an escape for NUL, or an incomplete one).
-/// source:  RFC 3875 §4.1; decisions.md, "HTTP".
+/// source:  RFC 3875 §4.1; docs/apps-cgi.md.
 [[nodiscard]] Result<std::vector<EnvironmentVariable>> cgi_environment(const CgiRequest& request,
                                                                        const AppConfig& config);
 

@@ -15,7 +15,7 @@ using verify::Subject;
 using verify::Weight;
 
 Check root_check(const verify::VerifiedEvidence& evidence, const Policy& policy) {
-    constexpr Subject kSubject{"policy.roots", "decisions.md, Emulation",
+    constexpr Subject kSubject{"policy.roots", "docs/formats/verification.md 6.1",
                                "verify with the roots of this policy"};
     // verify() was given roots by its caller; they must be this policy's.
     const verify::RootIdentity& found = evidence.root();
@@ -57,7 +57,7 @@ Check init_check(const sgx_arch::ReportBody& report) {
 
 Check platform_check(const endorsements::PckExtension& platform, const Policy& policy) {
     constexpr Subject kSubject{
-        "identity.platform", "attested-tls.md, 12.1, diversion",
+        "identity.platform", "docs/formats/verification.md 6.3",
         "list the platforms in the policy, or pin the instance, to exclude diversion to another "
         "genuine machine with the same program"};
     const ByteArray<16>& id = platform.platform_instance_id.value_or(platform.ppid);
@@ -102,7 +102,7 @@ std::string tcb_remedy(const verify::TcbResult& tcb) {
 }
 
 Check tcb_status_check(const verify::TcbResult& tcb, const TcbRule& rule) {
-    constexpr Subject kSubject{"tcb.status", "attested-tls.md, 10, TCB status default"};
+    constexpr Subject kSubject{"tcb.status", "docs/formats/verification.md 6.5"};
     std::string found =
         std::string(tcb_status_name(tcb.status)) + ", TCB of " + rfc3339(tcb.date).substr(0, 10);
     std::vector<std::string> open;
@@ -124,7 +124,7 @@ Check tcb_status_check(const verify::TcbResult& tcb, const TcbRule& rule) {
 }
 
 Check evaluation_number_check(const verify::TcbResult& tcb, const TcbRule& rule) {
-    constexpr Subject kSubject{"tcb.evaluation_data_number", "evidence.md, 5.1",
+    constexpr Subject kSubject{"tcb.evaluation_data_number", "docs/formats/verification.md 3.8",
                                "get newer TCB info: older statements hide later findings"};
     std::string found = std::to_string(tcb.evaluation_data_number);
     if (tcb.evaluation_data_number >= rule.min_evaluation_data_number) {
@@ -135,7 +135,7 @@ Check evaluation_number_check(const verify::TcbResult& tcb, const TcbRule& rule)
 
 Check collateral_age_check(const verify::VerifiedEvidence& evidence, std::uint32_t max_age_s,
                            UnixTime time) {
-    constexpr Subject kSubject{"collateral.age", "attested-tls.md, 11.4",
+    constexpr Subject kSubject{"collateral.age", "docs/formats/verification.md 3.8",
                                "refresh the collateral: enclavectl bundle refresh"};
     std::string stale;
     for (const verify::CollateralDate& piece : evidence.collateral()) {

@@ -27,7 +27,7 @@ std::string join(const Range& values, Name name) {
 }
 
 Check product_check(const SnpClaims& claims, const SnpRule& rule) {
-    constexpr Subject kSubject{"snp.product", "attested-tls.md, 12.2",
+    constexpr Subject kSubject{"snp.product", "docs/formats/verification.md 6.11",
                                "name the product under snp.products if you accept it; for Milan, "
                                "whose keys leak, list the chips under snp.chip_ids too"};
     std::string found(product_name(claims.product));
@@ -36,7 +36,7 @@ Check product_check(const SnpClaims& claims, const SnpRule& rule) {
 }
 
 Check signing_key_check(const SnpClaims& claims, const SnpRule& rule) {
-    constexpr Subject kSubject{"snp.signing_key", "attested-tls.md, 10, SEV-SNP, key",
+    constexpr Subject kSubject{"snp.signing_key", "docs/formats/verification.md 6.11",
                                "a VLEK is held by a cloud provider for all its machines: name the "
                                "provider under snp.csp_ids if you accept it"};
     if (claims.report.signing_key == snp_arch::SigningKey::vcek) return passed(kSubject, "VCEK");
@@ -48,7 +48,7 @@ Check signing_key_check(const SnpClaims& claims, const SnpRule& rule) {
 }
 
 Check vmpl_check(const snp_arch::Report& report, const SnpRule& rule) {
-    constexpr Subject kSubject{"snp.vmpl", "attested-tls.md, 10, SEV-SNP, VMPL",
+    constexpr Subject kSubject{"snp.vmpl", "docs/formats/verification.md 6.4",
                                "something in the guest with fewer rights asked for this report: "
                                "name its level under snp.vmpl if that is expected"};
     std::string found = std::to_string(report.vmpl);
@@ -140,7 +140,7 @@ Check platform_info_check(const snp_arch::Report& report, const SnpRule& rule) {
 }
 
 Check min_tcb_check(const SnpClaims& claims, const SnpRule& rule) {
-    constexpr Subject kSubject{"snp.tcb", "attested-tls.md, 10, SEV-SNP, TCB",
+    constexpr Subject kSubject{"snp.tcb", "docs/formats/verification.md 6.11",
                                "update the machine's firmware, then let it commit and report it"};
     auto minimum = rule.min_tcb.find(claims.product);
     std::string found = describe(claims.reported, claims.product);
@@ -184,7 +184,7 @@ Check mitigations_check(const snp_arch::Report& report, const SnpRule& rule) {
 
 Check chip_check(const SnpClaims& claims, const Policy& policy) {
     constexpr Subject kSubject{
-        "identity.platform", "attested-tls.md, 12.1, diversion",
+        "identity.platform", "docs/formats/verification.md 6.3",
         "list the chips under snp.chip_ids, or pin the instance, to exclude diversion to another "
         "genuine machine with the same guest"};
     const ByteArray<64>& chip = claims.report.chip_id;

@@ -160,10 +160,9 @@ std::string open_registers(const IdentityPin& pin, const TeeClaims& claims) {
 Check identity_check(const TeeClaims& claims, const Policy& policy) {
     constexpr std::string_view kRemedy =
         "if this is the program you want, review it and pin it: enclavectl policy init";
-    constexpr Subject kEnclave{"identity.enclave", "attested-tls.md, 10, SGX identity pin",
-                               kRemedy};
-    constexpr Subject kTd{"identity.td", "attested-tls.md, 10, TDX measurements", kRemedy};
-    constexpr Subject kGuest{"identity.guest", "attested-tls.md, 10, SEV-SNP pins", kRemedy};
+    constexpr Subject kEnclave{"identity.enclave", "docs/formats/verification.md 6.2", kRemedy};
+    constexpr Subject kTd{"identity.td", "docs/formats/verification.md 6.2", kRemedy};
+    constexpr Subject kGuest{"identity.guest", "docs/formats/verification.md 6.2", kRemedy};
     const Subject& subject = std::holds_alternative<TdxClaims>(claims)   ? kTd
                              : std::holds_alternative<SnpClaims>(claims) ? kGuest
                                                                          : kEnclave;

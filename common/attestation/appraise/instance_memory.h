@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // What a Relying Party remembers of the instances it accepted, so that it notices when one comes
 // back with older state or runs twice. A value: whoever has files and a clock keeps it.
-// source: architecture.md §8; docs/formats/instance-memory.md.
+// source: docs/formats/instance-memory.md.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,7 @@ inline constexpr std::size_t kMaxSeenNames = 64;    ///< of an instance; for peo
 inline constexpr std::size_t kMaxInstanceMemoryBytes = 32 * 1024 * 1024;
 
 /// Extension .3 of our own: which instance, which start of it, and how new its state was when the
-/// leaf was minted. source: decisions.md.
+/// leaf was minted. source: docs/formats/certificate.md 2.
 struct InstanceClaim {
     ByteArray<16> id{};
     ByteArray<16> boot_id{};

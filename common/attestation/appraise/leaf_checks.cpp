@@ -43,7 +43,7 @@ std::string show_value(ByteView value) {
 Check format_check(const std::string& format, const verify::VerifiedEvidence* evidence,
                    const Policy& policy) {
     constexpr Subject kSubject{
-        "binding.format", "decisions.md, report_data has one maker",
+        "binding.format", "docs/formats/verification.md 6.6",
         "ask with a nonce (mode B), or list the form under bindings in the policy"};
     if (evidence == nullptr) return moot(kSubject);
     if (pin_accepts_binding(*evidence, policy, format)) return passed(kSubject, format);
@@ -53,7 +53,7 @@ Check format_check(const std::string& format, const verify::VerifiedEvidence* ev
 }
 
 Check age_check(const BindingClaim& binding, const Policy& policy, UnixTime now) {
-    constexpr Subject kSubject{"binding.age", "attested-tls.md, 11.5",
+    constexpr Subject kSubject{"binding.age", "docs/formats/verification.md 6.7",
                                "ask for fresh evidence, or check both clocks"};
     // Without a nonce the presenter chooses the time: this bounds the age of honest evidence only.
     constexpr std::int64_t kMaxSkew_s = 300;
@@ -67,7 +67,7 @@ Check age_check(const BindingClaim& binding, const Policy& policy, UnixTime now)
 
 Check leaf_binding_check(const LeafClaims& leaf, const Policy& policy) {
     constexpr Subject kSubject{
-        "leaf_binding", "decisions.md, Our own extensions",
+        "leaf_binding", "docs/formats/certificate.md 4; docs/formats/verification.md 6.8",
         "set require_leaf_binding to false to accept certificates without this extension"};
     Check check = leaf.leaf_binding.has_value()
                       ? adopt(*leaf.leaf_binding, kSubject.id)
@@ -78,7 +78,7 @@ Check leaf_binding_check(const LeafClaims& leaf, const Policy& policy) {
 
 Check assurance_check(const LeafClaims& leaf, const verify::VerifiedEvidence* evidence,
                       const Policy& policy) {
-    constexpr Subject kSubject{"assurance", "decisions.md, Our own extensions",
+    constexpr Subject kSubject{"assurance", "docs/formats/verification.md 6.9",
                                "run the release build on real hardware, or name this assurance in "
                                "a policy of its own"};
     auto it = leaf.extensions.find(oid::kAssurance);
@@ -124,10 +124,10 @@ Check ca_check(const LeafClaims& leaf, const Policy& policy) {
 
 void add_instance_checks(std::vector<Check>& out, const LeafClaims& leaf,
                          const InstanceRule& rule) {
-    constexpr Subject kId{"instance.id", "architecture.md, 8",
+    constexpr Subject kId{"instance.id", "docs/formats/verification.md 6.9",
                           "another instance has other state and keys: if it was replaced on "
                           "purpose, pin the new one"};
-    constexpr Subject kGeneration{"instance.generation", "architecture.md, 8",
+    constexpr Subject kGeneration{"instance.generation", "docs/formats/verification.md 6.9",
                                   "state_rollback: the instance runs on older state than you have "
                                   "seen; do not send secrets, ask its operator"};
     std::optional<InstanceClaim> claim = instance_claim(leaf);
@@ -160,7 +160,7 @@ Check binding_checks(const LeafClaims& leaf, const verify::Verification& verific
         }
         checks.push_back(adopt(leaf.binding->level, "binding.level"));
     } else {
-        constexpr std::string_view kSource = "attested-tls.md, 9.4, 8";
+        constexpr std::string_view kSource = "docs/formats/verification.md 6.6";
         constexpr std::string_view kWhy = "nothing is known about what the evidence is bound to";
         checks.push_back(not_evaluated({"report_data", kSource}, std::string(kWhy)));
         checks.push_back(not_evaluated({"binding.level", kSource}, std::string(kWhy)));

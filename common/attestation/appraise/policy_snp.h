@@ -61,8 +61,8 @@ std::optional<SnpDemand> snp_demand_from(std::string_view name);
 
 /// What a guest may be and run on, beside its pins.
 struct SnpRule {
-    /// Milan's root keys can be extracted with software alone (attested-tls.md §12.2): whoever
-    /// takes it says so, and had better list the chips.
+    /// Milan's root keys can be extracted with software alone (docs/formats/verification.md 6.11):
+    /// whoever takes it says so, and had better list the chips.
     std::set<snp_arch::Product> products{snp_arch::Product::genoa, snp_arch::Product::turin};
     std::map<snp_arch::Product, snp_arch::Tcb> min_tcb;  ///< of the reported TCB, part by part
     std::set<std::uint32_t> vmpl{0};

@@ -15,12 +15,12 @@ using verify::passed;
 using verify::Subject;
 
 constexpr Subject kRollback{
-    kStateRollback, "architecture.md, 8",
+    kStateRollback, "docs/formats/verification.md 6.9",
     "the instance runs on older state than you have seen: somebody put a copy of its directory "
     "back. Do not send secrets, ask its operator; if it was restored on purpose and you agree, "
     "`enclavectl context forget INSTANCE`"};
 constexpr Subject kFork{
-    kStateFork, "architecture.md, 8",
+    kStateFork, "docs/formats/verification.md 6.9",
     "a start that a newer one had replaced answers again: two copies of the instance run, each "
     "with a history of its own. Do not send secrets, ask its operator"};
 

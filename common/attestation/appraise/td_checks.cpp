@@ -31,7 +31,7 @@ std::string report_hex(std::uint64_t value) {
 }
 
 Check attributes_check(const evidence::TdReport& td, const TdxRule& rule) {
-    constexpr Subject kSubject{"td.attributes", "attested-tls.md, 10, TD_ATTRIBUTES",
+    constexpr Subject kSubject{"td.attributes", "docs/formats/verification.md 6.4",
                                "start the TD without these attributes, or allow them by name "
                                "under tdx.allow in the policy"};
     std::string faults;
@@ -58,7 +58,7 @@ Check attributes_check(const evidence::TdReport& td, const TdxRule& rule) {
 }
 
 Check xfam_check(const evidence::TdReport& td, const TdxRule& rule) {
-    constexpr Subject kSubject{"td.xfam", "attested-tls.md, 10, XFAM",
+    constexpr Subject kSubject{"td.xfam", "docs/formats/verification.md 6.4",
                                "start the TD without these processor features, or allow them "
                                "under tdx.xfam in the policy"};
     constexpr std::uint64_t kAlwaysSet = 3;  // x87 and SSE
@@ -79,7 +79,7 @@ Check listed_check(const Subject& subject, const std::set<ByteArray<48>>& accept
 }
 
 Check module_check(const evidence::TdReport& td, const TdxRule& rule) {
-    constexpr Subject kSubject{"td.mr_seam", "attested-tls.md, 10, TDX module",
+    constexpr Subject kSubject{"td.mr_seam", "docs/formats/verification.md 6.12",
                                "this TDX module is not in the policy's list: review and add it"};
     if (rule.mr_seam.empty()) {
         return passed(kSubject, "no list: any module that tdx_module.identity accepts");
@@ -88,7 +88,7 @@ Check module_check(const evidence::TdReport& td, const TdxRule& rule) {
 }
 
 Check module_signer_check(const evidence::TdReport& td, const TdxRule& rule) {
-    constexpr Subject kSubject{"td.mr_signer_seam", "attested-tls.md, 10, TDX module",
+    constexpr Subject kSubject{"td.mr_signer_seam", "docs/formats/verification.md 6.12",
                                "the TDX module is not signed by Intel: do not trust the host"};
     if (!all_zero(td.seam_attributes)) {
         return failed(kSubject,
@@ -98,7 +98,7 @@ Check module_signer_check(const evidence::TdReport& td, const TdxRule& rule) {
 }
 
 Check service_td_check(const evidence::TdReport& td, const TdxRule& rule) {
-    constexpr Subject kSubject{"td.mr_service_td", "attested-tls.md, 10, v5 / TDX 1.5",
+    constexpr Subject kSubject{"td.mr_service_td", "docs/formats/verification.md 6.4",
                                "a service TD (for migration) can read this TD: start it without, "
                                "or list the service TD under tdx.mr_service_td"};
     if (!td.td15.has_value()) return passed(kSubject, "TDX 1.0 has none");

@@ -28,7 +28,7 @@ inline constexpr Code bad_container{"common/attestation/endorsements", "bad_cont
 
 /// Open Enclave's endorsements for SGX: version, type, size and the offsets of nine elements.
 /// errors:  bad_container, truncated, those of the elements.
-/// source:  design evidence.md §11; openenclave, attestation/sgx/endorsements.h (layout).
+/// source:  openenclave, attestation/sgx/endorsements.h (layout).
 [[nodiscard]] Result<Endorsements> parse_oe_endorsements(ByteView in);
 
 /// The image of the quote library's collateral structure, followed by its seven buffers. The

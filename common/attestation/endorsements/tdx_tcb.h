@@ -23,7 +23,7 @@ struct TdxPlatformTcb {
 /// The first level, in the given order, that the platform reaches in every SGX component, in
 /// pce_svn and in every TDX component that counts; nullptr if there is none. Borrowed.
 /// in:      TCB info for TDX; one for SGX has no level for a TDX platform.
-/// source:  design evidence.md §5.3, 2; Intel's quote verification library.
+/// source:  docs/formats/verification.md 3.5; Intel's quote verification library.
 const TcbLevel* match(const TcbInfo& info, const TdxPlatformTcb& platform);
 
 /// "TDX_01".
@@ -42,7 +42,7 @@ struct LaunchAndCurrent {
 };
 /// The launch's status, except that a launch on a module that was out of date, and has been updated
 /// since, gives td_relaunch_advised(_configuration_needed).
-/// source:  design evidence.md §5.3, 5.
+/// source:  docs/formats/verification.md 3.7.
 TcbStatus after_relaunch_rule(const LaunchAndCurrent& statuses);
 
 }  // namespace eos::attestation::endorsements

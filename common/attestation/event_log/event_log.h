@@ -89,7 +89,7 @@ enum class Content {
 
 /// Recomputes the digest from what lies beside it.
 /// source: TCG PC Client Platform Firmware Profile 1.06, 10.4.1 (what each type's digest covers);
-///         evidence.md §8 (dstack).
+///         docs/formats/verification.md 5 (dstack).
 Content content_of(const Event& event);
 
 /// "EV_EFI_VARIABLE_DRIVER_CONFIG", or the number in hexadecimal.
@@ -123,7 +123,7 @@ struct CcelTable {
 /// `imr` 0 to 3 is RTMR0 to 3, digest and payload are hexadecimal.
 /// in:      at most kMaxLogBytes of JSON; not retained.
 /// errors:  those of common/json, bad_encoding, bad_digest_size, log_too_large (one payload).
-/// source:  evidence.md §8.
+/// source:  docs/formats/verification.md 5.
 [[nodiscard]] Result<EventLog> parse_runtime_log(ByteView text);
 
 /// The inverse: parse_runtime_log() of it gives the same log. Deterministic.

@@ -13,7 +13,7 @@ namespace {
 using verify::Check;
 using verify::Subject;
 
-constexpr std::string_view kSource = "evidence.md, 8";
+constexpr std::string_view kSource = "docs/formats/verification.md 5.1";
 constexpr Subject kSyntax{"event_log.syntax", "TCG PC Client Platform Firmware Profile, 10.2",
                           "give the log whole and as the guest has it"};
 constexpr std::array<std::string_view, kRtmrCount> kRegisterIds{

@@ -33,7 +33,7 @@ Result<ByteView> take(Reader& in, std::size_t size, std::string_view what) {
 }
 
 /// The next `size` bytes as the last element of what `in` reads: exact nesting, because lengths are
-/// not signed (evidence.md §12.1).
+/// not signed.
 Result<Reader> take_to_end(Reader& in, std::size_t size, std::string_view what) {
     if (size > in.remaining()) {
         return cut_off(std::string(what) + ": " + std::to_string(size) + " bytes announced, " +

@@ -124,7 +124,7 @@ TEST(TdReport, EveryKindSurvivesItsCodec) {
     }
 }
 
-/// The offsets of evidence.md, 2.4, and not only those of our own encoder.
+/// The offsets of Intel's structure, and not only those of our own encoder.
 TEST(TdReport, FieldsAreWhereTheSpecificationHasThem) {
     Bytes bytes(kTd15ReportBytes);
     for (std::size_t i = 0; i < bytes.size(); ++i)

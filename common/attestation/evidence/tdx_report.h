@@ -94,7 +94,7 @@ struct TdReport {
 /// in:      exactly the bytes of one report of this kind; not retained.
 /// returns: every field, copied; no byte is left over.
 /// errors:  wrong_td_report_size.
-/// source:  Intel TDX DCAP Quoting Library API, A.3.2 (1.0, 1.5); design evidence.md §2.4.
+/// source:  Intel TDX DCAP Quoting Library API, A.3.2 (1.0, 1.5).
 [[nodiscard]] Result<TdReport> parse_td_report(ByteView in, TdReportKind kind);
 
 /// The bytes of a report, of the size of its kind; parse_td_report() of them gives it again.

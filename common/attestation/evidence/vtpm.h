@@ -50,7 +50,7 @@ struct HclReport {
 
 /// in:      zeros may follow what the header counts, as the TPM pads it.
 /// errors:  bad_hcl_report; those of json::parse and crypto::bad_key for the runtime data.
-/// source:  design evidence.md §9.1.
+/// source:  Microsoft, Azure confidential VM guest attestation (HCL report).
 /// bound:   kMaxHclReportBytes.
 [[nodiscard]] Result<HclReport> parse_hcl_report(ByteView in);
 
@@ -68,7 +68,7 @@ struct TpmAttest {
 
 /// Parses TPMS_ATTEST: a quote, one bank, SHA-256, nothing behind it.
 /// errors:  bad_tpm_quote.
-/// source:  TCG TPM 2.0 part 2, 10.12; design evidence.md §9.2.
+/// source:  TCG TPM 2.0 part 2, 10.12.
 /// bound:   kMaxTpmAttestBytes.
 [[nodiscard]] Result<TpmAttest> parse_tpm_attest(ByteView in);
 

@@ -16,7 +16,8 @@ using endorsements::Piece;
 using endorsements::PieceKind;
 using x509::Certificate;
 
-constexpr std::string_view kSource = "docs/formats/bundle.md; evidence.md, 4, 5 and 7";
+constexpr std::string_view kSource =
+    "docs/formats/bundle.md; docs/formats/verification.md 2, 3 and 4";
 constexpr std::string_view kRefresh = "get this piece again: enclavectl bundle refresh";
 
 struct Scope {

@@ -18,7 +18,7 @@ Result<void> verify_raw(const Result<crypto::P256PublicKey>& key, ByteView messa
 }
 
 Check qe_report_signature_check(const evidence::IntelQuote& quote, const Findings& findings) {
-    constexpr Subject kSubject{"qe.report_signature", "evidence.md, 3, 3",
+    constexpr Subject kSubject{"qe.report_signature", "docs/formats/verification.md 1.3",
                                "the quoting enclave's report is not certified by this PCK: the "
                                "evidence was altered or put together from two"};
     if (!findings.chain.has_value()) return not_evaluated(kSubject, "there is no PCK certificate");
@@ -27,7 +27,7 @@ Check qe_report_signature_check(const evidence::IntelQuote& quote, const Finding
 }
 
 Check qe_binding_check(const evidence::IntelQuote& quote) {
-    constexpr Subject kSubject{"qe.binding", "evidence.md, 3, 4",
+    constexpr Subject kSubject{"qe.binding", "docs/formats/verification.md 1.4",
                                "the quoting enclave does not vouch for this attestation key"};
     ByteArray<64> expected{};
     crypto::Digest32 digest = crypto::sha256({quote.attestation_key, quote.qe_auth_data});
@@ -37,7 +37,7 @@ Check qe_binding_check(const evidence::IntelQuote& quote) {
 }
 
 Check quote_signature_check(const evidence::IntelQuote& quote) {
-    constexpr Subject kSubject{"quote.signature", "evidence.md, 3, 5",
+    constexpr Subject kSubject{"quote.signature", "docs/formats/verification.md 1.5",
                                "the quote was altered after it was signed"};
     return from_result(kSubject,
                        verify_raw(crypto::P256PublicKey::from_point(quote.attestation_key),

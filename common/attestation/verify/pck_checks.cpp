@@ -10,13 +10,13 @@ namespace {
 constexpr std::string_view kProfile = "Intel PCK Certificate and CRL Profile";
 constexpr std::string_view kNoChain = "there is no certificate chain to look at";
 
-constexpr Subject kCertificates{"pck.certificates", "evidence.md, 2.5",
+constexpr Subject kCertificates{"pck.certificates", "docs/formats/verification.md 1.2",
                                 "the quote must carry PCK certificate, PCK CA and root as PEM"};
 constexpr Subject kChain{"pck.chain", "RFC 5280, 6.1",
                          "the chain was altered, or belongs to other evidence"};
 constexpr Subject kValidity{"pck.validity", "RFC 5280, 4.1.2.5",
                             "check the clock; else the platform needs a new PCK certificate"};
-constexpr Subject kRoot{"pck.root", "evidence.md, 4, anchors",
+constexpr Subject kRoot{"pck.root", "docs/formats/verification.md 2.3",
                         "evidence of emulated hardware needs a policy that names its test root"};
 constexpr Subject kExtension{"pck.extension", kProfile,
                              "the certificate does not describe a platform: get one from Intel"};

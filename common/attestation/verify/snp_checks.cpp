@@ -16,30 +16,30 @@ using snp_arch::SigningKey;
 constexpr std::string_view kProfile = "AMD 57230, VCEK certificate";
 constexpr std::string_view kNoVek = "there is no VCEK or VLEK certificate";
 
-constexpr Subject kCertificates{"vek.certificates", "evidence.md, 7.3, 2",
+constexpr Subject kCertificates{"vek.certificates", "docs/formats/verification.md 4.2",
                                 "get the VCEK of this chip and TCB from AMD's key service, or the "
                                 "VLEK from the cloud provider, and give it with the evidence"};
-constexpr Subject kChain{"vek.chain", "RFC 5280, 6.1; evidence.md, 7.2",
+constexpr Subject kChain{"vek.chain", "RFC 5280, 6.1; docs/formats/verification.md 4.2",
                          "the chain was altered, or belongs to another product or kind of key"};
 constexpr Subject kValidity{"vek.validity", "RFC 5280, 4.1.2.5",
                             "check the clock; else get a new certificate for the key"};
-constexpr Subject kRoot{"vek.root", "evidence.md, 7.2, anchors",
+constexpr Subject kRoot{"vek.root", "docs/formats/verification.md 4.2",
                         "evidence of emulated hardware needs a policy that names its test root"};
 constexpr Subject kExtension{"vek.extension", kProfile,
                              "the certificate does not describe a chip: get one from AMD"};
 constexpr Subject kKind{"vek.kind", "AMD 56860, SIGNING_KEY",
                         "give the certificate of the key that signed: VCEK or VLEK"};
 
-constexpr Subject kSignature{"report.signature", "evidence.md, 7.3, 3",
+constexpr Subject kSignature{"report.signature", "docs/formats/verification.md 4.4",
                              "the report was altered, or signed by the key of another chip or TCB"};
-constexpr Subject kProduct{"report.product", "evidence.md, 7.3, 4",
+constexpr Subject kProduct{"report.product", "docs/formats/verification.md 4.3",
                            "the report and the certificate are of two products"};
-constexpr Subject kTcb{"report.tcb", "evidence.md, 7.3, 4",
+constexpr Subject kTcb{"report.tcb", "docs/formats/verification.md 4.3",
                        "get the VCEK for the report's reported_tcb: each TCB has its own"};
-constexpr Subject kChipId{"report.chip_id", "evidence.md, 7.3, 4",
+constexpr Subject kChipId{"report.chip_id", "docs/formats/verification.md 4.3",
                           "get the VCEK of this chip; a host that masks its chip id cannot be "
                           "verified with a VCEK"};
-constexpr Subject kTcbOrder{"report.tcb_order", "attested-tls.md, 10, SEV-SNP",
+constexpr Subject kTcbOrder{"report.tcb_order", "docs/formats/verification.md 4.5",
                             "no firmware reports more than it committed or runs: report it"};
 
 constexpr Subject kArkCrl{"crl.ark", "AMD 57230, CRL; RFC 5280, 5 and 6.3",

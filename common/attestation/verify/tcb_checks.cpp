@@ -12,7 +12,7 @@ namespace {
 using endorsements::SignedObject;
 using endorsements::TcbStatus;
 
-constexpr std::string_view kSource = "evidence.md, 5";
+constexpr std::string_view kSource = "docs/formats/verification.md 3.1";
 constexpr std::string_view kRefresh = "get this collateral from Intel's PCS or a cache of it";
 
 /// The ids of the checks of one signed statement.
@@ -89,7 +89,7 @@ void add_rollback_check(std::vector<Check>& out, std::string_view id, const Stat
                         const Inputs& inputs) {
     const std::uint32_t seen = inputs.endorsements.seen_evaluation_data_number;
     if (seen == 0) return;
-    const Subject kSubject{id, "evidence.md, 5.1; attested-tls.md, 11.4",
+    const Subject kSubject{id, "docs/formats/verification.md 3.8",
                            "somebody shows an older statement than before: get the current one"};
     std::string found =
         "evaluation data number " + std::to_string(statement.evaluation_data_number);
@@ -101,7 +101,7 @@ void add_rollback_check(std::vector<Check>& out, std::string_view id, const Stat
 }
 
 Check model_check(const Inputs& inputs, const Findings& findings) {
-    constexpr Subject kSubject{"tcb_info.platform", "evidence.md, 5.3, 1",
+    constexpr Subject kSubject{"tcb_info.platform", "docs/formats/verification.md 3.2",
                                "get the TCB info of this platform's FMSPC"};
     if (!findings.platform.has_value()) {
         return not_evaluated(kSubject, "the platform is not known");
@@ -116,9 +116,9 @@ Check model_check(const Inputs& inputs, const Findings& findings) {
     return failed(kSubject, {expected, found});
 }
 
-constexpr Subject kLevel{"tcb.level", "evidence.md, 5.3, 2",
+constexpr Subject kLevel{"tcb.level", "docs/formats/verification.md 3.3",
                          "the platform is not supported any more: update its firmware"};
-constexpr Subject kCurrentLevel{"tcb.current_level", "evidence.md, 5.3, 5",
+constexpr Subject kCurrentLevel{"tcb.current_level", "docs/formats/verification.md 3.7",
                                 "the platform is not supported any more: update its firmware"};
 
 /// The level of the platform with this TDX module; null for SGX.
@@ -150,9 +150,9 @@ Check level_check(const Subject& subject, const evidence::TeeTcbSvn* svn, const 
     return passed(subject, describe_level(*level));
 }
 
-constexpr Subject kQeIdentity{"qe.identity", "evidence.md, 3, 7",
+constexpr Subject kQeIdentity{"qe.identity", "docs/formats/verification.md 3.4",
                               "the report is not one of Intel's quoting enclave"};
-constexpr Subject kQeLevel{"qe.level", "evidence.md, 5.3, 3",
+constexpr Subject kQeLevel{"qe.level", "docs/formats/verification.md 3.4",
                            "update the quoting enclave (libsgx-ae-qe3)"};
 
 template <std::size_t N>

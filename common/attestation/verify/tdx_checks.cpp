@@ -9,11 +9,12 @@ using endorsements::EnclaveLevel;
 using endorsements::TdxModule;
 using endorsements::TdxModuleIdentity;
 
-constexpr Subject kIdentity{"tdx_module.identity", "evidence.md, 5.3, 1",
+constexpr Subject kIdentity{"tdx_module.identity", "docs/formats/verification.md 3.5",
                             "the module beneath the TD is not one that Intel's TCB info names: "
                             "get newer TCB info, else do not trust the host"};
-constexpr Subject kLevel{"tdx_module.level", "evidence.md, 5.3, 3", "update the SEAM module"};
-constexpr Subject kCurrentLevel{"tdx_module.current_level", "evidence.md, 5.3, 5",
+constexpr Subject kLevel{"tdx_module.level", "docs/formats/verification.md 3.5",
+                         "update the SEAM module"};
+constexpr Subject kCurrentLevel{"tdx_module.current_level", "docs/formats/verification.md 3.7",
                                 "update the SEAM module"};
 
 std::uint8_t major_of(const evidence::TeeTcbSvn& svn) {

@@ -127,7 +127,7 @@ class Verification {
 /// checks and their order are in docs/formats/verdict.md.
 /// in:      time: the instant to verify at; certificates, lists and statements must be valid then.
 /// returns: never fails to return a tree.
-/// source:  design evidence.md §3 and §5; Intel SGX DCAP quote verification.
+/// source:  docs/formats/verification.md; Intel SGX DCAP quote verification.
 /// bound:   Intel: at most 3 + 2 + 2 × 3 + 2 P-256 verifications; AMD: one of P-384 and 16 of RSA
 /// (the
 ///          given certificates, to tell issuers apart, chain and lists); memory: a multiple of the

@@ -6,23 +6,23 @@
 namespace eos::attestation::verify {
 namespace {
 
-constexpr Subject kReportData{"hcl.report_data", "evidence.md, 9.3, 2",
+constexpr Subject kReportData{"hcl.report_data", "docs/formats/verification.md 7.1",
                               "the runtime data, and with it the TPM's key, is not of this guest"};
-constexpr Subject kTdReport{"hcl.td_report", "evidence.md, 9.1",
+constexpr Subject kTdReport{"hcl.td_report", "docs/formats/verification.md 7.2",
                             "the TD report and the TD quote are of two guests"};
-constexpr Subject kHardware{"hcl.hardware", "evidence.md, 9.1",
+constexpr Subject kHardware{"hcl.hardware", "docs/formats/verification.md 7.2",
                             "the HCL report must carry the kind of report that comes with it"};
-constexpr Subject kSignature{"tpm.signature", "evidence.md, 9.3, 3",
+constexpr Subject kSignature{"tpm.signature", "docs/formats/verification.md 7.3",
                              "the quote was altered, or made by the TPM of another guest"};
-constexpr Subject kDigest{"tpm.pcr_digest", "evidence.md, 9.3, 4",
+constexpr Subject kDigest{"tpm.pcr_digest", "docs/formats/verification.md 7.4",
                           "the values beside the quote are not those that the TPM signed"};
-constexpr Subject kNonce{"tpm.nonce", "evidence.md, 9.3, 5",
+constexpr Subject kNonce{"tpm.nonce", "docs/formats/verification.md 7.5",
                          "the quote answers another question: ask again with a new nonce"};
-constexpr Subject kSelection{"tpm.selection", "evidence.md, 9.3, 5",
+constexpr Subject kSelection{"tpm.selection", "docs/formats/verification.md 7.5",
                              "the quote must cover every PCR that is relied on"};
-constexpr Subject kPcrs{"tpm.pcrs", "evidence.md, 9.3, 5",
+constexpr Subject kPcrs{"tpm.pcrs", "docs/formats/verification.md 7.5",
                         "the guest booted something else: review it, then demand its values"};
-constexpr Subject kEndorsement{"tpm.endorsement", "evidence.md, 9.3",
+constexpr Subject kEndorsement{"tpm.endorsement", "docs/formats/verification.md 7.6",
                                "nothing vouches for this key: compare it with one you know"};
 
 std::string numbers(const std::set<unsigned>& values) {

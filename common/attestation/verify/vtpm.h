@@ -27,9 +27,9 @@ struct VtpmVerification {
     bool is_genuine = false;
 };
 
-/// The five bindings of evidence.md §9.3: hardware report; report data over the runtime data; quote
-/// by the key of the runtime data; PCR digest over the values; nonce and selection.
-/// bound:   those of verify(), and one RSA verification.
+/// The five bindings of docs/formats/verification.md 7: hardware report; report data over the
+/// runtime data; quote by the key of the runtime data; PCR digest over the values; nonce and
+/// selection. bound:   those of verify(), and one RSA verification.
 [[nodiscard]] VtpmVerification verify_azure_vtpm(const evidence::AzureVtpmEvidence& evidence,
                                                  const endorsements::Endorsements& endorsements,
                                                  const Roots& roots, const TpmDemands& demands,

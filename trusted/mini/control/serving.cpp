@@ -9,8 +9,8 @@ namespace {
 
 using ratls::ExtensionValue;
 
-// attested-tls.md §6, 2.5: SHA-256 over name ‖ digest of all workloads, sorted by name; none:
-// zeros.
+// docs/formats/certificate.md 2, OID 2.5: SHA-256 over name ‖ digest of all workloads, sorted by
+// name; none: zeros.
 crypto::Digest32 combined_workloads_hash(const runtime::Apps& apps) {
     if (apps.empty()) return {};
     crypto::Sha256 hash;
@@ -25,7 +25,7 @@ void add(std::vector<ExtensionValue>& values, const oid::Oid& oid, ByteView valu
     values.push_back({oid, to_bytes(value)});
 }
 
-// decisions.md: leaves whose assurance is not production say so in 2.8, too.
+// Leaves whose assurance is not production say so in 2.8, too.
 void add_profile(std::vector<ExtensionValue>& values, const ProgramFacts& facts) {
     std::string_view profile = facts.assurance == "production" ? "production" : "dev";
     add(values, oid::kImageProfile, as_bytes(profile));

@@ -24,7 +24,7 @@ sgx_arch::KeyRequest SgxSealingKeys::request(const sgx_arch::KeyId& key_id) cons
     request.isv_svn = self_.isv_svn;
     request.cpu_svn = self_.cpu_svn;
     // DEBUG is masked in, so that a debug launch of the same code never gets the key; of XFRM only
-    // the legacy bits, or the host could lock us out by its choice of features (sgx.md §7).
+    // the legacy bits, or the host could lock us out by its choice of features.
     request.attribute_mask.flags = sgx_arch::kAttributeInit | sgx_arch::kAttributeDebug;
     request.attribute_mask.xfrm = sgx_arch::kXfrmLegacy;
     request.key_id = key_id;

@@ -15,7 +15,7 @@ constexpr std::uint32_t kQuoteDeadlineMs = 15'000;
 constexpr std::uint64_t kNsPerSecond = 1'000'000'000;
 constexpr std::uint64_t kNsPerMs = 1'000'000;
 
-// decisions.md: a returned quote is used only if its report body equals the report that was sent.
+// A returned quote is used only if its report body equals the report that was sent.
 Result<Bytes> check_quote(Bytes quote, const platform::Report& sent) {
     using attestation::evidence::SgxQuote;
     Result<attestation::evidence::Evidence> parsed = attestation::evidence::parse_quote(quote);
