@@ -220,9 +220,10 @@ AttestationResult appraise_leaf(const LeafInput& input,
 AttestationResult appraise_evidence(const EvidenceInput& input,
                                     const attestation::endorsements::Endorsements& endorsements,
                                     const Policy& policy, UnixTime time) {
-    Verification verification =
-        attestation::verify::verify_quote(input.evidence, endorsements, policy.roots, time);
+    Verification verification = attestation::verify::verify_quote(input.evidence, endorsements,
+                                                                  policy.roots, time, input.memo);
     LeafClaims claims;
+    if (input.more) claims.more.push_back(input.more(verification));
     if (const auto* stated = std::get_if<StatedReportData>(&input.expected)) {
         claims.binding = stated_claim(*stated, verification);
     } else if (const auto* bound = std::get_if<BoundReportData>(&input.expected)) {

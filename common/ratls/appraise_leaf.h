@@ -3,6 +3,7 @@
 // and peers take.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -62,6 +63,11 @@ struct BoundReportData {
 struct EvidenceInput {
     ByteView evidence;  ///< borrowed for the call
     std::variant<std::monostate, StatedReportData, BoundReportData> expected;
+    /// Makes one more check of the caller's, which counts like all others; may be empty. For what
+    /// can only be judged beside verified evidence, such as an event log.
+    std::function<attestation::verify::Check(const attestation::verify::Verification&)> more =
+        nullptr;
+    attestation::verify::SignatureMemo* memo = nullptr;  ///< as for verify()
 };
 [[nodiscard]] attestation::appraise::AttestationResult appraise_evidence(
     const EvidenceInput& input, const attestation::endorsements::Endorsements& endorsements,

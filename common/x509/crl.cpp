@@ -145,7 +145,7 @@ Result<void> Crl::verify_signed_by(const crypto::RsaPublicKey& issuer) const {
     return verify_signed(data_->frame, issuer);
 }
 
-Result<void> Crl::verify(const Certificate& issuer, UnixTime time) const {
+Result<void> Crl::verify_issuer(const Certificate& issuer) const {
     if (issuer.subject() != data_->issuer)
         return fail(wrong_crl_issuer, "expected " + issuer.subject().display() + ", found " +
                                           data_->issuer.display());
@@ -153,15 +153,22 @@ Result<void> Crl::verify(const Certificate& issuer, UnixTime time) const {
         return fail(key_usage, issuer.subject().display() + " may not sign revocation lists");
     // The issuer's key decides which algorithm the list must have.
     if (Result<crypto::RsaPublicKey> key = issuer.rsa_key(); key.has_value()) {
-        EOS_TRY(verify_signed_by(*key));
-    } else {
-        EOS_TRY(verify_signed_by(EOS_TRY(issuer.p256_key())));
+        return verify_signed_by(*key);
     }
+    return verify_signed_by(EOS_TRY(issuer.p256_key()));
+}
+
+Result<void> Crl::check_dates(UnixTime time) const {
     if (time < data_->this_update)
         return fail(not_yet_valid, "revocation list from " + rfc3339(data_->this_update));
     if (time > data_->next_update)
         return fail(expired, "revocation list until " + rfc3339(data_->next_update));
     return {};
+}
+
+Result<void> Crl::verify(const Certificate& issuer, UnixTime time) const {
+    EOS_TRY(verify_issuer(issuer));
+    return check_dates(time);
 }
 
 bool Crl::is_revoked(const Serial& serial) const {

@@ -52,10 +52,17 @@ class Crl {
     /// The same for RSASSA-PSS with SHA-384.
     [[nodiscard]] Result<void> verify_signed_by(const crypto::RsaPublicKey& issuer) const;
 
-    /// That this is the list of `issuer` and that `time` lies between thisUpdate and nextUpdate.
+    /// That this is the list of `issuer`, whatever the time.
     /// in:     issuer: verified by the caller, as with verify_chain().
-    /// errors: wrong_crl_issuer, key_usage, unsupported_algorithm, crypto::bad_key, bad_signature,
-    ///         not_yet_valid, expired.
+    /// errors: wrong_crl_issuer, key_usage, unsupported_algorithm, crypto::bad_key, bad_signature.
+    [[nodiscard]] Result<void> verify_issuer(const Certificate& issuer) const;
+
+    /// That `time` lies between thisUpdate and nextUpdate. Means nothing before verify_issuer().
+    /// errors: not_yet_valid, expired.
+    [[nodiscard]] Result<void> check_dates(UnixTime time) const;
+
+    /// verify_issuer(), then check_dates().
+    /// errors: those of both.
     [[nodiscard]] Result<void> verify(const Certificate& issuer, UnixTime time) const;
 
     /// Whether the list names this certificate of its issuer. Means nothing before verify().

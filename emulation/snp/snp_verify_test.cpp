@@ -41,6 +41,28 @@ TEST(SnpEmulated, EveryProductAndKeyVerifies) {
     }
 }
 
+TEST(SnpEmulated, AMemoHoldsSignaturesAndNothingElse) {
+    Scene scene;
+    attestation::verify::BoundedSignatureMemo memo(2);
+    auto failures = [&](const Bytes& evidence, UnixTime time) {
+        return summarise(attestation::verify::verify_quote(evidence, scene.endorsements,
+                                                           scene.roots(), time, &memo)
+                             .tree())
+            .failed;
+    };
+    const Bytes evidence = scene.amd.evidence();
+    EXPECT_THAT(failures(evidence, kNow), IsEmpty());
+    EXPECT_THAT(failures(evidence, kNow), IsEmpty());
+    EXPECT_EQ(memo.size(), 1U);
+    EXPECT_THAT(failures(evidence, kNow + 10 * 365 * kSecondsPerDay),
+                ::testing::Contains("crl.ark"));
+    // One bit of the report is other evidence.
+    Bytes altered = evidence;
+    altered.at(0x50) ^= std::byte{1};
+    EXPECT_THAT(failures(altered, kNow), ElementsAre("report.signature"));
+    EXPECT_THAT(failures(altered, kNow), ElementsAre("report.signature"));
+}
+
 TEST(SnpEmulated, IsNotOfAmd) {
     Scene scene;
     Verification verification = attestation::verify::verify_quote(

@@ -20,14 +20,17 @@ struct Question {
     ByteView crl;
     const x509::Certificate& issuer;
     std::span<const x509::Certificate* const> subjects;
+    SignatureOf memo;
 };
 
 /// Notes in `dates` from when the list is, as soon as that is known.
-Result<void> check_crl(const Question& question, UnixTime time,
+Result<void> check_crl(const Question& question, const Inputs& inputs,
                        std::vector<CollateralDate>& dates) {
     x509::Crl crl = EOS_TRY(x509::Crl::parse(question.crl));
     dates.push_back({crl.issuer().display() + ", list", crl.this_update()});
-    EOS_TRY(crl.verify(question.issuer, time));
+    EOS_TRY(
+        inputs.signatures.check(question.memo, [&] { return crl.verify_issuer(question.issuer); }));
+    EOS_TRY(crl.check_dates(inputs.time));
     for (const x509::Certificate* subject : question.subjects) {
         if (!crl.is_revoked(subject->serial())) continue;
         return fail(revoked, subject->subject().display() + ", serial " + subject->serial().hex());
@@ -48,15 +51,15 @@ Check crl_checks(const Inputs& inputs, Findings& findings) {
     for (const x509::Certificate& signer : findings.signers) by_root.push_back(&signer);
     const std::array<const x509::Certificate*, 1> by_ca{&chain.leaf};
 
-    auto check = [&](const Subject& subject, const std::optional<Bytes>& crl,
-                     const x509::Certificate& issuer,
-                     std::span<const x509::Certificate* const> subjects) {
+    auto check = [&](const Subject& subject, const std::optional<Bytes>& crl, Question question) {
         if (!crl.has_value()) return not_evaluated(subject, std::string(kNotGiven));
-        return from_result(subject,
-                           check_crl({*crl, issuer, subjects}, inputs.time, findings.collateral));
+        question.crl = *crl;
+        return from_result(subject, check_crl(question, inputs, findings.collateral));
     };
-    return group("crl", {check(kRootCrl, inputs.endorsements.root_ca_crl, chain.root, by_root),
-                         check(kPckCrl, inputs.endorsements.pck_crl, chain.intermediate, by_ca)});
+    return group("crl", {check(kRootCrl, inputs.endorsements.root_ca_crl,
+                               {{}, chain.root, by_root, SignatureOf::root_crl}),
+                         check(kPckCrl, inputs.endorsements.pck_crl,
+                               {{}, chain.intermediate, by_ca, SignatureOf::pck_crl})});
 }
 
 }  // namespace eos::attestation::verify

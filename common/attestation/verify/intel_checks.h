@@ -7,6 +7,7 @@
 
 #include "common/attestation/endorsements/tdx_tcb.h"
 #include "common/attestation/verify/pck_chain.h"
+#include "common/attestation/verify/signatures.h"
 #include "common/attestation/verify/verify.h"
 
 namespace eos::attestation::verify {
@@ -16,6 +17,7 @@ struct Inputs {
     const endorsements::Endorsements& endorsements;
     const Roots& roots;
     UnixTime time;
+    Signatures& signatures;
     const evidence::TdReport* td = nullptr;  ///< null for SGX
 
     endorsements::IntelTee tee() const {

@@ -17,13 +17,16 @@ Result<void> verify_raw(const Result<crypto::P256PublicKey>& key, ByteView messa
     return key->verify_raw(message, signature);
 }
 
-Check qe_report_signature_check(const evidence::IntelQuote& quote, const Findings& findings) {
+Check qe_report_signature_check(const evidence::IntelQuote& quote, const Findings& findings,
+                                Signatures& signatures) {
     constexpr Subject kSubject{"qe.report_signature", "docs/formats/verification.md 1.3",
                                "the quoting enclave's report is not certified by this PCK: the "
                                "evidence was altered or put together from two"};
     if (!findings.chain.has_value()) return not_evaluated(kSubject, "there is no PCK certificate");
-    return from_result(kSubject, verify_raw(findings.chain->leaf.p256_key(), quote.qe_report_bytes,
-                                            quote.qe_report_signature));
+    return from_result(kSubject, signatures.check(SignatureOf::qe_report, [&] {
+        return verify_raw(findings.chain->leaf.p256_key(), quote.qe_report_bytes,
+                          quote.qe_report_signature);
+    }));
 }
 
 Check qe_binding_check(const evidence::IntelQuote& quote) {
@@ -36,12 +39,13 @@ Check qe_binding_check(const evidence::IntelQuote& quote) {
     return failed(kSubject, {hex(expected), hex(quote.qe_report.report_data)});
 }
 
-Check quote_signature_check(const evidence::IntelQuote& quote) {
+Check quote_signature_check(const evidence::IntelQuote& quote, Signatures& signatures) {
     constexpr Subject kSubject{"quote.signature", "docs/formats/verification.md 1.5",
                                "the quote was altered after it was signed"};
-    return from_result(kSubject,
-                       verify_raw(crypto::P256PublicKey::from_point(quote.attestation_key),
-                                  quote.signed_bytes, quote.signature));
+    return from_result(kSubject, signatures.check(SignatureOf::quote, [&] {
+        return verify_raw(crypto::P256PublicKey::from_point(quote.attestation_key),
+                          quote.signed_bytes, quote.signature);
+    }));
 }
 
 /// All checks but the syntax, in order, and what they found. `td` is null for SGX.
@@ -54,13 +58,14 @@ Outcome check_intel(const evidence::IntelQuote& quote, const Context& context,
                       : StatementKinds{PieceKind::tdx_tcb_info, PieceKind::tdx_qe_identity};
     const endorsements::Endorsements fitting =
         fitting_endorsements(quote.pck_chain_pem, context.endorsements, kinds);
-    const Inputs inputs{fitting, context.roots, context.time, td};
+    Signatures signatures(context.memo, context.evidence, fitting, context.roots);
+    const Inputs inputs{fitting, context.roots, context.time, signatures, td};
     Findings findings;
     Outcome out;
     out.checks.push_back(pck_checks(quote.pck_chain_pem, inputs, findings));
-    out.checks.push_back(qe_report_signature_check(quote, findings));
+    out.checks.push_back(qe_report_signature_check(quote, findings, signatures));
     out.checks.push_back(qe_binding_check(quote));
-    out.checks.push_back(quote_signature_check(quote));
+    out.checks.push_back(quote_signature_check(quote, signatures));
     out.checks.push_back(qe_identity_checks(quote.qe_report, inputs, findings));
     out.checks.push_back(tcb_checks(inputs, findings));
     if (td != nullptr) out.checks.push_back(tdx_module_checks(inputs, findings));

@@ -15,6 +15,8 @@ struct Context {
     const endorsements::Endorsements& endorsements;
     const Roots& roots;
     UnixTime time;
+    ByteView evidence;    ///< as it came
+    SignatureMemo* memo;  ///< may be null
 };
 
 /// The checks in order, and what is worth keeping if none of them failed.

@@ -51,8 +51,9 @@ Check pck_checks(std::string_view pem, const Inputs& inputs, Findings& findings)
     findings.chain = *std::move(chain);
     const std::array<const x509::Certificate*, 3> all{
         &findings.chain->leaf, &findings.chain->intermediate, &findings.chain->root};
-    return group("pck", {passed(kCertificates),
-                         from_result(kChain, check_pck_chain(*findings.chain, inputs.roots)),
+    Result<void> path = inputs.signatures.check(
+        SignatureOf::pck_chain, [&] { return check_pck_chain(*findings.chain, inputs.roots); });
+    return group("pck", {passed(kCertificates), from_result(kChain, path),
                          from_result(kValidity, check_validity(all, inputs.time)),
                          root_check(inputs, findings), extension_check(findings)});
 }

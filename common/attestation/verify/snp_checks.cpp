@@ -3,6 +3,7 @@
 #include <array>
 
 #include "common/attestation/verify/outcome.h"
+#include "common/attestation/verify/signatures.h"
 #include "common/attestation/verify/snp_chain.h"
 #include "common/base/encoding.h"
 #include "common/x509/crl.h"
@@ -86,7 +87,7 @@ Check kind_check(SigningKey expected, const VekFindings& findings) {
 
 /// What is about the certificates alone.
 Check vek_checks(const evidence::SnpEvidence& evidence, const endorsements::AmdEndorsements& amd,
-                 const Context& context, VekFindings& findings) {
+                 const Context& context, Signatures& signatures, VekFindings& findings) {
     std::vector<Check> checks;
     auto find_leaf = [&]() -> Result<x509::Certificate> {
         VekCertificates given = EOS_TRY(collect_certificates(evidence, amd));
@@ -105,7 +106,9 @@ Check vek_checks(const evidence::SnpEvidence& evidence, const endorsements::AmdE
     if (findings.chain.has_value()) {
         const VekChain& chain = *findings.chain;
         const std::array<const x509::Certificate*, 3> all{&chain.leaf, &chain.issuer, &chain.root};
-        checks.push_back(from_result(kChain, check_vek_chain(chain, context.roots)));
+        checks.push_back(from_result(kChain, signatures.check(SignatureOf::vek_chain, [&] {
+            return check_vek_chain(chain, context.roots);
+        })));
         checks.push_back(from_result(kValidity, check_validity(all, context.time)));
         checks.push_back(root_check(chain, context.roots, findings));
     } else {
@@ -118,12 +121,14 @@ Check vek_checks(const evidence::SnpEvidence& evidence, const endorsements::AmdE
     return group("vek", std::move(checks));
 }
 
-Check signature_check(const evidence::SnpEvidence& evidence, const VekFindings& findings) {
+Check signature_check(const evidence::SnpEvidence& evidence, const VekFindings& findings,
+                      Signatures& signatures) {
     if (!findings.leaf) return not_evaluated(kSignature, std::string(kNoVek));
-    Result<crypto::P384PublicKey> key = findings.leaf->p384_key();
-    if (!key.has_value()) return failed(kSignature, key.error());
-    return from_result(kSignature,
-                       key->verify_raw(evidence.signed_bytes(), evidence.report.signature));
+    auto verify_report = [&]() -> Result<void> {
+        return EOS_TRY(findings.leaf->p384_key())
+            .verify_raw(evidence.signed_bytes(), evidence.report.signature);
+    };
+    return from_result(kSignature, signatures.check(SignatureOf::snp_report, verify_report));
 }
 
 Check product_check(const snp_arch::Report& report, const VekExtension& vek) {
@@ -173,8 +178,8 @@ Check tcb_order_check(const Result<SnpClaims>& claims) {
 
 /// Report against certificate. The signature decides more than the fields, so it comes first.
 Check report_checks(const evidence::SnpEvidence& evidence, const VekFindings& findings,
-                    std::optional<TeeClaims>& claims) {
-    std::vector<Check> checks{signature_check(evidence, findings)};
+                    Signatures& signatures, std::optional<TeeClaims>& claims) {
+    std::vector<Check> checks{signature_check(evidence, findings, signatures)};
     if (!findings.extension.has_value()) {
         for (const Subject& subject : {kProduct, kTcb, kChipId, kTcbOrder})
             checks.push_back(not_evaluated(subject, "the certificate describes no chip"));
@@ -195,21 +200,24 @@ struct Question {
     ByteView crl;
     const x509::Certificate& issuer;
     const x509::Certificate& subject;
+    SignatureOf memo;
 };
 
 /// Notes in `dates` from when the list is, as soon as that is known.
-Result<void> check_crl(const Question& question, UnixTime time,
+Result<void> check_crl(const Question& question, UnixTime time, Signatures& signatures,
                        std::vector<CollateralDate>& dates) {
     x509::Crl crl = EOS_TRY(x509::Crl::parse(question.crl));
     dates.push_back({crl.issuer().display() + ", list", crl.this_update()});
-    EOS_TRY(crl.verify(question.issuer, time));
+    EOS_TRY(signatures.check(question.memo, [&] { return crl.verify_issuer(question.issuer); }));
+    EOS_TRY(crl.check_dates(time));
     const x509::Certificate& subject = question.subject;
     if (!crl.is_revoked(subject.serial())) return {};
     return fail(revoked, subject.subject().display() + ", serial " + subject.serial().hex());
 }
 
 Check crl_checks(const endorsements::AmdEndorsements& amd, UnixTime time,
-                 const VekFindings& findings, std::vector<CollateralDate>& dates) {
+                 const VekFindings& findings, Signatures& signatures,
+                 std::vector<CollateralDate>& dates) {
     constexpr std::string_view kNotGiven = "no list was given: revocation is not known";
     if (!findings.chain.has_value()) {
         return group("crl", {not_evaluated(kArkCrl, std::string(kNoVek)),
@@ -218,14 +226,14 @@ Check crl_checks(const endorsements::AmdEndorsements& amd, UnixTime time,
     const VekChain& chain = *findings.chain;
     std::vector<Check> checks;
     if (amd.ark_crl.has_value()) {
-        checks.push_back(
-            from_result(kArkCrl, check_crl({*amd.ark_crl, chain.root, chain.issuer}, time, dates)));
+        const Question question{*amd.ark_crl, chain.root, chain.issuer, SignatureOf::ark_crl};
+        checks.push_back(from_result(kArkCrl, check_crl(question, time, signatures, dates)));
     } else {
         checks.push_back(not_evaluated(kArkCrl, std::string(kNotGiven)));
     }
     if (amd.ask_crl.has_value()) {
-        checks.push_back(
-            from_result(kAskCrl, check_crl({*amd.ask_crl, chain.issuer, chain.leaf}, time, dates)));
+        const Question question{*amd.ask_crl, chain.issuer, chain.leaf, SignatureOf::ask_crl};
+        checks.push_back(from_result(kAskCrl, check_crl(question, time, signatures, dates)));
     } else {
         // AMD publishes no such list: a chip's key is replaced with its TCB, not revoked.
         checks.push_back(not_evaluated(kAskCrl, std::string(kNotGiven)));
@@ -237,12 +245,15 @@ Check crl_checks(const endorsements::AmdEndorsements& amd, UnixTime time,
 }  // namespace
 
 Outcome check_evidence(const evidence::SnpEvidence& evidence, const Context& context) {
-    const endorsements::AmdEndorsements amd = fitting_amd(evidence, context.endorsements);
+    endorsements::Endorsements fitting;
+    fitting.amd = fitting_amd(evidence, context.endorsements);
+    const endorsements::AmdEndorsements& amd = fitting.amd;
+    Signatures signatures(context.memo, context.evidence, fitting, context.roots);
     VekFindings findings;
     Outcome out;
-    out.checks.push_back(vek_checks(evidence, amd, context, findings));
-    out.checks.push_back(report_checks(evidence, findings, out.claims));
-    out.checks.push_back(crl_checks(amd, context.time, findings, out.collateral));
+    out.checks.push_back(vek_checks(evidence, amd, context, signatures, findings));
+    out.checks.push_back(report_checks(evidence, findings, signatures, out.claims));
+    out.checks.push_back(crl_checks(amd, context.time, findings, signatures, out.collateral));
     out.root = findings.root;
     return out;
 }

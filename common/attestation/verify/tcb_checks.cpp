@@ -23,12 +23,25 @@ struct StatementIds {
     std::string_view signature;
     std::string_view syntax;
     std::string_view dates;
+    SignatureOf signer_memo;
+    SignatureOf statement_memo;
 };
-constexpr StatementIds kTcbInfoIds{"tcb_info.chain",     "tcb_info.validity", "tcb_info.root",
-                                   "tcb_info.signature", "tcb_info.syntax",   "tcb_info.dates"};
-constexpr StatementIds kQeIdentityIds{"qe_identity.chain",  "qe_identity.validity",
-                                      "qe_identity.root",   "qe_identity.signature",
-                                      "qe_identity.syntax", "qe_identity.dates"};
+constexpr StatementIds kTcbInfoIds{"tcb_info.chain",
+                                   "tcb_info.validity",
+                                   "tcb_info.root",
+                                   "tcb_info.signature",
+                                   "tcb_info.syntax",
+                                   "tcb_info.dates",
+                                   SignatureOf::tcb_info_chain,
+                                   SignatureOf::tcb_info};
+constexpr StatementIds kQeIdentityIds{"qe_identity.chain",
+                                      "qe_identity.validity",
+                                      "qe_identity.root",
+                                      "qe_identity.signature",
+                                      "qe_identity.syntax",
+                                      "qe_identity.dates",
+                                      SignatureOf::qe_identity_chain,
+                                      SignatureOf::qe_identity};
 
 Subject subject(std::string_view id) {
     return {id, kSource, kRefresh};
@@ -60,14 +73,17 @@ void add_signer_checks(std::vector<Check>& out, const StatementIds& ids, const S
             out.push_back(not_evaluated(subject(id), "there is no issuer chain to look at"));
         return;
     }
-    out.push_back(from_result(subject(ids.chain), check_signer_chain(*chain, inputs.roots)));
+    out.push_back(from_result(subject(ids.chain), inputs.signatures.check(ids.signer_memo, [&] {
+        return check_signer_chain(*chain, inputs.roots);
+    })));
     const std::array<const x509::Certificate*, 2> all{&chain->signer, &chain->root};
     out.push_back(from_result(subject(ids.validity), check_validity(all, inputs.time)));
     out.push_back(signer_root_check(ids.root, *chain, inputs, findings));
-    Result<crypto::P256PublicKey> key = chain->signer.p256_key();
-    Result<void> signature = key.has_value() ? key->verify_raw(object.body, object.signature)
-                                             : Result<void>(fail(key.error()));
-    out.push_back(from_result(subject(ids.signature), signature));
+    auto verify_statement = [&]() -> Result<void> {
+        return EOS_TRY(chain->signer.p256_key()).verify_raw(object.body, object.signature);
+    };
+    out.push_back(from_result(subject(ids.signature),
+                              inputs.signatures.check(ids.statement_memo, verify_statement)));
     findings.signers.push_back(chain->signer);
 }
 

@@ -43,8 +43,8 @@ Verification::Verification(Check tree, UnixTime time, std::optional<Parts> parts
 
 Verification verify(const evidence::Evidence& evidence,
                     const endorsements::Endorsements& endorsements, const Roots& roots,
-                    UnixTime time) {
-    const Context context{endorsements, roots, time};
+                    UnixTime time, SignatureMemo* memo) {
+    const Context context{endorsements, roots, time, evidence.bytes(), memo};
     Outcome outcome = std::visit([&](const auto& kind) { return check_evidence(kind, context); },
                                  evidence.quote());
     outcome.checks.insert(outcome.checks.begin(), syntax_check({}));
@@ -57,9 +57,9 @@ Verification verify(const evidence::Evidence& evidence,
 }
 
 Verification verify_quote(ByteView quote, const endorsements::Endorsements& endorsements,
-                          const Roots& roots, UnixTime time) {
+                          const Roots& roots, UnixTime time, SignatureMemo* memo) {
     Result<evidence::Evidence> evidence = evidence::parse_evidence(quote);
-    if (evidence.has_value()) return verify(*evidence, endorsements, roots, time);
+    if (evidence.has_value()) return verify(*evidence, endorsements, roots, time, memo);
     Check tree = group(kGroup, {syntax_check(fail(std::move(evidence).error()))});
     return Verification(std::move(tree), time, {});
 }

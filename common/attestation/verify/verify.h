@@ -14,6 +14,7 @@
 #include "common/attestation/evidence/quote.h"
 #include "common/attestation/verify/check.h"
 #include "common/attestation/verify/roots.h"
+#include "common/attestation/verify/signature_memo.h"
 #include "common/base/time.h"
 #include "common/sgx_arch/report.h"
 
@@ -107,9 +108,9 @@ class Verification {
 
   private:
     friend Verification verify(const evidence::Evidence&, const endorsements::Endorsements&,
-                               const Roots&, UnixTime);
+                               const Roots&, UnixTime, SignatureMemo*);
     friend Verification verify_quote(ByteView, const endorsements::Endorsements&, const Roots&,
-                                     UnixTime);
+                                     UnixTime, SignatureMemo*);
     struct Parts {
         TeeClaims claims;
         RootIdentity root;
@@ -126,6 +127,8 @@ class Verification {
 /// Makes every check that the inputs allow, and reports every failure, not only the first. The
 /// checks and their order are in docs/formats/verdict.md.
 /// in:      time: the instant to verify at; certificates, lists and statements must be valid then.
+///          memo: signatures that it has from the same inputs are not verified again; null: all
+///          are. The tree is the same with and without.
 /// returns: never fails to return a tree.
 /// source:  docs/formats/verification.md; Intel SGX DCAP quote verification.
 /// bound:   Intel: at most 3 + 2 + 2 × 3 + 2 P-256 verifications; AMD: one of P-384 and 16 of RSA
@@ -135,12 +138,13 @@ class Verification {
 ///          x509::kMaxCrlBytes.
 [[nodiscard]] Verification verify(const evidence::Evidence& evidence,
                                   const endorsements::Endorsements& endorsements,
-                                  const Roots& roots, UnixTime time);
+                                  const Roots& roots, UnixTime time, SignatureMemo* memo = nullptr);
 
 /// Parses and verifies evidence of any kind: what does not parse gives a tree in which quote.syntax
 /// fails.
 [[nodiscard]] Verification verify_quote(ByteView quote,
                                         const endorsements::Endorsements& endorsements,
-                                        const Roots& roots, UnixTime time);
+                                        const Roots& roots, UnixTime time,
+                                        SignatureMemo* memo = nullptr);
 
 }  // namespace eos::attestation::verify
