@@ -5,6 +5,7 @@
 #include <array>
 
 #include "common/base/encoding.h"
+#include "common/jose/compact_token.h"
 
 namespace eos::jose {
 namespace {
@@ -12,31 +13,6 @@ namespace {
 constexpr std::string_view kAlgorithm = "ES256";
 constexpr std::size_t kMaxHeaderBytes = 1024;
 constexpr std::size_t kMaxMemberBytes = 256;
-
-struct Parts {
-    std::string_view header;
-    std::string_view claims;
-    std::string_view signature;
-    std::string_view signed_text;  ///< header "." claims
-};
-
-Result<Parts> split(std::string_view token) {
-    if (token.size() > kMaxTokenBytes) return fail(bad_token, "too large");
-    if (std::ranges::count(token, '.') != 2) return fail(bad_token, "not three parts");
-    std::size_t first = token.find('.');
-    std::size_t second = token.rfind('.');
-    return Parts{token.substr(0, first), token.substr(first + 1, second - first - 1),
-                 token.substr(second + 1), token.substr(0, second)};
-}
-
-Result<json::Value> parse_part(std::string_view part, const json::Limits& limits) {
-    Result<Bytes> text = from_base64url(part);
-    if (!text) return fail(bad_token, text.error().message());
-    Result<json::Value> value = json::parse(*text, limits);
-    if (!value) return fail(bad_token, value.error().message());
-    if (!value->is_object()) return fail(bad_token, "not an object");
-    return value;
-}
 
 Result<void> check_header(std::string_view part, std::string_view typ) {
     json::Value header = EOS_TRY(parse_part(part, {.size_bytes = kMaxHeaderBytes, .depth = 2}));
@@ -53,6 +29,24 @@ Result<void> check_header(std::string_view part, std::string_view typ) {
 
 }  // namespace
 
+Result<TokenParts> split_token(std::string_view token, std::size_t max_bytes) {
+    if (token.size() > max_bytes) return fail(bad_token, "too large");
+    if (std::ranges::count(token, '.') != 2) return fail(bad_token, "not three parts");
+    std::size_t first = token.find('.');
+    std::size_t second = token.rfind('.');
+    return TokenParts{token.substr(0, first), token.substr(first + 1, second - first - 1),
+                      token.substr(second + 1), token.substr(0, second)};
+}
+
+Result<json::Value> parse_part(std::string_view part, const json::Limits& limits) {
+    Result<Bytes> text = from_base64url(part);
+    if (!text) return fail(bad_token, text.error().message());
+    Result<json::Value> value = json::parse(*text, limits);
+    if (!value) return fail(bad_token, value.error().message());
+    if (!value->is_object()) return fail(bad_token, "not an object");
+    return value;
+}
+
 std::string sign_es256(const json::Value& claims, std::string_view typ,
                        const crypto::P256PrivateKey& key) {
     json::Value header = {
@@ -65,7 +59,7 @@ std::string sign_es256(const json::Value& claims, std::string_view typ,
 
 Result<json::Value> verify_es256(std::string_view token, std::string_view typ,
                                  const crypto::P256PublicKey& key) {
-    Parts parts = EOS_TRY(split(token));
+    TokenParts parts = EOS_TRY(split_token(token, kMaxTokenBytes));
     EOS_TRY(check_header(parts.header, typ));
     Result<Bytes> signature = from_base64url(parts.signature);
     if (!signature) return fail(bad_token, signature.error().message());
