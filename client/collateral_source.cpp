@@ -5,8 +5,10 @@
 #include <chrono>
 
 #include "common/attestation/endorsements/collateral_containers.h"
+#include "common/attestation/endorsements/vek.h"
 #include "common/attestation/verify/bundle_checks.h"
 #include "common/base/encoding.h"
+#include "common/crypto/hash.h"
 #include "common/x509/pem.h"
 
 namespace eos::client {
@@ -20,9 +22,34 @@ using attestation::endorsements::SignedObject;
 constexpr std::string_view kSgx = "/sgx/certification/v4";
 constexpr std::string_view kTdx = "/tdx/certification/v4";
 
-std::string capitalised(std::string text) {
-    text[0] = static_cast<char>(text[0] - 'a' + 'A');
-    return text;
+/// "Milan": as KDS spells it.
+std::string product_in_url(const Wanted& wanted) {
+    auto product = attestation::endorsements::product_from_key(wanted.key);
+    return product ? std::string(product_name(*product)) : wanted.key;
+}
+
+std::string two_digits(unsigned number) {
+    return (number < 10 ? "0" : "") + std::to_string(number);
+}
+
+// Turin's chips have ids of 8 bytes and an FMC.
+std::string vcek_path(const ChipTcb& chip) {
+    constexpr std::size_t kTurinIdBytes = 8;
+    const bool turin = chip.product == snp_arch::Product::turin;
+    const ByteView id = ByteView(chip.chip_id).first(turin ? kTurinIdBytes : chip.chip_id.size());
+    std::string out = "/vcek/v1/" + std::string(product_name(chip.product)) + "/" + hex(id) + "?";
+    if (turin) out += "fmcSPL=" + two_digits(chip.tcb.fmc) + "&";
+    return out + "blSPL=" + two_digits(chip.tcb.boot_loader) +
+           "&teeSPL=" + two_digits(chip.tcb.tee) + "&snpSPL=" + two_digits(chip.tcb.snp) +
+           "&ucodeSPL=" + two_digits(chip.tcb.microcode);
+}
+
+/// The chip and TCB that a VCEK is for.
+Result<ChipTcb> chip_of(const Piece& piece) {
+    x509::Certificate certificate = EOS_TRY(x509::Certificate::parse(piece.content));
+    auto vek = EOS_TRY(attestation::endorsements::parse_vek_extension(certificate));
+    if (!vek.chip_id) return fail(bad_answer, "the certificate names no chip");
+    return ChipTcb{vek.product, *vek.chip_id, vek.tcb};
 }
 
 std::string without_slash(std::string base) {
@@ -46,15 +73,16 @@ std::string path_of(const Wanted& wanted) {
         case PieceKind::tdx_qe_identity:
             return std::string(kTdx) + "/qe/identity";
         case PieceKind::amd_vcek_issuers:
-            return "/vcek/v1/" + capitalised(wanted.key) + "/cert_chain";
+            return "/vcek/v1/" + product_in_url(wanted) + "/cert_chain";
         case PieceKind::amd_vlek_issuers:
-            return "/vlek/v1/" + capitalised(wanted.key) + "/cert_chain";
+            return "/vlek/v1/" + product_in_url(wanted) + "/cert_chain";
         case PieceKind::amd_crl:
-            return "/vcek/v1/" + capitalised(wanted.key) + "/crl";
-        case PieceKind::intel_pck:
+            return "/vcek/v1/" + product_in_url(wanted) + "/crl";
         case PieceKind::amd_vcek:
+            return wanted.chip ? vcek_path(*wanted.chip) : std::string();
+        case PieceKind::intel_pck:
         case PieceKind::amd_vlek:
-            break;  // one platform's own certificate: imported, not fetched by its hash
+            break;  // evidence brings it, or it is imported
     }
     return {};
 }
@@ -112,9 +140,9 @@ Result<void> check_age(const Piece& piece, const FetchPlan& plan, const Piece* o
     PieceDates dates = EOS_TRY(attestation::endorsements::dates_of(piece));
     if (plan.now > dates.next_update)
         return fail(stale_answer, "it ended " + rfc3339(dates.next_update));
-    bool is_certificate =
-        piece.kind == PieceKind::amd_vcek_issuers || piece.kind == PieceKind::amd_vlek_issuers;
-    if (plan.max_age_s > 0 && !is_certificate && plan.now - dates.issued > plan.max_age_s)
+    const bool has_limit =
+        plan.max_age_s > 0 && !attestation::endorsements::is_certificate(piece.kind);
+    if (has_limit && plan.now - dates.issued > plan.max_age_s)
         return fail(stale_answer, "it was issued " + rfc3339(dates.issued));
     if (older == nullptr) return {};
     Result<PieceDates> before = attestation::endorsements::dates_of(*older);
@@ -166,11 +194,32 @@ Result<Piece> read_answer(const Wanted& wanted, const Response& response) {
         case PieceKind::amd_crl:
             out.content = EOS_TRY(parse_crl_text(response.body));
             break;
+        case PieceKind::amd_vcek:
+            out.content = response.body;
+            out.key = hex(crypto::sha256(out.content));
+            if (EOS_TRY(chip_of(out)) != wanted.chip)
+                return fail(bad_answer, "the VCEK of another chip or TCB");
+            break;
         default:
             out.content = response.body;
             break;
     }
     return out;
+}
+
+Wanted wanted_like(const Piece& piece) {
+    Wanted out{piece.kind, piece.key, {}};
+    if (piece.kind != PieceKind::amd_vcek) return out;
+    if (Result<ChipTcb> chip = chip_of(piece)) out.chip = *chip;
+    return out;
+}
+
+const Piece* find_wanted(const std::vector<Piece>& pieces, const Wanted& wanted) {
+    if (!wanted.chip) return find_piece(pieces, wanted.kind, wanted.key);
+    auto hit = std::ranges::find_if(pieces, [&](const Piece& piece) {
+        return piece.kind == wanted.kind && wanted_like(piece).chip == wanted.chip;
+    });
+    return hit == pieces.end() ? nullptr : &*hit;
 }
 
 Result<void> check_genuine(const Piece& piece, const FetchPlan& plan,
@@ -179,7 +228,7 @@ Result<void> check_genuine(const Piece& piece, const FetchPlan& plan,
     std::vector<Piece> all{piece};
     for (const Piece& other : have)
         if (other.kind != piece.kind || other.key != piece.key) all.push_back(other);
-    Check tree = attestation::verify::check_pieces(all, plan.roots, plan.now);
+    Check tree = attestation::verify::check_pieces(all, plan.roots, {plan.now});
     for (const Check& check : tree.children.front().children) {
         if (check.verdict != attestation::verify::Verdict::fail) continue;
         std::string why = check.notes.empty() ? "" : ": " + check.notes.front();
@@ -191,7 +240,12 @@ Result<void> check_genuine(const Piece& piece, const FetchPlan& plan,
 Result<Piece> fetch_piece(const Wanted& wanted, const FetchPlan& plan,
                           const std::vector<Piece>& have, const Piece* older) {
     std::string name(attestation::endorsements::piece_kind_name(wanted.kind));
-    if (!wanted.key.empty()) name += " " + wanted.key;
+    if (wanted.chip) {
+        name += " of " + std::string(product_name(wanted.chip->product)) + " chip " +
+                hex(ByteView(wanted.chip->chip_id).first(8));
+    } else if (!wanted.key.empty()) {
+        name += " " + wanted.key;
+    }
     std::string failures;
     for (const std::string& url : urls_of(wanted, plan.sources)) {
         plan.progress(name + " from " + url);

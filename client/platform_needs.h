@@ -2,24 +2,36 @@
 #pragma once
 
 #include <filesystem>
-#include <string>
+#include <optional>
+#include <vector>
 
+#include "client/collateral_source.h"
 #include "common/base/result.h"
+#include "common/snp_arch/report.h"
 
 namespace eos::client {
 
 inline constexpr Code no_platform{"client", "no_platform",
                                   "the file does not tell which platform it is of"};
 
-/// Which collateral a platform needs.
-struct PlatformNeeds {
-    std::string tee;     ///< "sgx" or "tdx"
-    std::string fmspc;   ///< hex
-    std::string pck_ca;  ///< "platform" or "processor"
+/// The collateral of a platform of Intel's.
+/// in: tee: "sgx" or "tdx"; fmspc: hex; pck_ca: "platform" or "processor".
+struct IntelModel {
+    std::string tee;
+    std::string fmspc;
+    std::string pck_ca;
 };
+std::vector<Wanted> needs_of(const IntelModel& model);
 
-/// Of a quote, or of a certificate (PEM or DER, leaf first) that carries one. Nothing is verified.
-/// errors:  file_unreadable, no_platform, those of parse_quote.
-[[nodiscard]] Result<PlatformNeeds> read_platform_needs(const std::filesystem::path& file);
+/// CAs and list of a product of AMD's.
+std::vector<Wanted> needs_of(snp_arch::Product product, snp_arch::SigningKey kind);
+
+/// What evidence needs to be verified: evidence of any kind, or a certificate (PEM or DER, leaf
+/// first) that carries it. A report whose VCEK did not come with it needs that, too. Nothing is
+/// verified.
+/// in:      product: of reports that do not say it (version 2).
+/// errors:  file_unreadable, no_platform, those of parse_evidence.
+[[nodiscard]] Result<std::vector<Wanted>> needs_of_file(const std::filesystem::path& file,
+                                                        std::optional<snp_arch::Product> product);
 
 }  // namespace eos::client

@@ -14,7 +14,7 @@ ctest --preset asan -j "$jobs" -E '^hostile_races$'
 
 echo "== tsan"
 cmake --preset tsan >/dev/null
-targets=(enclave-os-mini enclave-os-runner-process sgx-quoting-emulator enclavectl state-tamper
+targets=(enclave-os-mini enclave-os-runner-process sgx-quoting-emulator sev-snp-emulator enclavectl state-tamper
          daemon-test-runner echo-enclave-process eos_shifted_clock apps)
 while read -r name; do targets+=("test_$name"); done < <(
   ctest --preset tsan -N -R "$threaded" | sed -n 's/.*Test *#[0-9]*: //p' | grep -vE '^(mini_e2e|demo)')

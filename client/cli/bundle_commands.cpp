@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include <algorithm>
-#include <set>
 
 #include "client/cli/bundle_report.h"
 #include "client/cli/cli.h"
@@ -23,7 +22,7 @@ struct BundleOptions {
     std::string file;
     std::string out;
     std::string key;
-    std::string test_root;
+    std::vector<std::string> test_roots;
     std::vector<std::string> fmspc;
     std::vector<std::string> tees{"sgx"};
     std::vector<std::string> cas{"platform", "processor"};
@@ -41,9 +40,13 @@ struct BundleOptions {
 };
 
 Result<attestation::verify::Roots> roots_of(const BundleOptions& options) {
-    if (options.test_root.empty()) return attestation::verify::Roots::intel();
-    std::vector<x509::Certificate> root = EOS_TRY(read_certificates(options.test_root));
-    return attestation::verify::Roots::test({{options.test_root, root.front()}});
+    using attestation::verify::Roots;
+    using attestation::verify::Vendor;
+    if (options.test_roots.empty()) return Roots::of({Vendor::intel, Vendor::amd});
+    std::vector<attestation::verify::TestRoot> roots;
+    for (const std::string& file : options.test_roots)
+        roots.push_back({file, EOS_TRY(read_certificates(file)).front()});
+    return Roots::test(std::move(roots));
 }
 
 Result<UnixTime> instant(const BundleOptions& options) {
@@ -94,28 +97,42 @@ Result<void> save(const Cli& cli, const BundleOptions& options, const std::strin
     return write_file(file, as_bytes(text), {});
 }
 
-void add_platform(std::set<Wanted>& out, const PlatformNeeds& platform) {
-    bool tdx = platform.tee == "tdx";
-    out.insert({tdx ? PieceKind::tdx_tcb_info : PieceKind::sgx_tcb_info, platform.fmspc});
-    out.insert({tdx ? PieceKind::tdx_qe_identity : PieceKind::sgx_qe_identity, ""});
-    out.insert({PieceKind::intel_pck_crl, platform.pck_ca});
-    out.insert({PieceKind::intel_root_crl, ""});
+void add(std::vector<Wanted>& all, const std::vector<Wanted>& more) {
+    for (const Wanted& one : more)
+        if (std::ranges::find(all, one) == all.end()) all.push_back(one);
 }
 
-Result<std::set<Wanted>> wanted_by(const BundleOptions& options) {
-    std::set<Wanted> out;
-    for (const std::string& file : options.evidence)
-        add_platform(out, EOS_TRY(read_platform_needs(file)));
+// In the order in which one needs another: the root's list comes after a chain that shows the root,
+// a VCEK after the CAs that certify it.
+std::vector<Wanted> in_order(std::vector<Wanted> wanted) {
+    std::ranges::stable_sort(wanted, {}, &Wanted::kind);
+    std::ranges::stable_partition(wanted, [](const Wanted& w) {
+        return w.kind != PieceKind::intel_root_crl && w.kind != PieceKind::amd_vcek;
+    });
+    return wanted;
+}
+
+Result<std::vector<Wanted>> wanted_by(const BundleOptions& options) {
+    std::vector<Wanted> out;
+    std::optional<snp_arch::Product> only;
+    if (options.products.size() == 1)
+        only = attestation::endorsements::product_from_key(options.products.front());
+    for (const std::string& file : options.evidence) {
+        Result<std::vector<Wanted>> needs = needs_of_file(file, only);
+        if (!needs) return fail(std::move(needs.error()).within(file));
+        add(out, *needs);
+    }
     for (const std::string& fmspc : options.fmspc) {
         ByteArray<6> bytes = EOS_TRY(array_from_hex<6>(fmspc));
         for (const std::string& tee : options.tees)
-            for (const std::string& ca : options.cas) add_platform(out, {tee, hex(bytes), ca});
+            for (const std::string& ca : options.cas)
+                add(out, needs_of(IntelModel{tee, hex(bytes), ca}));
     }
-    for (const std::string& product : options.products) {
-        out.insert({PieceKind::amd_vcek_issuers, product});
-        out.insert({PieceKind::amd_crl, product});
+    for (const std::string& key : options.products) {
+        for (auto kind : {snp_arch::SigningKey::vcek, snp_arch::SigningKey::vlek})
+            add(out, needs_of(*attestation::endorsements::product_from_key(key), kind));
     }
-    return out;
+    return in_order(std::move(out));
 }
 
 // Single pieces, another bundle, or the JSON object in use among verifiers.
@@ -138,22 +155,14 @@ Result<std::vector<Piece>> import_pieces(const BundleOptions& options, const Fet
     return out;
 }
 
-// In the order in which one needs another: the root's list comes after a chain that shows the root.
-std::vector<Wanted> in_order(const std::set<Wanted>& wanted) {
-    std::vector<Wanted> out(wanted.begin(), wanted.end());
-    std::ranges::stable_partition(
-        out, [](const Wanted& w) { return w.kind != PieceKind::intel_root_crl; });
-    return out;
-}
-
 Result<int> make(const Cli& cli, const BundleOptions& options) {
     FetchPlan plan = EOS_TRY(plan_of(cli, options));
     std::vector<Piece> pieces = EOS_TRY(import_pieces(options, plan));
-    std::set<Wanted> wanted = EOS_TRY(wanted_by(options));
+    std::vector<Wanted> wanted = EOS_TRY(wanted_by(options));
     if (pieces.empty() && wanted.empty())
         return fail(no_source, "say what for: --for EVIDENCE, --fmspc, --amd-product or --import");
-    for (const Wanted& one : in_order(wanted)) {
-        if (attestation::endorsements::find_piece(pieces, one.kind, one.key) != nullptr) continue;
+    for (const Wanted& one : wanted) {
+        if (find_wanted(pieces, one) != nullptr) continue;
         pieces.push_back(EOS_TRY(fetch_piece(one, plan, pieces, nullptr)));
     }
     EOS_TRY(save(cli, options, options.out, pieces));
@@ -173,12 +182,12 @@ bool needs_refresh(const Piece& piece, const BundleOptions& options, UnixTime no
 Result<int> refresh(const Cli& cli, const BundleOptions& options) {
     FetchPlan plan = EOS_TRY(plan_of(cli, options));
     Bundle bundle = EOS_TRY(read_bundle(options.file));
-    std::set<Wanted> wanted;
+    std::vector<Wanted> wanted;
     for (const Piece& piece : bundle.pieces)
-        if (needs_refresh(piece, options, plan.now)) wanted.insert({piece.kind, piece.key});
+        if (needs_refresh(piece, options, plan.now)) wanted.push_back(wanted_like(piece));
     json::Value failures = json::Value::array();
     std::size_t fetched = 0;
-    for (const Wanted& one : in_order(wanted)) {
+    for (const Wanted& one : in_order(std::move(wanted))) {
         auto old = std::ranges::find_if(bundle.pieces, [&](const Piece& piece) {
             return piece.kind == one.kind && piece.key == one.key;
         });
@@ -214,7 +223,9 @@ Result<int> check(const Cli& cli, const BundleOptions& options) {
     namespace verify = attestation::verify;
     Bundle bundle = EOS_TRY(read_bundle(options.file));
     verify::Roots roots = EOS_TRY(roots_of(options));
-    verify::Check tree = verify::check_pieces(bundle.pieces, roots, EOS_TRY(instant(options)));
+    const verify::PieceTimes times{EOS_TRY(instant(options)),
+                                   options.max_age_days * kSecondsPerDay};
+    verify::Check tree = verify::check_pieces(bundle.pieces, roots, times);
     verify::Summary summary = verify::summarise(tree);
     std::string word = "every piece is genuine and current";
     int code = kExitOk;
@@ -254,7 +265,7 @@ void add_source_options(CLI::App& command, BundleOptions& o) {
 }
 
 void add_root_option(CLI::App& command, BundleOptions& o) {
-    command.add_option("--test-root", o.test_root,
+    command.add_option("--test-root", o.test_roots,
                        "root of emulated hardware, PEM, instead of the vendors' roots");
 }
 
@@ -289,7 +300,7 @@ void add_bundle_commands(CLI::App& program, Cli& cli) {
     making->add_option("--ca", o.cas, "with --fmspc: the CAs of its PCK certificates")
         ->check(CLI::IsMember({"platform", "processor"}))
         ->capture_default_str();
-    making->add_option("--amd-product", o.products, "issuers and list of an AMD product")
+    making->add_option("--amd-product", o.products, "CAs and list of a product of AMD's")
         ->check(CLI::IsMember({"milan", "genoa", "turin"}));
     making->add_option("--import", o.imports, "pieces from a file: collateral JSON, or a bundle");
     making->add_option("--max-age-days", o.max_age_days,
@@ -314,6 +325,8 @@ void add_bundle_commands(CLI::App& program, Cli& cli) {
     CLI::App* checking = command("check", "verify each piece to its vendor's root", check);
     checking->add_option("file", o.file)->required();
     checking->add_option("--at", o.at, "as of this instant, RFC 3339; default: now");
+    checking->add_option("--max-age-days", o.max_age_days,
+                         "statements and lists issued longer ago fail; 0: until their own end");
     add_root_option(*checking, o);
 }
 

@@ -14,13 +14,6 @@ using attestation::endorsements::Piece;
 using attestation::endorsements::PieceDates;
 using attestation::endorsements::PieceKind;
 
-// Certificates are not renewed as statements are: only their own end counts.
-bool is_certificate(PieceKind kind) {
-    return kind == PieceKind::intel_pck || kind == PieceKind::amd_vcek ||
-           kind == PieceKind::amd_vlek || kind == PieceKind::amd_vcek_issuers ||
-           kind == PieceKind::amd_vlek_issuers;
-}
-
 std::string_view word(PieceState state) {
     switch (state) {
         case PieceState::current:

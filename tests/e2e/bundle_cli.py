@@ -4,14 +4,16 @@
 
 usage: bundle_cli.py BIN_FOLDER [TEST…]
 """
+import hashlib
 import json
+import ssl
 import subprocess
 import sys
 import tempfile
 import traceback
 from pathlib import Path
 
-from fake_pcs import FakePcs
+from fake_pcs import FakeKds, FakePcs
 from rig import Outcome
 
 
@@ -188,7 +190,91 @@ def https_needs_a_known_ca(bench, _pcs):
         secure.close()
 
 
-TESTS = [everything_is_fetched_shown_and_checked, emulated_pieces_do_not_lead_to_the_vendors_root,
+AMD_KINDS = ["amd-vcek", "amd-vcek-issuers", "amd-crl"]
+
+
+def chip(bench, name, product):
+    folder = bench.work / name
+    subprocess.run([bench.bin / "sev-snp-emulator", "init", "--dir", folder, "--product", product],
+                   check=True, stdout=subprocess.DEVNULL)
+    return folder
+
+
+def a_chips_certificate_is_fetched_by_id_and_tcb(bench, _pcs):
+    for product in ("Milan", "Genoa", "Turin"):
+        folder = chip(bench, f"chip-{product}", product.lower())
+        kds, out = FakeKds(folder, product), bench.file()
+        root = ("--test-root", folder / "root.pem")
+        try:
+            done = bench.ctl("bundle", "make", "--for", folder / "report.bin", "--kds", kds.url, *root,
+                             "--out", out)
+            assert done.code == 0 and "3 pieces" in done.out, done
+            assert len(kds.requests) == 3, kds.requests
+            assert [p["kind"] for p in bench.show(out).json()["pieces"]] == AMD_KINDS
+            checked = bench.ctl("bundle", "check", out, *root)
+            assert checked.code == 10 and "not evaluated" not in checked.out, checked
+            assert bench.ctl("bundle", "check", out).code == 20
+            assert bench.ctl("bundle", "check", out, *root, "--at", "2050-01-01T00:00:00Z").code == 20
+            too_old = bench.ctl("--json", "bundle", "check", out, *root, "--max-age-days", "0", "--at",
+                                "2050-01-01T00:00:00Z")
+            assert f"bundle.amd-crl.{product.lower()}.dates" in too_old.json()["failed"], too_old
+            again = bench.ctl("bundle", "refresh", out, "--all", "--kds", kds.url, *root)
+            assert again.code == 0 and "3 of 3" in again.out, again
+            # Evidence that brings its certificate needs none.
+            brought = bench.ctl("bundle", "make", "--for", folder / "leaf.pem", "--kds", kds.url, *root,
+                                "--out", bench.file())
+            assert brought.code == 0 and "2 pieces" in brought.out, brought
+            # One policy file verifies the leaf with what was fetched.
+            policy = bench.work / f"{product}.policy.json"
+            policy.write_text(json.dumps({
+                "version": 1, "name": "guests", "tees": ["snp"], "bindings": ["v1-deterministic"],
+                "assurance": ["debug"], "allow_any_identity": "i-understand-any-enclave-is-accepted",
+                "snp": {"products": [product.lower()]}, "roots": {"test": [test_root(folder)]}}))
+            verified = bench.ctl("--json", "verify", folder / "leaf.pem", "--policy", policy,
+                                 "--collateral", out)
+            assert verified.code == 10, verified
+            without = bench.ctl("--json", "verify", folder / "leaf.pem", "--policy", policy)
+            assert without.code == 23 and "crl.ark" in without.json()["summary"], without
+        finally:
+            kds.close()
+
+
+def test_root(folder):
+    pem = (folder / "root.pem").read_text()
+    return {"name": folder.name, "certificate_pem": pem,
+            "sha256": hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()}
+
+
+def another_key_service_is_asked_when_one_fails(bench, _pcs):
+    folder, other = chip(bench, "chip-a", "genoa"), chip(bench, "chip-b", "genoa")
+    broken, good = FakeKds(folder, "Genoa"), FakeKds(folder, "Genoa")
+    broken.others = FakeKds(other, "Genoa").files
+    reasons = {"not_found": "HTTP 404", "too_many": "HTTP 429", "redirect": "points elsewhere",
+               "truncated": "closed the connection", "oversized": "body is over",
+               "slow": "did not answer in time", "garbage": "amd-"}
+    faults = [(path, *fault) for path in ("/crl", "SPL=") for fault in reasons.items()]
+    faults += [("/crl", "altered", ".signature"), ("SPL=", "altered", ".chain"),
+               ("SPL=", "another_chip", "the VCEK of another chip"), ("cert_chain", "altered", "amd-"),
+               ("cert_chain", "garbage", "amd-")]
+    try:
+        for broken.fault_path, broken.fault, reason in faults:
+            def make(*urls):
+                return bench.ctl("bundle", "make", "--for", folder / "report.bin", "--test-root",
+                                 folder / "root.pem", "--out", out, "--attempt-timeout", "2",
+                                 *(w for url in urls for w in ("--kds", url)))
+            out = bench.file()
+            alone = make(broken.url)
+            assert alone.code == 1 and not out.exists(), (broken.fault, broken.fault_path, alone)
+            assert reason in alone.err, (broken.fault, broken.fault_path, alone)
+            both = make(broken.url, good.url)
+            assert both.code == 0, (broken.fault, both)
+    finally:
+        broken.close()
+        good.close()
+
+
+TESTS = [a_chips_certificate_is_fetched_by_id_and_tcb, another_key_service_is_asked_when_one_fails,
+         everything_is_fetched_shown_and_checked, emulated_pieces_do_not_lead_to_the_vendors_root,
          another_source_is_asked_when_one_fails, only_what_is_due_is_refreshed,
          what_cannot_be_refreshed_stays_and_is_named, statements_under_another_root_are_refused,
          stale_pieces_are_named, an_altered_bundle_is_refused, plain_http_needs_loopback_or_a_word,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-only
-"""A service on loopback that answers as Intel's PCS and a PCCS do, from an emulated platform's collateral, and
-that can be told to fail in the ways services fail."""
+"""Services on loopback that answer as Intel's PCS, a PCCS and AMD's KDS do, from an emulated platform's collateral,
+and that can be told to fail in the ways services fail."""
 import http.server
 import json
 import ssl
@@ -126,3 +126,42 @@ class FakePcs:
         body, chain = self.content(handler.path)
         body = body.replace(b'"tcbEvaluationDataNumber":17', b'"tcbEvaluationDataNumber":18')
         self.send(handler, 200, body, [(CHAINS["tcb"], urllib.parse.quote(chain))])
+
+
+class FakeKds(FakePcs):
+    """AMD's key service, for the chip in a folder of sev-snp-emulator."""
+
+    def __init__(self, folder, product):
+        self.product = product
+        self.files = {f.name: f.read_bytes() for f in folder.iterdir()}
+        super().__init__({})
+
+    def content(self, path):
+        report = self.files["report.bin"]
+        turin = self.product == "Turin"
+        # 0x180: REPORTED_TCB, 0x1a0: CHIP_ID (56860).
+        tcb, chip = report[0x180:0x188], report[0x1a0:0x1a0 + (8 if turin else 64)]
+        parts = ([("fmc", 0), ("bl", 1), ("tee", 2), ("snp", 3), ("ucode", 7)] if turin
+                 else [("bl", 0), ("tee", 1), ("snp", 6), ("ucode", 7)])
+        query = "&".join(f"{name}SPL={tcb[at]:02}" for name, at in parts)
+        answers = {f"/vcek/v1/{self.product}/cert_chain": "vcek_chain.pem",
+                   f"/vlek/v1/{self.product}/cert_chain": "vlek_chain.pem",
+                   f"/vcek/v1/{self.product}/crl": "crl.der",
+                   f"/vcek/v1/{self.product}/{chip.hex()}?{query}": "vcek.der"}
+        return (self.files[answers[path]], None) if path in answers else None
+
+    def answer(self, handler):
+        found = self.content(handler.path)
+        self.send(handler, *((404, b"") if found is None else (200, found[0])))
+
+    def garbage(self, handler):
+        self.send(handler, 200, b"<html>captive portal</html>")
+
+    def altered(self, handler):
+        """The last byte, which is of a signature, or of a chain's last line."""
+        body = bytearray(self.content(handler.path)[0])
+        body[-1 if body[0] == 0x30 else -60] ^= 1
+        self.send(handler, 200, bytes(body))
+
+    def another_chip(self, handler):
+        self.send(handler, 200, self.others["vcek.der"])

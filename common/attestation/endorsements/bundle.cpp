@@ -62,7 +62,7 @@ bool is_key_of(const Piece& piece) {
         case KeyForm::fmspc:
             return is_lower_hex(piece.key, 12);
         case KeyForm::product:
-            return piece.key == "milan" || piece.key == "genoa" || piece.key == "turin";
+            return product_from_key(piece.key).has_value();
         case KeyForm::content_sha256:
             return piece.key == hex(crypto::sha256(piece.content));
     }
@@ -199,6 +199,25 @@ std::optional<PieceKind> piece_kind_from(std::string_view name) {
 bool is_signed_object(PieceKind kind) {
     return kind == PieceKind::sgx_tcb_info || kind == PieceKind::tdx_tcb_info ||
            kind == PieceKind::sgx_qe_identity || kind == PieceKind::tdx_qe_identity;
+}
+
+bool is_certificate(PieceKind kind) {
+    return kind == PieceKind::intel_pck || kind == PieceKind::amd_vcek ||
+           kind == PieceKind::amd_vlek || kind == PieceKind::amd_vcek_issuers ||
+           kind == PieceKind::amd_vlek_issuers;
+}
+
+std::string piece_key(snp_arch::Product product) {
+    std::string out(product_name(product));
+    out[0] = static_cast<char>(out[0] - 'A' + 'a');
+    return out;
+}
+
+std::optional<snp_arch::Product> product_from_key(std::string_view key) {
+    using snp_arch::Product;
+    for (Product product : {Product::milan, Product::genoa, Product::turin})
+        if (piece_key(product) == key) return product;
+    return {};
 }
 
 bool looks_like_bundle(ByteView in) {

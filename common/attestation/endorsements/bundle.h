@@ -13,6 +13,7 @@
 #include "common/base/result.h"
 #include "common/base/time.h"
 #include "common/crypto/p256.h"
+#include "common/snp_arch/product.h"
 
 namespace eos::attestation::endorsements {
 
@@ -46,6 +47,14 @@ std::optional<PieceKind> piece_kind_from(std::string_view name);
 
 /// Whether the piece is JSON that Intel signed, so that it has a signature beside it.
 bool is_signed_object(PieceKind kind);
+
+/// Whether the piece is certificates: not issued anew as statements and lists are, so that only
+/// their own end counts.
+bool is_certificate(PieceKind kind);
+
+/// The key of AMD's pieces: "milan", "genoa", "turin".
+std::string piece_key(snp_arch::Product product);
+std::optional<snp_arch::Product> product_from_key(std::string_view key);
 
 /// One piece as its vendor issued it.
 struct Piece {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "common/attestation/endorsements/endorsements.h"
 
+#include "common/attestation/endorsements/amd_pieces.h"
 #include "common/attestation/endorsements/collateral_containers.h"
 #include "common/base/encoding.h"
 #include "common/json/json.h"
@@ -142,6 +143,7 @@ Result<std::vector<Piece>> to_pieces(const Endorsements& single, UnixTime time,
             identity.tee == IntelTee::tdx ? PieceKind::tdx_qe_identity : PieceKind::sgx_qe_identity;
         out.push_back(piece_of(kind, *single.qe_identity));
     }
+    for (Piece& piece : EOS_TRY(amd_pieces(single.amd))) out.push_back(std::move(piece));
     for (std::size_t i = single.pieces.size(); i < out.size(); ++i) {
         out[i].fetched = time;
         out[i].source = source;

@@ -57,7 +57,8 @@ struct IntelPlatform {
 Endorsements select(const Endorsements& all, const IntelPlatform& platform);
 
 /// The pieces that stand for endorsements given one by one, as if fetched at `time` from `source`.
-/// errors:  those of parse_tcb_info, parse_qe_identity and x509 (pieces that cannot be named).
+/// errors:  those of parse_tcb_info, parse_qe_identity, amd_pieces and x509 (pieces that cannot be
+///          named).
 [[nodiscard]] Result<std::vector<Piece>> to_pieces(const Endorsements& single, UnixTime time,
                                                    const std::string& source);
 

@@ -32,7 +32,7 @@ std::vector<Piece> pieces_of(const SyntheticIntel& intel) {
 
 std::vector<std::string> failures(const std::vector<Piece>& pieces, const Roots& roots,
                                   UnixTime time = kNow) {
-    return summarise(check_pieces(pieces, roots, time)).failed;
+    return summarise(check_pieces(pieces, roots, {time})).failed;
 }
 
 TEST(BundleChecks, GenuinePiecesPass) {
@@ -43,10 +43,10 @@ TEST(BundleChecks, GenuinePiecesPass) {
                       .key = hex(crypto::sha256(pck.der())),
                       .content = to_bytes(pck.der()),
                       .issuer_chain_pem = pem(intel.ca()) + pem(intel.root())});
-    Check tree = check_pieces(pieces, intel.roots(), kNow);
+    Check tree = check_pieces(pieces, intel.roots(), {kNow});
     EXPECT_EQ(summarise(tree).verdict, Verdict::pass) << render_text(tree);
     EXPECT_NE(find_check(tree, "bundle.sgx-qe-identity.signature"), nullptr);
-    EXPECT_EQ(summarise(check_pieces({}, intel.roots(), kNow)).verdict, Verdict::not_evaluated);
+    EXPECT_EQ(summarise(check_pieces({}, intel.roots(), {kNow})).verdict, Verdict::not_evaluated);
 }
 
 TEST(BundleChecks, AnAlteredPieceIsNamed) {
@@ -132,7 +132,7 @@ TEST_F(Corpus, ABundleGivesTheSameVerdicts) {
             << row.text("id");
         ++compared;
         if (one_by_one.evidence() == nullptr) continue;
-        Check tree = check_pieces(*pieces, Roots::intel(), row.time);
+        Check tree = check_pieces(*pieces, Roots::intel(), {row.time});
         EXPECT_THAT(summarise(tree).failed, IsEmpty()) << row.text("id") << render_text(tree);
     }
     EXPECT_GE(compared, 10u);

@@ -142,22 +142,26 @@ Result<void> check_critical(const Certificate& certificate, RootKind kind) {
     return {};
 }
 
+/// That one is a CA below the other, of one product.
+Result<void> check_issuer_roles(const Named& issuer, const Named& root,
+                                const Certificate& issuer_certificate,
+                                const Certificate& root_certificate) {
+    if (root.role != Role::ark) return fail(bad_chain, name_of(root_certificate) + " is no ARK");
+    if (issuer.product == root.product) return {};
+    return fail(bad_chain, name_of(issuer_certificate) + " below " + name_of(root_certificate) +
+                               ": two products");
+}
+
 Result<void> check_roles(const VekChain& chain, RootKind kind) {
     const Named leaf = read_name(chain.leaf, kind);
     const Named issuer = read_name(chain.issuer, kind);
-    const Named root = read_name(chain.root, kind);
     const bool pairs = (leaf.role == Role::vcek && issuer.role == Role::ask) ||
                        (leaf.role == Role::vlek && issuer.role == Role::asvk);
     if (!pairs) {
         return fail(bad_chain, name_of(chain.leaf) + " below " + name_of(chain.issuer) +
                                    ": an ASK certifies VCEKs, an ASVK certifies VLEKs");
     }
-    if (root.role != Role::ark) return fail(bad_chain, name_of(chain.root) + " is no ARK");
-    if (issuer.product != root.product) {
-        return fail(bad_chain,
-                    name_of(chain.issuer) + " below " + name_of(chain.root) + ": two products");
-    }
-    return {};
+    return check_issuer_roles(issuer, read_name(chain.root, kind), chain.issuer, chain.root);
 }
 
 Result<void> check_link(const Certificate& certificate, const Certificate& issuer) {
@@ -167,6 +171,15 @@ Result<void> check_link(const Certificate& certificate, const Certificate& issue
     Result<void> signature = certificate.verify_signed_by(EOS_TRY(issuer.rsa_key()));
     if (!signature) return fail(std::move(signature).error().within(name_of(certificate)));
     return {};
+}
+
+/// ASK or ASVK and ARK, whatever lies below them.
+Result<void> check_authorities(const Certificate& issuer, const Certificate& root, RootKind kind) {
+    EOS_TRY(check_ca(issuer, 0));
+    EOS_TRY(check_ca(root, 1));
+    EOS_TRY(check_critical(issuer, kind));
+    EOS_TRY(check_critical(root, kind));
+    return check_link(issuer, root);
 }
 
 }  // namespace
@@ -215,14 +228,38 @@ Result<VekChain> complete_chain(Certificate leaf, const VekCertificates& given,
     return VekChain{std::move(leaf), std::move(issuer), std::move(root)};
 }
 
+Result<void> check_vek_issuer(const Certificate& issuer, const Certificate& root,
+                              const VekIssuerRole& role, const Roots& roots) {
+    const Named named = read_name(issuer, roots.kind());
+    const Role expected = role.certifies == SigningKey::vcek ? Role::ask : Role::asvk;
+    if (named.role != expected || named.product != role.product) {
+        return fail(bad_chain, name_of(issuer) + " is not the CA of " +
+                                   (expected == Role::ask ? "VCEKs" : "VLEKs") + " of " +
+                                   std::string(product_name(role.product)));
+    }
+    EOS_TRY(check_issuer_roles(named, read_name(root, roots.kind()), issuer, root));
+    return check_authorities(issuer, root, roots.kind());
+}
+
+std::vector<Certificate> arks_of(snp_arch::Product product, const Roots& roots) {
+    std::vector<Certificate> all;
+    if (roots.vendors().contains(Vendor::amd)) {
+        for (const endorsements::AmdCertificate& one : endorsements::amd_roots())
+            all.push_back(one.certificate);
+    }
+    for (const TestRoot& root : roots.test_roots()) all.push_back(root.certificate);
+    std::erase_if(all, [&](const Certificate& one) {
+        const Named named = read_name(one, roots.kind());
+        return named.role != Role::ark || named.product != product;
+    });
+    return all;
+}
+
 Result<void> check_vek_chain(const VekChain& chain, const Roots& roots) {
     EOS_TRY(check_roles(chain, roots.kind()));
     if (chain.leaf.is_ca()) return fail(bad_chain, name_of(chain.leaf) + " is a CA");
-    EOS_TRY(check_ca(chain.issuer, 0));
-    EOS_TRY(check_ca(chain.root, 1));
-    for (const Certificate* one : {&chain.leaf, &chain.issuer, &chain.root})
-        EOS_TRY(check_critical(*one, roots.kind()));
-    EOS_TRY(check_link(chain.issuer, chain.root));
+    EOS_TRY(check_critical(chain.leaf, roots.kind()));
+    EOS_TRY(check_authorities(chain.issuer, chain.root, roots.kind()));
     return check_link(chain.leaf, chain.issuer);
 }
 

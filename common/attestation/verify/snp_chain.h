@@ -50,6 +50,22 @@ struct VekChain {
 [[nodiscard]] Result<VekChain> complete_chain(x509::Certificate leaf, const VekCertificates& given,
                                               const Roots& roots);
 
+/// A CA of AMD's: what it certifies, of which product.
+struct VekIssuerRole {
+    snp_arch::SigningKey certifies = snp_arch::SigningKey::vcek;
+    snp_arch::Product product = snp_arch::Product::milan;
+};
+
+/// The same for ASK or ASVK and ARK alone, as AMD hands them on: roles and product by name, CA
+/// flags, key usage, the signature; no dates, and not who the root is.
+/// errors: bad_chain and those of x509.
+[[nodiscard]] Result<void> check_vek_issuer(const x509::Certificate& issuer,
+                                            const x509::Certificate& root,
+                                            const VekIssuerRole& role, const Roots& roots);
+
+/// Those of the roots that are the ARK of this product.
+std::vector<x509::Certificate> arks_of(snp_arch::Product product, const Roots& roots);
+
 /// Names, roles, signatures (RSASSA-PSS, ECDSA nowhere), CA flags, path lengths, key usage; no
 /// dates, and not who the root is.
 /// errors: bad_chain and those of x509.

@@ -6,6 +6,7 @@
 #include <map>
 
 #include "common/attestation/endorsements/amd_certificates.h"
+#include "common/attestation/verify/bundle_checks.h"
 #include "common/attestation/verify/corpus_test.h"
 #include "common/base/encoding.h"
 
@@ -110,6 +111,40 @@ TEST_F(SnpCorpus, EveryRowHasItsVerdict) {
                   claims.report.policy.debug_allowed());
     }
     EXPECT_GE(valid, 12u);
+}
+
+// Chips' and providers' certificates as pieces of a bundle, under the roots compiled in.
+TEST_F(SnpCorpus, TheCertificatesAreGenuinePiecesOfABundle) {
+    std::size_t checked = 0;
+    for (const SnpRow& row : rows_) {
+        if (!row.verdict.starts_with("VALID")) continue;
+        SCOPED_TRACE(row.id);
+        auto pieces = endorsements::to_pieces(row.endorsements, row.time, "corpus").value();
+        if (pieces.empty()) continue;
+        Check tree = check_pieces(pieces, Roots::amd(), {row.time});
+        EXPECT_EQ(summarise(tree).verdict, Verdict::pass) << render_text(tree);
+        pieces[0].content.back() ^= std::byte{1};
+        EXPECT_THAT(summarise(check_pieces(pieces, Roots::amd(), {row.time})).failed,
+                    ElementsAre("bundle." + std::string(piece_kind_name(pieces[0].kind)) + "." +
+                                pieces[0].key + ".chain"));
+        ++checked;
+    }
+    EXPECT_GE(checked, 8u);
+}
+
+// The CAs that AMD publishes, as its key service hands them on.
+TEST(SnpBundleAnchors, AmdsOwnCasAreGenuinePieces) {
+    for (const endorsements::AmdCertificate& one : endorsements::amd_issuers()) {
+        endorsements::Endorsements single;
+        single.amd.certificates = {to_bytes(one.certificate.der())};
+        auto pieces = endorsements::to_pieces(single, UnixTime{1'780'000'000}, "AMD").value();
+        ASSERT_EQ(pieces.size(), 1u);
+        Check tree = check_pieces(pieces, Roots::amd(), {UnixTime{1'780'000'000}});
+        EXPECT_EQ(summarise(tree).verdict, Verdict::pass) << render_text(tree);
+        pieces[0].key = pieces[0].key == "milan" ? "genoa" : "milan";
+        EXPECT_EQ(summarise(check_pieces(pieces, Roots::amd(), {UnixTime{1'780'000'000}})).verdict,
+                  Verdict::fail);
+    }
 }
 
 TEST_F(SnpCorpus, TheTurinCertificateAloneLeadsToItsRoot) {

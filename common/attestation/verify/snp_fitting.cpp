@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // What fits a report among the pieces of a bundle.
-#include <algorithm>
-#include <cctype>
-
 #include "common/attestation/verify/snp_chain.h"
 
 namespace eos::attestation::verify {
@@ -12,13 +9,6 @@ using endorsements::Piece;
 using endorsements::PieceKind;
 using endorsements::VekExtension;
 using snp_arch::SigningKey;
-
-/// The key of AMD's pieces: "milan", …
-std::string piece_key(snp_arch::Product product) {
-    std::string out(product_name(product));
-    std::ranges::transform(out, out.begin(), [](unsigned char c) { return std::tolower(c); });
-    return out;
-}
 
 /// Whether the certificate says that it is of the key that signed this report. Its signature
 /// decides later.
@@ -69,7 +59,7 @@ endorsements::AmdEndorsements fitting_amd(const evidence::SnpEvidence& evidence,
         given->veks.empty() ? add_vek(all.pieces, report, out) : product_of_given(*given);
     if (!product) product = report.product();
     if (!product) return out;
-    const std::string key = piece_key(*product);
+    const std::string key = endorsements::piece_key(*product);
     const bool is_vcek = report.signing_key == SigningKey::vcek;
     const Piece* issuers = find_piece(
         all.pieces, is_vcek ? PieceKind::amd_vcek_issuers : PieceKind::amd_vlek_issuers, key);
