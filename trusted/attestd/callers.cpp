@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "trusted/attestd/callers.h"
+
+#include <algorithm>
+
+#include "common/crypto/hash.h"
+
+namespace eos::attestd {
+namespace {
+
+Result<std::string_view> bearer_token(const http::RequestHead& head) {
+    Result<std::optional<std::string_view>> field = head.headers.single("authorization");
+    if (!field || !*field) return fail(no_caller);
+    constexpr std::string_view kScheme = "Bearer ";
+    std::string_view value = **field;
+    if (value.size() <= kScheme.size() ||
+        !http::equal_ignoring_case(value.substr(0, kScheme.size()), kScheme)) {
+        return fail(no_caller);
+    }
+    return value.substr(kScheme.size());
+}
+
+CallerId id_of(const std::string& issuer, const std::string& subject) {
+    ByteArray<1> separator{};
+    crypto::Digest32 digest =
+        crypto::sha256({as_bytes(issuer), ByteView(separator), as_bytes(subject)});
+    return to_array<16>(ByteView(digest).first(16));
+}
+
+/// In a list of names, in the names of a map's members, or as a single name.
+bool names_role(const json::Value& value, std::string_view role) {
+    if (value.is_object()) return value.contains(role);
+    auto is_role = [&](const json::Value& one) {
+        const auto* text = one.get_ptr<const std::string*>();
+        return text != nullptr && *text == role;
+    };
+    return value.is_array() ? std::ranges::any_of(value, is_role) : is_role(value);
+}
+
+bool member_names_role(const json::Value& claims, const std::string& name, std::string_view role) {
+    auto member = claims.find(name);
+    return member != claims.end() && names_role(*member, role);
+}
+
+}  // namespace
+
+bool has_role(const json::Value& claims, std::string_view role, const std::string& claim) {
+    if (!claims.is_object() || role.empty()) return false;
+    if (member_names_role(claims, "roles", role)) return true;
+    if (!claim.empty() && member_names_role(claims, claim, role)) return true;
+    auto realm = claims.find("realm_access");
+    return realm != claims.end() && realm->is_object() && member_names_role(*realm, "roles", role);
+}
+
+std::vector<std::string> TokenVerifier::without_keys() const {
+    std::vector<std::string> out;
+    for (std::size_t i = 0; i < issuers_.size(); ++i) {
+        if (keys_[i] == nullptr || keys_[i]->empty()) out.push_back(issuers_[i].issuer);
+    }
+    return out;
+}
+
+Result<std::size_t> TokenVerifier::find_issuer(std::string_view token) const {
+    Result<std::string> name = jose::unverified_issuer(token);
+    if (!name) return fail(std::move(name).error());
+    auto found = std::ranges::find(issuers_, *name, &IssuerConfig::issuer);
+    if (found == issuers_.end()) return fail(no_caller);
+    return static_cast<std::size_t>(found - issuers_.begin());
+}
+
+Result<CallerId> TokenVerifier::identify(const http::RequestHead& head, Role role, UnixTime now) {
+    std::string_view token = EOS_TRY(bearer_token(head));
+    const std::size_t index = EOS_TRY(find_issuer(token));
+    const IssuerConfig& issuer = issuers_[index];
+    static const std::vector<jose::IssuerKey> kNone;
+    const std::vector<jose::IssuerKey>& keys = keys_[index] ? *keys_[index] : kNone;
+    Result<json::Value> claims = jose::verify_jwt(token, keys,
+                                                  {.issuer = issuer.issuer,
+                                                   .audience = issuer.audience,
+                                                   .algorithms = issuer.algorithms,
+                                                   .now = now,
+                                                   .leeway_s = leeway_s_});
+    if (!claims) {
+        bool may_be_new = claims.error().code() == jose::unknown_key && source_ != nullptr;
+        if (may_be_new && source_->ask(index)) return fail(keys_unknown);
+        return fail(std::move(claims).error());
+    }
+    const std::string& needed = role == Role::client ? issuer.client_role : issuer.monitoring_role;
+    if (!has_role(*claims, needed, issuer.role_claim)) return fail(role_missing, needed);
+    return id_of(issuer.issuer, claims->value("sub", std::string()));
+}
+
+CallLimiter::Slot::~Slot() {
+    if (counts_ == nullptr) return;
+    auto count = counts_->find(caller_);
+    if (--count->second == 0) counts_->erase(count);
+}
+
+Result<CallLimiter::Slot> CallLimiter::admit(const CallerId& caller, std::uint64_t now_ms) {
+    auto count = in_flight_->find(caller);
+    if (count != in_flight_->end() && count->second >= max_) return fail(too_many_calls, "at once");
+    if (!rate_.take(caller, now_ms)) return fail(too_many_calls, "a minute");
+    ++(*in_flight_)[caller];
+    return Slot(in_flight_, caller);
+}
+
+}  // namespace eos::attestd

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// Who calls, whether they may, and how much: bearer tokens of several issuers, and limits for each
+// caller.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/http/message.h"
+#include "common/jose/jwt.h"
+#include "trusted/attestd/config.h"
+#include "trusted/runtime/interfaces.h"
+#include "trusted/runtime/leaf_mint.h"
+
+namespace eos::attestd {
+
+inline constexpr Code no_caller{"trusted/attestd", "no_caller",
+                                "a bearer token of a known issuer is needed"};
+inline constexpr Code keys_unknown{"trusted/attestd", "keys_unknown",
+                                   "the issuer's keys are being fetched: try again"};
+inline constexpr Code role_missing{"trusted/attestd", "role_missing",
+                                   "the token does not have the role for this"};
+inline constexpr Code too_many_calls{"trusted/attestd", "too_many_calls",
+                                     "more calls than this caller may make"};
+
+/// What a token is needed for.
+enum class Role { client, monitoring };
+
+/// Names a caller without saying who it is: 16 bytes of SHA-256(issuer, subject), or an address.
+using CallerId = ByteArray<16>;
+
+using KeySetPtr = std::shared_ptr<const std::vector<jose::IssuerKey>>;
+
+/// Asked for new keys of an issuer, when a token names one that is not known. May do nothing.
+class KeySource {
+  public:
+    virtual ~KeySource() = default;
+    /// returns: whether keys are on their way.
+    virtual bool ask(std::size_t issuer) = 0;
+};
+
+/// The tokens of all issuers. threads: one.
+class TokenVerifier {
+  public:
+    /// `source` outlives this; null: keys come from files only.
+    TokenVerifier(std::vector<IssuerConfig> issuers, std::int64_t leeway_s, KeySource* source)
+        : issuers_(std::move(issuers)),
+          keys_(issuers_.size()),
+          leeway_s_(leeway_s),
+          source_(source) {}
+
+    void set_source(KeySource* source) { source_ = source; }
+    void set_keys(std::size_t issuer, KeySetPtr keys) { keys_.at(issuer) = std::move(keys); }
+
+    /// Names of issuers without keys.
+    std::vector<std::string> without_keys() const;
+
+    /// Who sent the request.
+    /// errors:  no_caller (no token, or of an unknown issuer), those of verify_jwt(), keys_unknown,
+    ///          role_missing.
+    [[nodiscard]] Result<CallerId> identify(const http::RequestHead& head, Role role, UnixTime now);
+
+  private:
+    Result<std::size_t> find_issuer(std::string_view token) const;
+
+    std::vector<IssuerConfig> issuers_;
+    std::vector<KeySetPtr> keys_;
+    std::int64_t leeway_s_;
+    KeySource* source_;
+};
+
+/// Whether a token's claims carry the role: in "roles" (a list, or the names of a map's members),
+/// in realm_access.roles, or in the claim of that name.
+bool has_role(const json::Value& claims, std::string_view role, const std::string& claim);
+
+/// How many calls each may make, and how many at once. threads: one.
+class CallLimiter {
+  public:
+    struct Rules {
+        runtime::PeerRateLimiter::Limits rate;
+        std::size_t in_flight = 8;
+    };
+    explicit CallLimiter(Rules rules)
+        : rate_(rules.rate), in_flight_(std::make_shared<Counts>()), max_(rules.in_flight) {}
+
+    /// Held while a call is under way.
+    class Slot {
+      public:
+        Slot(Slot&&) noexcept = default;
+        Slot& operator=(Slot&&) = delete;
+        ~Slot();
+
+      private:
+        friend class CallLimiter;
+        Slot(std::shared_ptr<std::map<CallerId, std::size_t>> counts, const CallerId& caller)
+            : counts_(std::move(counts)), caller_(caller) {}
+        std::shared_ptr<std::map<CallerId, std::size_t>> counts_;
+        CallerId caller_;
+    };
+
+    /// errors: too_many_calls.
+    [[nodiscard]] Result<Slot> admit(const CallerId& caller, std::uint64_t now_ms);
+
+  private:
+    using Counts = std::map<CallerId, std::size_t>;
+    runtime::PeerRateLimiter rate_;
+    std::shared_ptr<Counts> in_flight_;
+    std::size_t max_;
+};
+
+}  // namespace eos::attestd

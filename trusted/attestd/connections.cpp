@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "trusted/attestd/connections.h"
+
+#include <algorithm>
+
+#include "trusted/attestd/socket_stream.h"
+
+namespace eos::attestd {
+namespace {
+
+/// How long a connection that is over may take to send what is queued, and then to see it read: a
+/// socket that is closed with unread input takes the answer back.
+constexpr std::uint64_t kFlushMs = 5'000;
+constexpr std::uint64_t kLingerMs = 2'000;
+constexpr std::size_t kLingerBytes = 1024 * 1024;
+
+}  // namespace
+
+class Connections::Row final : public EventHandler {
+  public:
+    Row(Connections& owner, std::uint64_t id, UniqueFd fd, const ByteArray<16>& peer_address)
+        : owner_(owner),
+          id_(id),
+          peer_address_(peer_address),
+          stream_(std::move(fd)),
+          connection_(owner.tls_.accept(), owner.services_, stream_, peer_address,
+                      [this] { owner_.touch(id_); }) {
+        owner_.loop_.add(stream_.fd(), interest_, *this);
+    }
+    ~Row() override { owner_.loop_.remove(stream_.fd(), *this); }
+
+    void on_events(std::uint32_t events) override {
+        owner_.touch(id_);
+        if (phase_ == Phase::lingering) return linger();
+        if ((events & EPOLLOUT) != 0) {
+            stream_.flush();
+            if (phase_ == Phase::open && !stream_.is_broken()) connection_.writable();
+        }
+        bool readable = (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0;
+        if (phase_ == Phase::open && readable) read();
+        // Nobody is there any more, and nothing can be sent.
+        if ((events & (EPOLLERR | EPOLLHUP)) != 0) stream_.abort();
+    }
+
+    /// Goes as far as it gets.
+    /// returns: whether it is over for good.
+    bool settle(std::uint64_t now_ms) {
+        if (phase_ == Phase::open) connection_.carry_on();
+        stream_.flush();
+        if (phase_ == Phase::open && (connection_.is_over() || stream_.is_closed())) {
+            phase_ = Phase::flushing;
+            deadline_ms_ = now_ms + kFlushMs;
+        }
+        if (phase_ == Phase::flushing && !stream_.has_output() && !stream_.is_broken()) {
+            stream_.shut_down();
+            phase_ = Phase::lingering;
+            deadline_ms_ = now_ms + kLingerMs;
+        }
+        if (stream_.is_broken()) return true;
+        if (phase_ != Phase::open && now_ms >= deadline_ms_) return true;
+        if (phase_ == Phase::lingering && stream_.has_ended()) return true;
+        update_interest();
+        return false;
+    }
+
+    void tick(std::uint64_t now_ms) {
+        std::optional<std::uint64_t> due = connection_.next_deadline_ms();
+        if (phase_ == Phase::open && due && *due <= now_ms) connection_.tick();
+    }
+
+    std::optional<std::uint64_t> next_deadline_ms() const {
+        if (phase_ != Phase::open) return deadline_ms_;
+        return connection_.next_deadline_ms();
+    }
+
+    runtime::ServerConnection& connection() { return connection_; }
+    const ByteArray<16>& peer_address() const { return peer_address_; }
+    bool had_handshake() const { return connection_.info().has_value(); }
+
+    std::optional<std::uint64_t> timer_ms;
+    bool is_touched = false;
+
+  private:
+    enum class Phase : std::uint8_t { open, flushing, lingering };
+
+    void read() {
+        Bytes bytes = stream_.receive();
+        if (!bytes.empty()) connection_.receive(bytes);
+        if (stream_.has_ended()) connection_.input_ended();
+    }
+
+    void linger() {
+        lingered_bytes_ += stream_.discard();
+        if (lingered_bytes_ > kLingerBytes) stream_.abort();
+    }
+
+    void update_interest() {
+        bool reads = phase_ == Phase::lingering ? !stream_.has_ended()
+                                                : phase_ == Phase::open && stream_.wants_input();
+        std::uint32_t wanted = (reads ? EPOLLIN : 0U) | (stream_.has_output() ? EPOLLOUT : 0U);
+        if (wanted == interest_) return;
+        interest_ = wanted;
+        owner_.loop_.modify(stream_.fd(), interest_, *this);
+    }
+
+    Connections& owner_;
+    const std::uint64_t id_;
+    const ByteArray<16> peer_address_;
+    SocketStream stream_;
+    runtime::ServerConnection connection_;
+    Phase phase_ = Phase::open;
+    std::uint32_t interest_ = EPOLLIN;
+    std::uint64_t deadline_ms_ = 0;
+    std::size_t lingered_bytes_ = 0;
+};
+
+Connections::Connections(EventLoop& loop, const ratls::ServerContext& tls,
+                         runtime::ConnectionServices& services, Limits limits)
+    : loop_(loop), tls_(tls), services_(services), limits_(limits) {}
+
+Connections::~Connections() = default;
+
+void Connections::accepted(UniqueFd fd, const ByteArray<16>& peer_address) {
+    auto of_address = per_address_.find(peer_address);
+    const std::size_t others = of_address == per_address_.end() ? 0 : of_address->second;
+    if (!accepting_ || rows_.size() >= limits_.in_all || others >= limits_.per_address) {
+        ++counters_.refused;
+        return;
+    }
+    ++counters_.opened;
+    ++per_address_[peer_address];
+    const std::uint64_t id = ++last_id_;
+    rows_.emplace(id, std::make_unique<Row>(*this, id, std::move(fd), peer_address));
+    touch(id);
+}
+
+void Connections::touch(std::uint64_t id) {
+    auto found = rows_.find(id);
+    // A connection says that it changed while it is made, too.
+    if (found == rows_.end() || found->second->is_touched) return;
+    found->second->is_touched = true;
+    touched_.push_back(id);
+}
+
+void Connections::forget(std::uint64_t id, Row& row) {
+    if (!row.had_handshake()) ++counters_.handshakes_failed;
+    cancel_timer(id, row);
+    auto of_address = per_address_.find(row.peer_address());
+    if (--of_address->second == 0) per_address_.erase(of_address);
+    // Out of the table before it dies: what dies in it may still say that it changed.
+    auto gone = rows_.extract(id);
+}
+
+void Connections::settle(std::uint64_t id) {
+    auto found = rows_.find(id);
+    if (found == rows_.end()) return;
+    Row& row = *found->second;
+    const bool is_over = row.settle(services_.clock().monotonic_ms());
+    row.is_touched = false;
+    if (is_over) return forget(id, row);
+    reschedule(id, row);
+}
+
+// Timers are only moved forward lazily: an entry that fires too early looks again.
+void Connections::reschedule(std::uint64_t id, Row& row) {
+    std::optional<std::uint64_t> next = row.next_deadline_ms();
+    if (!next || (row.timer_ms && *row.timer_ms <= *next)) return;
+    cancel_timer(id, row);
+    row.timer_ms = next;
+    timers_.emplace(*next, id);
+}
+
+void Connections::cancel_timer(std::uint64_t id, Row& row) {
+    if (row.timer_ms) timers_.erase({*row.timer_ms, id});
+    row.timer_ms.reset();
+}
+
+void Connections::turn() {
+    const std::uint64_t now_ms = services_.clock().monotonic_ms();
+    while (!timers_.empty() && timers_.begin()->first <= now_ms) {
+        const std::uint64_t id = timers_.begin()->second;
+        Row& row = *rows_.at(id);
+        cancel_timer(id, row);
+        touch(id);
+        row.tick(now_ms);
+    }
+    std::vector<std::uint64_t> touched = std::move(touched_);
+    touched_.clear();
+    for (std::uint64_t id : touched) settle(id);
+}
+
+std::optional<std::uint64_t> Connections::next_deadline_ms() const {
+    // Settling may have made something possible at once.
+    if (!touched_.empty()) return 0;
+    if (timers_.empty()) return std::nullopt;
+    return timers_.begin()->first;
+}
+
+void Connections::served_changed(const runtime::Served& served, std::uint64_t drain_ms) {
+    for (auto& [id, row] : rows_) row->connection().served_changed(served, drain_ms);
+}
+
+void Connections::drain_all(std::uint64_t drain_ms) {
+    accepting_ = false;
+    for (auto& [id, row] : rows_) row->connection().drain(drain_ms);
+}
+
+}  // namespace eos::attestd

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// The service's open connections: sockets below the runtime's TLS and HTTP.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "trusted/attestd/event_loop.h"
+#include "trusted/runtime/server_connection.h"
+
+namespace eos::attestd {
+
+/// threads: the loop's.
+class Connections {
+  public:
+    struct Limits {
+        std::size_t in_all = 1024;
+        std::size_t per_address = 64;
+    };
+
+    /// All must outlive this.
+    Connections(EventLoop& loop, const ratls::ServerContext& tls,
+                runtime::ConnectionServices& services, Limits limits);
+    ~Connections();
+
+    /// Takes a connection, or closes it if there are too many.
+    void accepted(UniqueFd fd, const ByteArray<16>& peer_address);
+
+    /// Runs timers that are due and forgets connections that are over. Once a turn of the loop,
+    /// after everything else.
+    void turn();
+    std::optional<std::uint64_t> next_deadline_ms() const;
+
+    void served_changed(const runtime::Served& served, std::uint64_t drain_ms);
+    /// Drains all and takes no new ones.
+    void drain_all(std::uint64_t drain_ms);
+
+    std::size_t count() const { return rows_.size(); }
+
+    struct Counters {
+        std::uint64_t opened = 0;
+        std::uint64_t refused = 0;
+        std::uint64_t handshakes_failed = 0;
+    };
+    const Counters& counters() const { return counters_; }
+
+  private:
+    class Row;
+
+    void touch(std::uint64_t id);
+    void settle(std::uint64_t id);
+    void reschedule(std::uint64_t id, Row& row);
+    void cancel_timer(std::uint64_t id, Row& row);
+    void forget(std::uint64_t id, Row& row);
+
+    EventLoop& loop_;
+    const ratls::ServerContext& tls_;
+    runtime::ConnectionServices& services_;
+    const Limits limits_;
+    std::map<std::uint64_t, std::unique_ptr<Row>> rows_;
+    std::map<ByteArray<16>, std::size_t> per_address_;
+    std::set<std::pair<std::uint64_t, std::uint64_t>> timers_;  ///< when, and which: one each
+    std::vector<std::uint64_t> touched_;
+    std::uint64_t last_id_ = 0;
+    Counters counters_;
+    bool accepting_ = true;
+};
+
+}  // namespace eos::attestd

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#pragma once
+
+#include <functional>
+
+#include "trusted/attestd/config.h"
+#include "trusted/attestd/event_loop.h"
+
+namespace eos::attestd {
+
+inline constexpr Code listen_failed{"trusted/attestd", "listen_failed",
+                                    "the address cannot be listened on"};
+
+/// A listening socket that hands over what it accepts. threads: the loop's.
+class Listener final : public EventHandler {
+  public:
+    /// The address of a peer: IPv4 mapped into IPv6, of IPv6 the upper half, which is one network.
+    using Accepted = std::function<void(UniqueFd, const ByteArray<16>& peer)>;
+
+    /// `loop` outlives this.
+    /// errors: listen_failed.
+    [[nodiscard]] static Result<std::unique_ptr<Listener>> open(EventLoop& loop,
+                                                                const ListenAddress& address,
+                                                                Accepted accepted);
+    ~Listener() override;
+
+    void on_events(std::uint32_t events) override;
+    /// With the port that the system chose.
+    const ListenAddress& address() const { return address_; }
+
+    /// Takes up accepting again where descriptors had run out; once a turn of the loop.
+    void turn();
+    bool is_paused() const { return paused_; }
+
+  private:
+    Listener(EventLoop& loop, UniqueFd fd, ListenAddress address, Accepted accepted);
+
+    EventLoop& loop_;
+    UniqueFd fd_;
+    ListenAddress address_;
+    Accepted accepted_;
+    bool paused_ = false;
+};
+
+}  // namespace eos::attestd

@@ -1,0 +1,368 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "trusted/attestd/program.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <optional>
+
+#include "common/base/assert.h"
+#include "common/base/encoding.h"
+#include "trusted/attestd/connections.h"
+#include "trusted/attestd/files.h"
+#include "trusted/attestd/key_fetcher.h"
+#include "trusted/attestd/listener.h"
+#include "trusted/attestd/service.h"
+#include "trusted/attestd/standing.h"
+
+namespace eos::attestd {
+namespace {
+
+using attestation::verify::Roots;
+
+/// Keys that could not be fetched again for so long are not believed any more.
+constexpr std::uint64_t kMaxKeyAgeMs = 24ULL * 3600 * 1000;
+/// On top of the drain, for closing what was drained.
+constexpr std::uint64_t kStopGraceMs = 8'000;
+constexpr int kTurnMs = 1'000;
+constexpr std::uint32_t kSpareDescriptors = 64;
+
+class SystemClock final : public runtime::Clock {
+  public:
+    /// threads: one, the loop's.
+    UnixTime now() const override {
+        auto since = std::chrono::system_clock::now().time_since_epoch();
+        latest_ = std::max(
+            latest_, UnixTime{std::chrono::duration_cast<std::chrono::seconds>(since).count()});
+        return latest_;
+    }
+    std::uint64_t monotonic_ms() const override {
+        auto since = std::chrono::steady_clock::now().time_since_epoch();
+        auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
+        return static_cast<std::uint64_t>(ms);
+    }
+
+  private:
+    mutable UnixTime latest_;
+};
+
+/// Everything that comes from files.
+struct Loaded {
+    std::shared_ptr<FileLeaf> leaf;
+    std::shared_ptr<const Standing> standing;
+    std::vector<KeySetPtr> keys;  ///< of each issuer; null: by discovery
+};
+
+Result<std::vector<KeySetPtr>> load_keys(const Config& config) {
+    std::vector<KeySetPtr> out;
+    for (const IssuerConfig& issuer : config.issuers)
+        out.push_back(issuer.jwks_file.empty() ? nullptr : EOS_TRY(load_key_set(issuer.jwks_file)));
+    return out;
+}
+
+Result<Loaded> load(const Config& config, const Roots& roots) {
+    return Loaded{EOS_TRY(FileLeaf::load(config)), EOS_TRY(load_standing(config, roots)),
+                  EOS_TRY(load_keys(config))};
+}
+
+/// SIGTERM, SIGINT and SIGHUP as events.
+class Signals final : public EventHandler {
+  public:
+    /// Before any thread is started, so that all inherit the mask.
+    Signals(EventLoop& loop, std::function<void(int)> received)
+        : loop_(loop), received_(std::move(received)) {
+        sigset_t set;
+        ::sigemptyset(&set);
+        for (int one : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&set, one);
+        EOS_ASSERT(::pthread_sigmask(SIG_BLOCK, &set, nullptr) == 0);
+        fd_ = UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+        EOS_ASSERT(fd_.valid());
+        loop_.add(fd_.get(), EPOLLIN, *this);
+    }
+    ~Signals() override { loop_.remove(fd_.get(), *this); }
+
+    void on_events(std::uint32_t events) override {
+        (void)events;
+        signalfd_siginfo info{};
+        while (::read(fd_.get(), &info, sizeof info) == sizeof info)
+            received_(static_cast<int>(info.ssi_signo));
+    }
+
+  private:
+    EventLoop& loop_;
+    std::function<void(int)> received_;
+    UniqueFd fd_;
+};
+
+/// The running service: its parts, in the order in which they are made.
+class Program {
+  public:
+    Program(Config config, Authentication authentication, const Flavour& flavour, Roots roots)
+        : config_(std::move(config)),
+          authentication_(authentication),
+          flavour_(flavour),
+          roots_(std::move(roots)),
+          log_(config_.log),
+          signals_(loop_, [this](int signal) { received(signal); }),
+          cache_(config_.limits.cache_entries) {}
+
+    Result<void> start() {
+        EOS_TRY(raise_descriptor_limit());
+        Loaded loaded = EOS_TRY(load(config_, roots_));
+        tls_.emplace(EOS_TRY(ratls::ServerContext::make()));
+        if (authentication_ == Authentication::tokens) start_tokens(loaded.keys);
+        pool_.emplace(config_.limits.threads, config_.limits.queue);
+        service_.emplace(
+            Service::Parts{loop_, *pool_, cache_, clock_, log_, tokens_ ? &*tokens_ : nullptr},
+            config_.limits);
+        service_->set_standing(std::move(loaded.standing));
+        service_->set_leaf_source(std::move(loaded.leaf));
+        connections_.emplace(loop_, *tls_, *service_,
+                             Connections::Limits{config_.limits.connections,
+                                                 config_.limits.connections_per_address});
+        add_metrics();
+        listener_ = EOS_TRY(
+            Listener::open(loop_, config_.listen, [this](UniqueFd fd, const ByteArray<16>& peer) {
+                connections_->accepted(std::move(fd), peer);
+            }));
+        log_.write(
+            Severity::info, "listening",
+            {{"program", flavour_.name},
+             {"address", listener_->address().text()},
+             {"authentication", authentication_ == Authentication::tokens ? "tokens" : "none"},
+             {"policy_sha256", policy_hash_text()}});
+        return {};
+    }
+
+    /// Until it has been told to stop and has.
+    void run() {
+        while (!is_done()) {
+            loop_.turn(next_timeout_ms());
+            connections_->turn();
+            if (listener_) listener_->turn();
+        }
+        log_.write(Severity::info, "stopped",
+                   {{"connections_cut", std::to_string(connections_->count())}});
+        // Threads end before what they work for.
+        pool_.reset();
+        fetcher_.reset();
+    }
+
+  private:
+    Result<void> raise_descriptor_limit() {
+        rlimit limit{};
+        const rlim_t wanted = config_.limits.connections + kSpareDescriptors;
+        if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return {};
+        limit.rlim_cur = std::min<rlim_t>(wanted, limit.rlim_max);
+        if (limit.rlim_cur == wanted && ::setrlimit(RLIMIT_NOFILE, &limit) == 0) return {};
+        return fail(bad_config, "limits.connections needs " + std::to_string(wanted) +
+                                    " descriptors: raise the limit (LimitNOFILE, ulimit -n)");
+    }
+
+    void start_tokens(const std::vector<KeySetPtr>& keys) {
+        tokens_.emplace(config_.issuers, config_.clock_leeway_s, nullptr);
+        fetched_ms_.assign(config_.issuers.size(), clock_.monotonic_ms());
+        bool discovers = false;
+        for (std::size_t i = 0; i < keys.size(); ++i) {
+            tokens_->set_keys(i, keys[i]);
+            discovers = discovers || keys[i] == nullptr;
+        }
+        if (!discovers) return;
+        fetcher_.emplace(config_.issuers, flavour_.reach,
+                         [this](std::size_t issuer, Result<std::vector<jose::IssuerKey>> fresh) {
+                             loop_.post([this, issuer, fresh = std::move(fresh)]() mutable {
+                                 fetched(issuer, std::move(fresh));
+                             });
+                         });
+        tokens_->set_source(&*fetcher_);
+    }
+
+    void fetched(std::size_t issuer, Result<std::vector<jose::IssuerKey>> keys) {
+        const std::uint64_t now_ms = clock_.monotonic_ms();
+        const std::string name = printable(as_bytes(config_.issuers[issuer].issuer));
+        if (!keys) {
+            log_.write(Severity::warning, "keys_not_fetched",
+                       {{"issuer", name}, {"why", keys.error().message()}});
+            if (now_ms - fetched_ms_[issuer] > kMaxKeyAgeMs) tokens_->set_keys(issuer, nullptr);
+            return;
+        }
+        log_.write(Severity::info, "keys_fetched",
+                   {{"issuer", name}, {"count", std::to_string(keys->size())}});
+        fetched_ms_[issuer] = now_ms;
+        tokens_->set_keys(issuer,
+                          std::make_shared<const std::vector<jose::IssuerKey>>(*std::move(keys)));
+    }
+
+    void add_metrics() {
+        using runtime::MetricType;
+        runtime::MetricRegistry& registry = service_->metrics();
+        runtime::Metric& open =
+            registry.add(MetricType::kGauge, "attestd_connections", "Open connections");
+        runtime::Metric& refused =
+            registry.add(MetricType::kCounter, "attestd_connections_refused_total",
+                         "Connections that were closed for being too many");
+        runtime::Metric& failed =
+            registry.add(MetricType::kCounter, "attestd_handshakes_failed_total",
+                         "Connections that ended before their handshake did");
+        service_->set_more_metrics([this, &open, &refused, &failed](runtime::MetricRegistry&) {
+            open.set(connections_->count());
+            refused.set(connections_->counters().refused);
+            failed.set(connections_->counters().handshakes_failed);
+        });
+    }
+
+    void received(int signal) {
+        if (signal == SIGHUP) return reload();
+        log_.write(Severity::info, "stopping", {{"drain_s", std::to_string(config_.drain_s)}});
+        // Whoever says it twice does not want to wait.
+        if (stop_at_ms_) {
+            stop_at_ms_ = 0;
+            return;
+        }
+        if (!connections_) return;
+        stop_at_ms_ = clock_.monotonic_ms() + config_.drain_s * 1000ULL + kStopGraceMs;
+        service_->stop_being_ready();
+        listener_.reset();
+        connections_->drain_all(config_.drain_s * 1000ULL);
+    }
+
+    /// All of the files or none of them: what runs goes on with what it has.
+    void reload() {
+        if (!service_) return;
+        Result<Loaded> loaded = load(config_, roots_);
+        if (!loaded) {
+            log_.write(Severity::error, "reload_failed", {{"why", loaded.error().message()}});
+            return;
+        }
+        service_->set_standing(std::move(loaded->standing));
+        service_->set_leaf_source(loaded->leaf);
+        connections_->served_changed(*loaded->leaf->served(), config_.drain_s * 1000ULL);
+        for (std::size_t i = 0; tokens_ && i < loaded->keys.size(); ++i) {
+            if (loaded->keys[i]) tokens_->set_keys(i, loaded->keys[i]);
+        }
+        log_.write(Severity::info, "reloaded", {{"policy_sha256", policy_hash_text()}});
+    }
+
+    std::string policy_hash_text() const { return hex(policy_hash(service_->standing().policy)); }
+
+    bool is_done() const {
+        if (!stop_at_ms_) return false;
+        return connections_->count() == 0 || clock_.monotonic_ms() >= *stop_at_ms_;
+    }
+
+    int next_timeout_ms() const {
+        std::optional<std::uint64_t> next = connections_->next_deadline_ms();
+        const std::uint64_t now_ms = clock_.monotonic_ms();
+        if (!next) return kTurnMs;
+        if (*next <= now_ms) return 0;
+        return static_cast<int>(std::min<std::uint64_t>(*next - now_ms, kTurnMs));
+    }
+
+    const Config config_;
+    const Authentication authentication_;
+    const Flavour& flavour_;
+    const Roots roots_;
+    const Log log_;
+    const SystemClock clock_;
+    EventLoop loop_;
+    Signals signals_;
+    SignatureCache cache_;
+    std::optional<ratls::ServerContext> tls_;
+    std::optional<TokenVerifier> tokens_;
+    std::vector<std::uint64_t> fetched_ms_;
+    std::optional<KeyFetcher> fetcher_;
+    std::optional<WorkerPool> pool_;
+    std::optional<Service> service_;
+    std::optional<Connections> connections_;
+    std::unique_ptr<Listener> listener_;
+    std::optional<std::uint64_t> stop_at_ms_;
+};
+
+/// The command line.
+struct Arguments {
+    std::string config;
+    bool no_auth = false;
+};
+
+Result<Config> read_config(const Arguments& arguments, Authentication authentication) {
+    Bytes text = EOS_TRY(read_file(arguments.config, kMaxConfigBytes));
+    Result<Config> config = parse_config(text);
+    if (!config) return fail(std::move(config).error().within(arguments.config));
+    EOS_TRY(check_authentication(*config, authentication));
+    return config;
+}
+
+/// What `check` prints of a configuration whose files could all be read.
+void print_summary(const Config& config, const Loaded& loaded, Authentication authentication) {
+    auto line = [](const char* name, const std::string& text) {
+        std::printf("%-12s %s\n", name, printable(as_bytes(text), 512).c_str());
+    };
+    line("listen", config.listen.text());
+    std::string names;
+    for (const auto& [name, row] : loaded.leaf->served()->names)
+        names += (names.empty() ? "" : ", ") + (name.empty() ? "(any)" : name);
+    line("names", names);
+    line("certificate", "until " + rfc3339(loaded.leaf->not_after()));
+    line("policy",
+         loaded.standing->policy.name + " (" + hex(policy_hash(loaded.standing->policy)) + ")");
+    line("collateral", std::to_string(loaded.standing->collateral.pieces.size()) + " pieces");
+    line("tokens", loaded.standing->signer ? "signed as " + loaded.standing->signer->issuer
+                                           : "none are signed");
+    if (authentication == Authentication::none) line("callers", "anybody on this machine");
+    for (const IssuerConfig& issuer : config.issuers)
+        line("issuer", issuer.issuer + ", audience " + issuer.audience + ", keys " +
+                           (issuer.jwks_file.empty() ? "by discovery" : "from a file"));
+}
+
+Result<void> check(const Arguments& arguments, const Flavour& flavour) {
+    const auto authentication = arguments.no_auth ? Authentication::none : Authentication::tokens;
+    Config config = EOS_TRY(read_config(arguments, authentication));
+    Loaded loaded = EOS_TRY(load(config, EOS_TRY(flavour.roots())));
+    print_summary(config, loaded, authentication);
+    return {};
+}
+
+Result<void> run(const Arguments& arguments, const Flavour& flavour) {
+    const auto authentication = arguments.no_auth ? Authentication::none : Authentication::tokens;
+    Config config = EOS_TRY(read_config(arguments, authentication));
+    Program program(std::move(config), authentication, flavour, EOS_TRY(flavour.roots()));
+    EOS_TRY(program.start());
+    program.run();
+    return {};
+}
+
+}  // namespace
+
+int run_program(int argc, char** argv, const Flavour& flavour) {
+    CLI::App app(flavour.description +
+                 "\nPOST / with a base64 quote answers with a verdict that explains itself; "
+                 "docs/attestd.md has the configuration and the API.");
+    app.name(flavour.name);
+    app.require_subcommand(1);
+    Arguments arguments;
+    auto add = [&](const char* name, const char* what) {
+        CLI::App* command = app.add_subcommand(name, what);
+        command->add_option("config", arguments.config, "the configuration file (JSON)")
+            ->required();
+        command->add_flag("--no-auth", arguments.no_auth,
+                          "take requests from anybody; only with a loopback address in listen");
+        if (flavour.add_options) flavour.add_options(*command);
+        return command;
+    };
+    const CLI::App* run_command =
+        add("run", "serve until SIGTERM; SIGHUP reads certificate, policy, collateral, keys again");
+    add("check", "read the configuration and every file that it names, and say what they give");
+    CLI11_PARSE(app, argc, argv);
+    Result<void> outcome =
+        run_command->parsed() ? run(arguments, flavour) : check(arguments, flavour);
+    if (outcome) return 0;
+    std::fprintf(stderr, "%s: %s\n", flavour.name.c_str(), outcome.error().message().c_str());
+    return 1;
+}
+
+}  // namespace eos::attestd

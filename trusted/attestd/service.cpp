@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "trusted/attestd/service.h"
+
+#include "common/base/assert.h"
+#include "common/base/encoding.h"
+#include "trusted/runtime/responses.h"
+
+namespace eos::attestd {
+namespace {
+
+using runtime::Access;
+using runtime::Dispatched;
+using runtime::Exchange;
+using runtime::Proof;
+using runtime::RoutedRequest;
+using runtime::RouteNames;
+using runtime::StaticText;
+
+constexpr unsigned kRetryAfterSeconds = 5;
+/// Callers whose rate is remembered; whoever was idle longest makes room.
+constexpr std::size_t kRemembered = 4096;
+/// Refusals are counted; who is refused all the time does not fill the log.
+constexpr std::uint64_t kRefusalLogMs = 1000;
+
+/// The words that /metrics counts by; a new one is counted as "other".
+constexpr std::array<StaticText, 17> kStatusWords{"OK",
+                                                  "VERIFICATION_FAILED",
+                                                  "INCOMPLETE",
+                                                  "EMULATED",
+                                                  "DEBUG",
+                                                  "POLICY_REJECTED",
+                                                  "REPORT_DATA_MISMATCH",
+                                                  "EVENT_LOG_MISMATCH",
+                                                  "TYPE_MISMATCH",
+                                                  "PLATFORM_NOT_ALLOWED",
+                                                  "SW_HARDENING_NEEDED",
+                                                  "CONFIGURATION_NEEDED",
+                                                  "CONFIGURATION_AND_SW_HARDENING_NEEDED",
+                                                  "TCB_OUT_OF_DATE",
+                                                  "TCB_REVOKED",
+                                                  "TD_RELAUNCH_ADVISED",
+                                                  "BAD_REQUEST"};
+
+json::Value refusal_body(std::string_view text) {
+    return {{"success", false}, {"error", text}};
+}
+
+/// One more field of a refusal.
+struct Field {
+    std::string_view name;
+    std::string_view value;
+};
+
+void refuse(Exchange& exchange, int status, std::string_view text, const Field& field) {
+    http::ResponseHead head = runtime::make_head(status, runtime::kJsonType);
+    EOS_ASSERT(head.headers.add(field.name, field.value).has_value());
+    // It fails only where the exchange was answered before.
+    (void)exchange.respond(head, to_bytes(json::compact(refusal_body(text))));
+}
+
+/// What a caller who was not identified, or not admitted, is told. Nothing of the token.
+void refuse_call(Exchange& exchange, const Error& error) {
+    if (error.code() == too_many_calls)
+        return refuse(exchange, 429, error.message(), {"retry-after", "5"});
+    if (error.code() == keys_unknown)
+        return refuse(exchange, 503, error.message(), {"retry-after", "1"});
+    if (error.code() == role_missing) {
+        return refuse(exchange, 403, error.code().text,
+                      {"www-authenticate", "Bearer error=\"insufficient_scope\""});
+    }
+    const bool has_none = error.code() == no_caller;
+    refuse(exchange, 401, error.code().text,
+           {"www-authenticate", has_none ? "Bearer" : "Bearer error=\"invalid_token\""});
+}
+
+CallLimiter::Rules rules_for_addresses(const Limits& limits) {
+    // Calls at once are bounded by the connections of an address.
+    return {{limits.address_burst, limits.address_requests_per_minute, kRemembered},
+            limits.connections_per_address};
+}
+
+CallLimiter::Rules rules_for_callers(const Limits& limits) {
+    return {{limits.burst, limits.requests_per_minute, kRemembered}, limits.in_flight_per_caller};
+}
+
+}  // namespace
+
+Service::Service(const Parts& parts, const Limits& limits)
+    : parts_(parts),
+      limits_(limits),
+      budget_(limits.body_memory_bytes),
+      addresses_(rules_for_addresses(limits)),
+      callers_(rules_for_callers(limits)),
+      router_(*this) {
+    add_routes();
+    http_metrics_ = std::make_unique<runtime::HttpMetrics>(registry_, router_.table());
+    add_metrics();
+}
+
+Service::~Service() = default;
+
+// Who calls is found out by the routes themselves, which need to know it.
+runtime::Permission Service::decide(Access access, const runtime::ConnectionInfo& connection,
+                                    const http::RequestHead& head) const {
+    (void)connection;
+    (void)head;
+    return access == Access::kAnyone ? runtime::Permission::kGranted
+                                     : runtime::Permission::kUnknownCaller;
+}
+
+void Service::add_routes() {
+    auto get = [](StaticText pattern, StaticText summary) {
+        return runtime::RouteSpec{http::Method::kGet,
+                                  pattern,
+                                  RouteNames::kPlatformAlways,
+                                  Access::kAnyone,
+                                  Proof::kAny,
+                                  0,
+                                  summary};
+    };
+    router_.add({http::Method::kPost, "/", RouteNames::kPlatformAlways, Access::kAnyone,
+                 Proof::kAny, limits_.body_bytes, "verifies evidence"},
+                [this](RoutedRequest request) { return verify(std::move(request)); });
+    router_.add(get("/healthz", "whether the program runs"), [](RoutedRequest request) {
+        runtime::respond_json(request.exchange, 200, {{"status", "ok"}});
+        return Dispatched{};
+    });
+    router_.add(get("/readyz", "whether calls can be answered, and if not, why"),
+                [this](RoutedRequest request) { return ready(std::move(request)); });
+    router_.add(get("/metrics", "numbers in Prometheus' text form"),
+                [this](RoutedRequest request) { return scrape(std::move(request)); });
+    router_.add(get("/.well-known/jwks.json", "the key that tokens are signed with"),
+                [this](RoutedRequest request) { return key_set(std::move(request)); });
+}
+
+void Service::add_metrics() {
+    using runtime::MetricType;
+    constexpr StaticText kVerdicts = "attestd_answers_total";
+    constexpr StaticText kHelp = "Answers to POST / by their status";
+    for (const StaticText& word : kStatusWords) {
+        verdicts_[word.view()] =
+            &registry_.add(MetricType::kCounter, kVerdicts, kHelp, {{"status", word}});
+    }
+    other_verdicts_ = &registry_.add(MetricType::kCounter, kVerdicts, kHelp, {{"status", "other"}});
+    refused_ = &registry_.add(MetricType::kCounter, "attestd_refused_total",
+                              "Calls that were refused for who made them, or how many");
+    in_flight_ = &registry_.add(MetricType::kGauge, "attestd_in_flight",
+                                "Requests that wait for a thread or are worked on");
+    cache_hits_ = &registry_.add(MetricType::kCounter, "attestd_signature_cache_hits_total",
+                                 "Verifications whose signatures were known");
+    cache_misses_ = &registry_.add(MetricType::kCounter, "attestd_signature_cache_misses_total",
+                                   "Verifications whose signatures were verified");
+    cache_waits_ = &registry_.add(MetricType::kCounter, "attestd_signature_cache_waits_total",
+                                  "Verifications that waited for another one of the same inputs");
+    cache_entries_ = &registry_.add(MetricType::kGauge, "attestd_signature_cache_entries",
+                                    "Inputs whose signatures are known");
+}
+
+void Service::leaf(std::shared_ptr<const runtime::Served> served,
+                   const ratls::HandshakeOffer& offer, const ByteArray<16>& peer_address,
+                   runtime::Done<runtime::CredentialPtr> done) {
+    leaves_->leaf(std::move(served), offer, peer_address, std::move(done));
+}
+
+std::unique_ptr<runtime::ConnectionProtocol> Service::start_protocol(
+    const runtime::ConnectionInfo& info, runtime::PlaintextSink& sink) {
+    return std::make_unique<runtime::Http1Connection>(
+        info, runtime::Http1Connection::Parts{sink, router_, parts_.clock, http_metrics_.get()},
+        runtime::Http1Limits{});
+}
+
+Result<CallerId> Service::identify(const RoutedRequest& request, Role role) {
+    const CallerId& address = request.connection.peer_address;
+    // Before a signature is verified for whoever asks; the slot is given back at once.
+    EOS_TRY(addresses_.admit(address, parts_.clock.monotonic_ms()));
+    if (parts_.tokens == nullptr) return address;
+    return parts_.tokens->identify(request.head, role, parts_.clock.now());
+}
+
+void Service::refused(Exchange& exchange, const Error& error) {
+    refused_->add();
+    const std::uint64_t now_ms = parts_.clock.monotonic_ms();
+    if (now_ms - refusal_logged_ms_ >= kRefusalLogMs) {
+        refusal_logged_ms_ = now_ms;
+        parts_.log.write(Severity::warning, "refused",
+                         {{"why", std::string(error.code().name)},
+                          {"refused_so_far", std::to_string(refused_->get())}});
+    }
+    refuse_call(exchange, error);
+}
+
+Dispatched Service::verify(RoutedRequest request) {
+    Result<CallerId> caller = identify(request, Role::client);
+    Result<CallLimiter::Slot> slot = caller ? callers_.admit(*caller, parts_.clock.monotonic_ms())
+                                            : Result<CallLimiter::Slot>(fail(caller.error()));
+    if (!slot) {
+        refused(request.exchange, slot.error());
+        return {};
+    }
+    return runtime::collect_body(
+        request.head.body, limits_.body_bytes, budget_, std::move(request.exchange),
+        [this, slot = *std::move(slot), name = hex(*caller)](Exchange exchange,
+                                                             runtime::CollectedBody body) mutable {
+            start(Call{std::move(exchange), std::move(body.loan), std::move(slot),
+                       parts_.clock.monotonic_ms(), std::move(name)},
+                  std::move(body.bytes));
+        });
+}
+
+void Service::start(Call call, Bytes body) {
+    const std::uint64_t id = ++last_call_;
+    auto job = [this, id, body = std::move(body), standing = standing_,
+                now = parts_.clock.now()]() mutable {
+        Made made = make(body, limits_.body_bytes, *standing, now, parts_.cache);
+        parts_.loop.post(
+            [this, id, made = std::move(made)]() mutable { finish(id, std::move(made)); });
+    };
+    if (!parts_.pool.submit(std::move(job))) {
+        runtime::respond_busy(call.exchange, "too many requests wait; try again",
+                              kRetryAfterSeconds);
+        return;
+    }
+    calls_.emplace(id, std::move(call));
+}
+
+Service::Made Service::make(ByteView body, std::size_t max_bytes, const Standing& standing,
+                            UnixTime now, SignatureCache& cache) {
+    Result<VerifyRequest> request = parse_request(body, max_bytes);
+    Result<Answer> out =
+        request ? answer(*request, standing, now, &cache) : Result<Answer>(fail(request.error()));
+    if (!out) {
+        return {400, "BAD_REQUEST", to_bytes(json::compact(refusal_body(out.error().message())))};
+    }
+    return {200, out->status, to_bytes(json::compact(out->body))};
+}
+
+void Service::finish(std::uint64_t id, Made made) {
+    auto call = calls_.extract(id);
+    EOS_ASSERT(!call.empty());
+    Call& of = call.mapped();
+    auto counter = verdicts_.find(made.status);
+    (counter == verdicts_.end() ? other_verdicts_ : counter->second)->add();
+    parts_.log.write(Severity::info, "answered",
+                     {{"status", made.status},
+                      {"caller", of.caller},
+                      {"ms", std::to_string(parts_.clock.monotonic_ms() - of.began_ms)}});
+    // It fails only where the exchange was answered before.
+    (void)of.exchange.respond(runtime::make_head(made.http_status, runtime::kJsonType),
+                              std::move(made.body));
+}
+
+Dispatched Service::ready(RoutedRequest request) {
+    json::Value missing = json::Value::array();
+    if (stopping_) missing.push_back("the program is stopping");
+    if (parts_.tokens != nullptr) {
+        for (const std::string& issuer : parts_.tokens->without_keys())
+            missing.push_back("no keys of the issuer " + printable(as_bytes(issuer)));
+    }
+    const bool is_ready = missing.empty();
+    json::Value body = {{"status", is_ready ? "ready" : "not ready"}};
+    if (!is_ready) body["missing"] = std::move(missing);
+    runtime::respond_json(request.exchange, is_ready ? 200 : 503, body);
+    return {};
+}
+
+Dispatched Service::scrape(RoutedRequest request) {
+    Result<CallerId> caller = identify(request, Role::monitoring);
+    if (!caller) {
+        refused(request.exchange, caller.error());
+        return {};
+    }
+    const SignatureCache::Counters cache = parts_.cache.counters();
+    cache_hits_->set(cache.hits);
+    cache_misses_->set(cache.misses);
+    cache_waits_->set(cache.waits);
+    cache_entries_->set(cache.entries);
+    in_flight_->set(calls_.size());
+    if (more_metrics_) more_metrics_(registry_);
+    const runtime::MetricRegistry* const registry = &registry_;
+    runtime::respond_text(request.exchange, runtime::MetricRegistry::kContentType,
+                          runtime::MetricRegistry::to_text(std::span(&registry, 1)));
+    return {};
+}
+
+Dispatched Service::key_set(RoutedRequest request) {
+    json::Value keys = {{"keys", json::Value::array()}};
+    if (standing_->signer) keys = jose::key_set_of(standing_->signer->key.public_key());
+    runtime::respond_json(request.exchange, 200, keys);
+    return {};
+}
+
+}  // namespace eos::attestd

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// The service's routes: who may call them, how much, and what they answer.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "trusted/attestd/appraiser.h"
+#include "trusted/attestd/callers.h"
+#include "trusted/attestd/event_loop.h"
+#include "trusted/attestd/log.h"
+#include "trusted/attestd/signature_cache.h"
+#include "trusted/attestd/tls_identity.h"
+#include "trusted/attestd/worker_pool.h"
+#include "trusted/runtime/body.h"
+#include "trusted/runtime/http1_connection.h"
+#include "trusted/runtime/metrics.h"
+#include "trusted/runtime/router.h"
+
+namespace eos::attestd {
+
+/// Routes, for every connection of the program. threads: the loop's; verification runs on the
+/// pool's.
+class Service final : public runtime::ConnectionServices, private runtime::Authorizer {
+  public:
+    /// What the service uses; all outlive it. `tokens` is null if callers need not say who they
+    /// are.
+    struct Parts {
+        EventLoop& loop;
+        WorkerPool& pool;
+        SignatureCache& cache;
+        const runtime::Clock& clock;
+        const Log& log;
+        TokenVerifier* tokens;
+    };
+    Service(const Parts& parts, const Limits& limits);
+    ~Service() override;
+
+    void set_standing(std::shared_ptr<const Standing> standing) { standing_ = std::move(standing); }
+    const Standing& standing() const { return *standing_; }
+    void set_leaf_source(std::shared_ptr<LeafSource> source) { leaves_ = std::move(source); }
+    /// Adds to what /metrics says; called for each scrape.
+    void set_more_metrics(std::function<void(runtime::MetricRegistry&)> update) {
+        more_metrics_ = std::move(update);
+    }
+    runtime::MetricRegistry& metrics() { return registry_; }
+
+    /// Requests whose answer is not made yet.
+    std::size_t in_flight() const { return calls_.size(); }
+    /// /readyz says so from now on.
+    void stop_being_ready() { stopping_ = true; }
+
+    const runtime::Clock& clock() const override { return parts_.clock; }
+    std::shared_ptr<const runtime::Served> served() const override { return leaves_->served(); }
+    void leaf(std::shared_ptr<const runtime::Served> served, const ratls::HandshakeOffer& offer,
+              const ByteArray<16>& peer_address,
+              runtime::Done<runtime::CredentialPtr> done) override;
+    std::unique_ptr<runtime::ConnectionProtocol> start_protocol(
+        const runtime::ConnectionInfo& info, runtime::PlaintextSink& sink) override;
+
+  private:
+    /// One request that a thread works on; what belongs to the loop's thread stays here.
+    struct Call {
+        runtime::Exchange exchange;
+        runtime::MemoryBudget::Loan loan;
+        CallLimiter::Slot slot;
+        std::uint64_t began_ms = 0;
+        std::string caller;
+    };
+    /// What a thread has made of it.
+    struct Made {
+        int http_status = 200;
+        std::string status;
+        Bytes body;
+    };
+
+    runtime::Permission decide(runtime::Access access, const runtime::ConnectionInfo& connection,
+                               const http::RequestHead& head) const override;
+    std::string_view challenge() const override { return "Bearer"; }
+
+    void add_routes();
+    void add_metrics();
+    runtime::Dispatched verify(runtime::RoutedRequest request);
+    runtime::Dispatched ready(runtime::RoutedRequest request);
+    runtime::Dispatched scrape(runtime::RoutedRequest request);
+    runtime::Dispatched key_set(runtime::RoutedRequest request);
+    Result<CallerId> identify(const runtime::RoutedRequest& request, Role role);
+    void refused(runtime::Exchange& exchange, const Error& error);
+    void start(Call call, Bytes body);
+    void finish(std::uint64_t id, Made made);
+    static Made make(ByteView body, std::size_t max_bytes, const Standing& standing, UnixTime now,
+                     SignatureCache& cache);
+
+    const Parts parts_;
+    const Limits limits_;
+    std::shared_ptr<const Standing> standing_;
+    std::shared_ptr<LeafSource> leaves_;
+    runtime::MemoryBudget budget_;
+    CallLimiter addresses_;
+    CallLimiter callers_;
+    runtime::MetricRegistry registry_;
+    runtime::Router router_;
+    std::unique_ptr<runtime::HttpMetrics> http_metrics_;
+    std::map<std::string_view, runtime::Metric*> verdicts_;
+    runtime::Metric* other_verdicts_ = nullptr;
+    runtime::Metric* refused_ = nullptr;
+    runtime::Metric* in_flight_ = nullptr;
+    runtime::Metric* cache_hits_ = nullptr;
+    runtime::Metric* cache_misses_ = nullptr;
+    runtime::Metric* cache_waits_ = nullptr;
+    runtime::Metric* cache_entries_ = nullptr;
+    std::function<void(runtime::MetricRegistry&)> more_metrics_;
+    std::map<std::uint64_t, Call> calls_;
+    std::uint64_t last_call_ = 0;
+    std::uint64_t refusal_logged_ms_ = 0;
+    bool stopping_ = false;
+};
+
+}  // namespace eos::attestd

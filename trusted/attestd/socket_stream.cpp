@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "trusted/attestd/socket_stream.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "common/base/assert.h"
+
+namespace eos::attestd {
+namespace {
+
+bool is_passing(int error) {
+    return error == EAGAIN || error == EINTR;
+}
+
+}  // namespace
+
+std::size_t SocketStream::writable_bytes() const {
+    if (closed_ || broken_) return 0;
+    return kWindowBytes - (output_.size() - offset_);
+}
+
+void SocketStream::send(ByteView bytes) {
+    EOS_ASSERT(bytes.size() <= writable_bytes());
+    append(output_, bytes);
+}
+
+Bytes SocketStream::receive() {
+    Bytes out(kWindowBytes - std::min(unconsumed_, kWindowBytes));
+    if (out.empty() || has_ended_) return {};
+    ssize_t count = ::recv(fd_.get(), out.data(), out.size(), 0);
+    if (count < 0 && !is_passing(errno)) broken_ = true;
+    if (count == 0) has_ended_ = true;
+    out.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
+    unconsumed_ += out.size();
+    return out;
+}
+
+std::size_t SocketStream::discard() {
+    ByteArray<16 * 1024> scratch;
+    ssize_t count = ::recv(fd_.get(), scratch.data(), scratch.size(), 0);
+    if (count < 0 && !is_passing(errno)) broken_ = true;
+    if (count == 0) has_ended_ = true;
+    return count > 0 ? static_cast<std::size_t>(count) : 0;
+}
+
+void SocketStream::flush() {
+    while (has_output() && !broken_) {
+        ByteView rest = ByteView(output_).subspan(offset_);
+        ssize_t count = ::send(fd_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
+        if (count < 0 && errno == EAGAIN) break;
+        if (count < 0 && errno != EINTR) broken_ = true;
+        if (count > 0) offset_ += static_cast<std::size_t>(count);
+    }
+    if (offset_ > output_.size() / 2) {
+        output_.erase(output_.begin(), output_.begin() + static_cast<std::ptrdiff_t>(offset_));
+        offset_ = 0;
+    }
+}
+
+void SocketStream::shut_down() {
+    if (::shutdown(fd_.get(), SHUT_WR) != 0) broken_ = true;
+}
+
+}  // namespace eos::attestd
