@@ -161,7 +161,11 @@ Result<void> add_token(json::Value& out, const VerifyRequest& request, const Sta
 
 appraise::Policy default_policy(verify::Roots roots) {
     appraise::Policy out;
-    out.name = "built in: any program, up to date, no debug";
+    // Emulated hardware is always in debug mode, and says so.
+    const bool is_emulated = roots.kind() == verify::RootKind::test;
+    out.name = is_emulated ? "built in, EMULATED: any program, up to date"
+                           : "built in: any program, up to date, no debug";
+    if (is_emulated) out.debug = appraise::DebugRule::allow_emulated;
     out.roots = std::move(roots);
     out.tees = {std::string(appraise::kTeeSgx), std::string(appraise::kTeeTdx),
                 std::string(appraise::kTeeSnp)};

@@ -55,6 +55,7 @@ struct Limits {
     std::uint32_t cache_entries = 4096;
 };
 
+/// Lines for people, or one JSON object a line.
 enum class LogFormat { text, json };
 
 /// A numeric address and port.
@@ -69,6 +70,7 @@ struct ListenAddress {
 /// errors: bad_config.
 [[nodiscard]] Result<ListenAddress> parse_listen_address(std::string_view text);
 
+/// The whole file. Names are those of its members.
 struct Config {
     ListenAddress listen;
     std::string certificate_file;

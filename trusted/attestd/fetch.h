@@ -21,6 +21,7 @@ enum class Reach {
     loopback_as_well,  ///< emulation: this machine, too, also by http
 };
 
+/// How a file is fetched.
 struct FetchOptions {
     std::string ca_file;  ///< PEM; empty: the CAs of this machine
     Reach reach = Reach::elsewhere;

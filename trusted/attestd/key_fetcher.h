@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // Issuers' keys by discovery: fetched again now and then, and when a token names a key that is not
-// known, but never more often than once in kMinPauseSeconds.
+// known, but never more often than once in kMinPause.
 #pragma once
 
 #include <condition_variable>
@@ -28,7 +28,7 @@ inline constexpr Code bad_discovery{"trusted/attestd", "bad_discovery",
 /// One thread that fetches for all issuers without a file of keys.
 class KeyFetcher final : public KeySource {
   public:
-    static constexpr std::chrono::seconds kMinPause{10};
+    static constexpr std::chrono::seconds kMinPause{5};
 
     /// Called on the fetcher's thread with what came of each attempt.
     using Fetched =

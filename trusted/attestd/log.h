@@ -10,6 +10,7 @@
 
 namespace eos::attestd {
 
+/// How much somebody should care.
 enum class Severity { info, warning, error };
 
 /// One line an event, on standard error. `event` is a stable word for machines. No token, no claim

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "trusted/attestd/config.h"
+
+#include <gtest/gtest.h>
+
+#include "common/json/json.h"
+
+namespace eos::attestd {
+namespace {
+
+json::Value minimal() {
+    return {{"version", 1},
+            {"listen", "127.0.0.1:8443"},
+            {"certificate_file", "/c.pem"},
+            {"key_file", "/k.pem"}};
+}
+
+Result<Config> parse(const json::Value& value) {
+    std::string text = json::compact(value);
+    return parse_config(as_bytes(text));
+}
+
+Code refusal(const char* name, const json::Value& value) {
+    json::Value config = minimal();
+    config[name] = value;
+    Result<Config> parsed = parse(config);
+    EXPECT_FALSE(parsed.has_value()) << config.dump();
+    return parsed ? Code{} : parsed.error().code();
+}
+
+TEST(Config, WhatIsLeftOutHasTheDocumentedValue) {
+    Config config = parse(minimal()).value();
+    EXPECT_EQ(config.listen.text(), "127.0.0.1:8443");
+    EXPECT_EQ(config.clock_leeway_s, 60U);
+    EXPECT_EQ(config.drain_s, 30U);
+    EXPECT_EQ(config.limits.body_bytes, 8U * 1024 * 1024);
+    EXPECT_EQ(config.log, LogFormat::json);
+    EXPECT_FALSE(config.token.has_value());
+    json::Value with = minimal();
+    with["issuers"] = {{{"issuer", "https://id"}}};
+    IssuerConfig issuer = parse(with).value().issuers.at(0);
+    EXPECT_EQ(issuer.audience, "attestation-server");
+    EXPECT_EQ(issuer.client_role, "attestation-server:client");
+    EXPECT_EQ(issuer.algorithms,
+              (std::set<jose::Algorithm>{jose::Algorithm::es256, jose::Algorithm::rs256}));
+}
+
+TEST(Config, EverythingUnknownOrOutOfRangeIsRefused) {
+    EXPECT_EQ(refusal("debug", true), json::unknown_member);
+    EXPECT_EQ(refusal("version", 2), json::out_of_range);
+    EXPECT_EQ(refusal("version", 0), bad_config);
+    EXPECT_EQ(refusal("log", "xml"), bad_config);
+    EXPECT_EQ(refusal("drain_s", 0), json::out_of_range);
+    EXPECT_EQ(refusal("clock_leeway_s", 301), json::out_of_range);
+    EXPECT_EQ(refusal("limits", {{"threads", 0}}), json::out_of_range);
+    EXPECT_EQ(refusal("limits", {{"threads", 257}}), json::out_of_range);
+    EXPECT_EQ(refusal("limits", {{"body_bytes", 1 << 25}}), json::out_of_range);
+    EXPECT_EQ(refusal("limits", {{"body_memory_bytes", 2048}}), bad_config);
+    EXPECT_EQ(refusal("limits", {{"conections", 7}}), json::unknown_member);
+    EXPECT_EQ(refusal("token", {{"issuer", "us"}}), json::missing_member);
+    EXPECT_EQ(refusal("token", {{"issuer", "us"}, {"key_file", "k"}, {"life_s", 301}}),
+              json::out_of_range);
+    EXPECT_EQ(refusal("issuers", {{{"issuer", ""}}}), bad_config);
+    EXPECT_EQ(refusal("issuers", {{{"issuer", "a"}}, {{"issuer", "a"}}}), bad_config);
+    EXPECT_EQ(refusal("issuers", {{{"issuer", "a"}, {"algorithms", {"none"}}}}), bad_config);
+    EXPECT_EQ(refusal("issuers", {{{"issuer", "a"}, {"algorithms", {"HS256"}}}}), bad_config);
+    EXPECT_EQ(refusal("issuers", {{{"issuer", "a"}, {"audience", ""}}}), json::out_of_range);
+    EXPECT_EQ(refusal("issuers", {{{"issuer", "a"}, {"jwks_file", "f"}, {"ca_file", "c"}}}),
+              bad_config);
+    EXPECT_EQ(refusal("issuers", {{{"issuer", "a"}, {"secret", "x"}}}), json::unknown_member);
+    for (const char* address : {"", "localhost:1", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
+                                "127.0.0.1:8x", "::1:8443", "[127.0.0.1]:1", "[::1]", "[::1:1"}) {
+        EXPECT_EQ(refusal("listen", address), bad_config) << address;
+    }
+    EXPECT_EQ(parse_listen_address("[::1]:8443").value().text(), "[::1]:8443");
+}
+
+TEST(Config, WithoutAuthenticationOnlyThisMachineMayCall) {
+    Config config = parse(minimal()).value();
+    EXPECT_FALSE(check_authentication(config, Authentication::tokens).has_value());
+    EXPECT_TRUE(check_authentication(config, Authentication::none).has_value());
+    for (const char* address : {"0.0.0.0:1", "192.0.2.1:1", "[::]:1", "[::ffff:127.0.0.1]:1"}) {
+        config.listen = parse_listen_address(address).value();
+        EXPECT_FALSE(check_authentication(config, Authentication::none).has_value()) << address;
+    }
+    config.listen = parse_listen_address("[::1]:1").value();
+    EXPECT_TRUE(check_authentication(config, Authentication::none).has_value());
+    config.issuers.push_back({.issuer = "https://id"});
+    EXPECT_TRUE(check_authentication(config, Authentication::tokens).has_value());
+    EXPECT_FALSE(check_authentication(config, Authentication::none).has_value());
+}
+
+}  // namespace
+}  // namespace eos::attestd
