@@ -225,6 +225,23 @@ def requests_are_bounded(stage):
     service.stop()
 
 
+def a_large_answer_arrives_whole(stage):
+    service = Service(stage, "enclave-os-attestd", {}, "--no-auth")
+    events = [{"imr": 3, "event_type": 1, "digest": f"{i:096x}", "event": f"e{i}", "event_payload": ""}
+              for i in range(6000)]
+    log = base64.b64encode(json.dumps(events).encode()).decode()
+    answer = service.verify(request(bytes(9), eventLog=log, includeEventLog=True))
+    assert answer.status == 200 and len(answer.body) > 1_000_000, answer
+    assert len(answer.json()["eventLog"]) == 6000
+    # One who does not read is no obstacle to the others.
+    body = json.dumps(request(bytes(9), eventLog=log, includeEventLog=True)).encode()
+    with service.connect() as idle:
+        idle.sendall(head("POST", "/", len(body)) + body)
+        assert service.verify(request(bytes(9))).status == 200
+        assert len(read_answer(idle).json()["eventLog"]) == 6000
+    service.stop()
+
+
 def policies_of_test_roots_are_not_taken(stage, emulated_policy):
     service = Service(stage, "enclave-os-attestd", {}, "--no-auth")
     answer = service.verify(request(bytes(9), policy=emulated_policy))
@@ -435,7 +452,7 @@ def main():
                            rig.work / "platform/root.pem", "--out", rig.work / "e.json", context=False)
             assert made.code == 0, made
             steps = [(wrong_configurations_are_refused, ()), (callers_must_say_who_they_are, ()),
-                     (requests_are_bounded, ()),
+                     (requests_are_bounded, ()), (a_large_answer_arrives_whole, ()),
                      (policies_of_test_roots_are_not_taken, (json.loads((rig.work / "e.json").read_text()),)),
                      (real_evidence_is_ok_while_its_collateral_holds, ()),
                      (a_stop_waits_for_what_is_under_way, ()),

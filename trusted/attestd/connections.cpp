@@ -13,6 +13,7 @@ namespace {
 constexpr std::uint64_t kFlushMs = 5'000;
 constexpr std::uint64_t kLingerMs = 2'000;
 constexpr std::size_t kLingerBytes = 1024 * 1024;
+constexpr int kPumps = 16;
 
 }  // namespace
 
@@ -46,7 +47,7 @@ class Connections::Row final : public EventHandler {
     /// returns: whether it is over for good.
     bool settle(std::uint64_t now_ms) {
         if (phase_ == Phase::open) connection_.carry_on();
-        stream_.flush();
+        pump();
         if (phase_ == Phase::open && (connection_.is_over() || stream_.is_closed())) {
             phase_ = Phase::flushing;
             deadline_ms_ = now_ms + kFlushMs;
@@ -87,6 +88,16 @@ class Connections::Row final : public EventHandler {
         Bytes bytes = stream_.receive();
         if (!bytes.empty()) connection_.receive(bytes);
         if (stream_.has_ended()) connection_.input_ended();
+    }
+
+    /// Sends, and lets the connection go on wherever that made room. What is left after kPumps
+    /// rounds waits for EPOLLOUT, so that one connection does not hold up the others.
+    void pump() {
+        for (int i = 0; i < kPumps && stream_.has_output(); ++i) {
+            stream_.flush();
+            if (stream_.has_output() || stream_.is_broken() || phase_ != Phase::open) return;
+            connection_.writable();
+        }
     }
 
     void linger() {

@@ -80,6 +80,8 @@ class Signals final : public EventHandler {
         ::sigemptyset(&set);
         for (int one : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&set, one);
         EOS_ASSERT(::pthread_sigmask(SIG_BLOCK, &set, nullptr) == 0);
+        // libssl writes to sockets whose other end may be gone.
+        EOS_ASSERT(::signal(SIGPIPE, SIG_IGN) != SIG_ERR);
         fd_ = UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
         EOS_ASSERT(fd_.valid());
         loop_.add(fd_.get(), EPOLLIN, *this);
