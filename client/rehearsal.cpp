@@ -18,6 +18,35 @@ using attestation::endorsements::PieceDates;
 constexpr std::size_t kMaxEvents = 64;
 constexpr std::size_t kMaxTextBytes = 512;
 
+Result<snp_arch::Tcb> parse_tcb(const json::Value& value, std::string place) {
+    json::Object object = EOS_TRY(json::Object::of(value, std::move(place)));
+    auto part = [&object](std::string_view name) -> Result<std::uint8_t> {
+        return static_cast<std::uint8_t>(EOS_TRY(object.number(name, 0xff)));
+    };
+    snp_arch::Tcb out;
+    if (object.find("fmc") != nullptr) out.fmc = EOS_TRY(part("fmc"));
+    out.boot_loader = EOS_TRY(part("boot_loader"));
+    out.tee = EOS_TRY(part("tee"));
+    out.snp = EOS_TRY(part("snp"));
+    out.microcode = EOS_TRY(part("microcode"));
+    EOS_TRY(object.finish());
+    return out;
+}
+
+Result<std::map<snp_arch::Product, snp_arch::Tcb>> parse_min_tcb(json::Object& event) {
+    std::map<snp_arch::Product, snp_arch::Tcb> out;
+    const json::Value* value = event.find("snp_min_tcb");
+    if (value == nullptr) return out;
+    const std::string place = event.path("snp_min_tcb");
+    if (!value->is_object()) return fail(bad_drill, place);
+    for (const auto& [name, tcb] : value->items()) {
+        auto product = attestation::endorsements::product_from_key(name);
+        if (!product) return fail(bad_drill, place + ": no product of AMD's");
+        out[*product] = EOS_TRY(parse_tcb(tcb, place + "." + name));
+    }
+    return out;
+}
+
 Result<Event> parse_event(const json::Value& value, const std::string& place, UnixTime now) {
     json::Object object = EOS_TRY(json::Object::of(value, place));
     Event out{.name = EOS_TRY(object.text("name", kMaxTextBytes)),
@@ -25,6 +54,7 @@ Result<Event> parse_event(const json::Value& value, const std::string& place, Un
               .endorsements = {},
               .time = now};
     std::string collateral = json::compact(*EOS_TRY(object.require("collateral")));
+    out.min_snp_tcb = EOS_TRY(parse_min_tcb(object));
     EOS_TRY(object.finish());
     auto parsed = attestation::endorsements::parse_endorsements(as_bytes(collateral));
     if (!parsed) return fail(std::move(parsed.error()).within(place));
@@ -54,9 +84,17 @@ std::optional<Ends> ends_of(const Endorsements& collateral, UnixTime now) {
     return out;
 }
 
-Policy raised(Policy policy, std::uint32_t min_evaluation_data_number) {
+Policy raised(Policy policy, const Event& event) {
     policy.tcb.min_evaluation_data_number =
-        std::max(policy.tcb.min_evaluation_data_number, min_evaluation_data_number);
+        std::max(policy.tcb.min_evaluation_data_number, event.min_evaluation_data_number);
+    for (const auto& [product, bar] : event.min_snp_tcb) {
+        snp_arch::Tcb& own = policy.snp.min_tcb[product];
+        own = {.fmc = std::max(own.fmc, bar.fmc),
+               .boot_loader = std::max(own.boot_loader, bar.boot_loader),
+               .tee = std::max(own.tee, bar.tee),
+               .snp = std::max(own.snp, bar.snp),
+               .microcode = std::max(own.microcode, bar.microcode)};
+    }
     return policy;
 }
 
@@ -65,8 +103,7 @@ AttestationResult judge(const Event& event, const Exhibit& exhibit, const Policy
                                  .anchors = exhibit.anchors,
                                  .server_name = exhibit.server_name,
                                  .handshake = exhibit.handshake},
-                                event.endorsements,
-                                raised(policy, event.min_evaluation_data_number), event.time);
+                                event.endorsements, raised(policy, event), event.time);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 // What policies would say about evidence after an event: before it happens.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,6 +39,8 @@ struct Event {
     UnixTime time;
     /// Added to the policy's own minimum.
     std::uint32_t min_evaluation_data_number = 0;
+    /// Raises the policy's own minimum, part by part: AMD states no bar, so policies have it.
+    std::map<snp_arch::Product, snp_arch::Tcb> min_snp_tcb;
 };
 
 /// Reads a drill file. errors: bad_drill; those of json and parse_endorsements.

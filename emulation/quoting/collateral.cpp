@@ -120,18 +120,21 @@ std::string tcb_info_json(const sgx_cpu::CpuIdentity& cpu, const Window& window,
     return platform_tcb_info(cpu, window, "SGX", statement).dump();
 }
 
-std::string tdx_tcb_info_json(const sgx_cpu::CpuIdentity& cpu, const Window& window) {
-    Json out = platform_tcb_info(cpu, window, "TDX");
+std::string tdx_tcb_info_json(const sgx_cpu::CpuIdentity& cpu, const Window& window,
+                              const TcbStatement& statement) {
+    Json out = platform_tcb_info(cpu, window, "TDX", statement);
     out["tdxModule"] = tdx_module();
     Json identity = tdx_module();
     identity["id"] = attestation::endorsements::tdx_module_id(kTdxModuleMajor);
-    identity["tcbLevels"] = own_levels(kTdxModuleMinor, window);
+    const auto module_bar =
+        static_cast<std::uint16_t>(kTdxModuleMinor + statement.tdx_module_above);
+    identity["tcbLevels"] = own_levels(module_bar, window);
     out["tdxModuleIdentities"] = Json::array({identity});
     attestation::evidence::TeeTcbSvn components = emulated_tee_tcb_svn();
     components[0] = components[1] = std::byte{0};  // the module's own have levels of their own
-    for (Json& level : out["tcbLevels"]) {
-        level["tcb"]["tdxtcbcomponents"] = component_list(components);
-        components = stepped(components, -1);
+    for (std::size_t i = 0; i < statement.steps.size(); ++i) {
+        out["tcbLevels"][i]["tcb"]["tdxtcbcomponents"] =
+            component_list(stepped(components, statement.steps[i].above_cpu));
     }
     return out.dump();
 }

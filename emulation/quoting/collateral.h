@@ -30,6 +30,8 @@ struct TcbStatement {
     int evaluation_data_number = 17;
     /// Best first. Normally its security versions are UpToDate, lower ones OutOfDate.
     std::vector<TcbStep> steps{{0, "UpToDate", {}}, {-1, "OutOfDate", {"EMULATED-SA-00001"}}};
+    /// TDX: what an UpToDate module needs more than the emulated one's security version.
+    std::uint16_t tdx_module_above = 0;
 };
 
 /// TCB info, version 3.
@@ -41,8 +43,9 @@ std::string tcb_info_json(const sgx_cpu::CpuIdentity& cpu, const Window& window,
 /// source: Intel PCS API v4, "Get SGX QE identity".
 std::string qe_identity_json(const Window& window);
 
-/// TCB info for TDX: the emulated module on this CPU is UpToDate, lower versions OutOfDate.
-std::string tdx_tcb_info_json(const sgx_cpu::CpuIdentity& cpu, const Window& window);
+/// TCB info for TDX, of the emulated module on this CPU.
+std::string tdx_tcb_info_json(const sgx_cpu::CpuIdentity& cpu, const Window& window,
+                              const TcbStatement& statement = {});
 
 /// The identity of td_quoting_enclave_identity().
 /// source: Intel PCS API v4, "Get TDX QE identity".

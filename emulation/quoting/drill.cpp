@@ -26,6 +26,14 @@ struct Event {
 
 const TcbStep kOlder{-1, "OutOfDate", {"EMULATED-SA-00001"}};
 
+/// What the emulated Intel states about the platform for this kind of TEE.
+Statements statements_of(const DrillSubject& subject, const Window& window,
+                         const TcbStatement& tcb) {
+    if (subject.tee == attestation::endorsements::IntelTee::tdx)
+        return {tdx_tcb_info_json(subject.cpu, window, tcb), td_qe_identity_json(window)};
+    return {tcb_info_json(subject.cpu, window, tcb), qe_identity_json(window)};
+}
+
 std::vector<Event> events() {
     const std::string advisory = "EMULATED-SA-00002";
     return {
@@ -88,7 +96,13 @@ Result<std::vector<Drill>> make_drills(const DrillSubject& subject, UnixTime now
     const auto signers = EOS_TRY(x509::parse_pem_chain(as_bytes(signing_chain)));
 
     std::vector<Drill> out;
-    for (const Event& event : events()) {
+    std::vector<Event> all = events();
+    if (subject.tee == attestation::endorsements::IntelTee::tdx) {
+        all.push_back({.name = "tdx-module-bar-raised",
+                       .what = "the platform is as it should be, its TDX module is one SVN behind",
+                       .tcb = {.evaluation_data_number = 18, .tdx_module_above = 1}});
+    }
+    for (const Event& event : all) {
         const bool ended = event.validity == Event::Validity::kEnded;
         const Window window{.from = now - (ended ? 30 : 1) * kSecondsPerDay,
                             .to = ended ? now - 1 : now + 30 * kSecondsPerDay};
@@ -101,9 +115,8 @@ Result<std::vector<Drill>> make_drills(const DrillSubject& subject, UnixTime now
             .pck_crl_issuer_chain_pem = issued.pck_crl_issuer_chain_pem,
             .tcb_signing_chain_pem = signing_chain};
         out.push_back({event.name, event.what,
-                       collateral_json({tcb_info_json(subject.cpu, window, event.tcb),
-                                        qe_identity_json(window)},
-                                       parts, subject.issuing.tcb_signing)});
+                       collateral_json(statements_of(subject, window, event.tcb), parts,
+                                       subject.issuing.tcb_signing)});
     }
     return out;
 }

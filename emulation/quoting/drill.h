@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "common/attestation/endorsements/tcb.h"
 #include "common/base/result.h"
 #include "common/base/time.h"
 #include "emulation/quoting/provisioning.h"
@@ -25,6 +26,7 @@ struct DrillSubject {
     const IssuingKeys& issuing;
     std::string pck_chain_pem;    ///< PCK, platform CA, root
     std::string collateral_json;  ///< as provisioned: names the TCB signing certificate
+    attestation::endorsements::IntelTee tee = attestation::endorsements::IntelTee::sgx;
 };
 
 /// All drills, the undisturbed state first. Signed by the platform's own emulated Intel, so that

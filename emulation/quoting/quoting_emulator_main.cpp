@@ -15,6 +15,9 @@
 #include <string>
 
 #include "common/base/encoding.h"
+#include "common/oid/registry.h"
+#include "common/ratls/leaf.h"
+#include "common/ratls/report_data.h"
 #include "common/x509/pem.h"
 #include "emulation/quoting/aesm_service.h"
 #include "emulation/quoting/drill.h"
@@ -42,6 +45,7 @@ struct Options {
     std::uint32_t fail_every = 0;
     bool wrong_report = false;
     std::string out;
+    std::string tee = "sgx";
 };
 
 std::string path_in(const Options& options, const char* name) {
@@ -88,6 +92,39 @@ Result<void> show(const Options& options) {
     return {};
 }
 
+Result<void> write_out(const Options& options, const std::string& text) {
+    std::ofstream out(options.out, std::ios::binary | std::ios::trunc);
+    out << text;
+    out.close();
+    if (!out) return eos::fail(quoting::file_unwritable, options.out);
+    return {};
+}
+
+/// The leaf of a trust domain on this platform, in mode A. The domain is made up and says DEBUG.
+Result<void> make_td_leaf(const Options& options) {
+    using namespace eos;
+    const quoting::TdQuotingEnclave enclave = EOS_TRY(quoting::load_td_platform(options.directory));
+    const UnixTime minute{now().seconds - now().seconds % 60};
+    const auto key = crypto::P256PrivateKey::generate();
+    auto td = quoting::emulated_td_report(attestation::evidence::TdReportKind::tdx15);
+    td.mr_td.fill(std::byte{0x11});
+    for (std::size_t i = 0; i < td.rtmr.size(); ++i) td.rtmr[i].fill(std::byte{0x22});
+    td.report_data =
+        to_array<64>(ratls::ReportData::v1_deterministic(key.public_key(), minute).bytes());
+    const Bytes evidence = EOS_TRY(enclave.quote(td));
+    ratls::LeafContent content;
+    content.name = "td.example.test";
+    content.not_before = minute;
+    content.not_after = minute + ratls::kDeterministicLifeSeconds;
+    content.evidence = evidence;
+    content.evidence_oid = oid::kTdxQuote;
+    content.assurance = "debug";
+    const Bytes leaf = ratls::mint_leaf(content, key, nullptr);
+    EOS_TRY(write_out(options, x509::encode_pem("CERTIFICATE", leaf)));
+    std::printf("the leaf of an emulated trust domain: %s\n", options.out.c_str());
+    return {};
+}
+
 /// What the emulated Intel would state after events, for `enclavectl rehearse`.
 Result<void> drill(const Options& options) {
     const quoting::QuotingEnclave enclave = EOS_TRY(quoting::load_platform(options.directory));
@@ -95,15 +132,17 @@ Result<void> drill(const Options& options) {
     const auto text = [&](const char* name) -> Result<std::string> {
         return eos::to_string(EOS_TRY(quoting::read_file(path_in(options, name))));
     };
-    const quoting::DrillSubject subject{.cpu = enclave.cpu().identity(),
-                                        .issuing = keys,
-                                        .pck_chain_pem = EOS_TRY(text(quoting::kChainFile)),
-                                        .collateral_json = EOS_TRY(text(quoting::kCollateralFile))};
+    using eos::attestation::endorsements::IntelTee;
+    const bool tdx = options.tee == "tdx";
+    const quoting::DrillSubject subject{
+        .cpu = enclave.cpu().identity(),
+        .issuing = keys,
+        .pck_chain_pem = EOS_TRY(text(quoting::kChainFile)),
+        .collateral_json =
+            EOS_TRY(text(tdx ? quoting::kTdxCollateralFile : quoting::kCollateralFile)),
+        .tee = tdx ? IntelTee::tdx : IntelTee::sgx};
     const auto drills = EOS_TRY(quoting::make_drills(subject, now()));
-    std::ofstream out(options.out, std::ios::binary | std::ios::trunc);
-    out << quoting::drills_json(drills);
-    out.close();
-    if (!out) return eos::fail(quoting::file_unwritable, options.out);
+    EOS_TRY(write_out(options, quoting::drills_json(drills)));
     for (const quoting::Drill& drill : drills)
         std::printf("%-30s %s\n", drill.name.c_str(), drill.what.c_str());
     return {};
@@ -196,10 +235,19 @@ int main(int argc, char** argv) {
         app.add_subcommand("drill", "Write what would be stated about this platform after events");
     drill_command->add_option("--dir", options.directory, "Directory of the platform")->required();
     drill_command->add_option("--out", options.out, "File for enclavectl rehearse")->required();
+    drill_command->add_option("--tee", options.tee, "Whose evidence is drilled")
+        ->check(CLI::IsMember({"sgx", "tdx"}))
+        ->capture_default_str();
+
+    CLI::App* td_command =
+        app.add_subcommand("td-leaf", "Write a certificate with evidence of a trust domain");
+    td_command->add_option("--dir", options.directory, "Directory of the platform")->required();
+    td_command->add_option("--out", options.out, "The certificate, PEM")->required();
 
     CLI11_PARSE(app, argc, argv);
     if (init_command->parsed()) return finish(init(options));
     if (serve_command->parsed()) return finish(serve(options));
     if (drill_command->parsed()) return finish(drill(options));
+    if (td_command->parsed()) return finish(make_td_leaf(options));
     return finish(show(options));
 }

@@ -6,7 +6,9 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "common/attestation/endorsements/bundle.h"
 #include "common/base/encoding.h"
@@ -20,6 +22,7 @@
 namespace {
 
 using eos::Bytes;
+using Json = nlohmann::ordered_json;
 using eos::ByteView;
 using eos::Result;
 using eos::emulation::snp::SyntheticAmd;
@@ -79,6 +82,68 @@ Bytes make_leaf(SyntheticAmd& amd, eos::UnixTime time) {
     return eos::ratls::mint_leaf(content, key, nullptr);
 }
 
+/// What vendor and policies would say after an event, for `enclavectl rehearse`.
+/// source: docs/formats/drill.md.
+struct Drill {
+    const char* name;
+    const char* what;
+    std::vector<eos::x509::Serial> ark_revoked;
+    std::vector<eos::x509::Serial> ask_revoked;
+    enum class Effect { kNone, kListsEnded, kBarRaised } effect = Effect::kNone;
+};
+
+Json to_json(SyntheticAmd& amd, const Drill& drill) {
+    const auto current = amd.crl_validity;
+    if (drill.effect == Drill::Effect::kListsEnded)
+        amd.crl_validity = {now() - 30 * eos::kSecondsPerDay, now() - 1};
+    amd.ark_revoked = drill.ark_revoked;
+    amd.ask_revoked = drill.ask_revoked;
+    Json out = {
+        {"name", drill.name},
+        {"what", drill.what},
+        {"collateral",
+         {{"amd_ark_crl", eos::hex(amd.ark_crl())}, {"amd_ask_crl", eos::hex(amd.ask_crl())}}}};
+    amd.crl_validity = current;
+    amd.ark_revoked.clear();
+    amd.ask_revoked.clear();
+    if (drill.effect != Drill::Effect::kBarRaised) return out;
+    const eos::snp_arch::Tcb& has = amd.vek.tcb;
+    Json bar = {{"boot_loader", has.boot_loader},
+                {"tee", has.tee},
+                {"snp", has.snp + 1},
+                {"microcode", has.microcode + 1}};
+    if (amd.vek.product == eos::snp_arch::Product::turin) bar["fmc"] = has.fmc;
+    out["snp_min_tcb"] = {{eos::attestation::endorsements::piece_key(amd.vek.product), bar}};
+    return out;
+}
+
+std::string drills_json(SyntheticAmd& amd) {
+    const std::vector<Drill> drills{
+        {"unchanged", "nothing happened", {}, {}},
+        {"tcb-bar-raised",
+         "policies demand the SNP firmware and microcode after this chip's",
+         {},
+         {},
+         Drill::Effect::kBarRaised},
+        {"ask-revoked",
+         "the CA that certifies the chips of this product is revoked",
+         {amd.ask_recipe.serial},
+         {}},
+        {"vcek-revoked",
+         "this chip's certificate is revoked, in a list that AMD does not publish",
+         {},
+         {amd.vek_recipe.serial}},
+        {"collateral-expired",
+         "nobody refreshed the lists, and they ended",
+         {},
+         {},
+         Drill::Effect::kListsEnded}};
+    Json events = Json::array();
+    for (const Drill& drill : drills) events.push_back(to_json(amd, drill));
+    return Json({{"format", "enclave-os-drill"}, {"version", 1}, {"events", events}}).dump(2) +
+           "\n";
+}
+
 Result<void> init(const Options& options) {
     const auto keys = eos::emulation::snp::AuthorityKeys::generate(kRsaBits);
     const auto product = eos::attestation::endorsements::product_from_key(options.product);
@@ -88,6 +153,7 @@ Result<void> init(const Options& options) {
     std::filesystem::create_directories(options.directory, error);
     const Bytes leaf = make_leaf(amd, now());
     const Bytes vcek = eos::to_bytes(amd.vek_certificate().der());
+    EOS_TRY(write(options, "drill.json", eos::as_bytes(drills_json(amd))));
     EOS_TRY(write(options, "root.pem", eos::as_bytes(pem(amd.ark()))));
     EOS_TRY(write(options, "vcek_chain.pem", eos::as_bytes(pem(amd.ask()) + pem(amd.ark()))));
     EOS_TRY(write(options, "vlek_chain.pem", eos::as_bytes(pem(amd.asvk()) + pem(amd.ark()))));

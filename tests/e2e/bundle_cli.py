@@ -273,7 +273,63 @@ def another_key_service_is_asked_when_one_fails(bench, _pcs):
         good.close()
 
 
-TESTS = [a_chips_certificate_is_fetched_by_id_and_tcb, another_key_service_is_asked_when_one_fails,
+def rehearsed(bench, tee, leaf, drill, root, more):
+    """What each event of a drill does to a policy that takes any evidence under this root."""
+    policy = bench.work / f"{tee}.rehearsal.json"
+    policy.write_text(json.dumps({
+        "version": 1, "name": tee, "tees": [tee], "bindings": ["v1-deterministic"],
+        "assurance": ["debug"], "debug": "allow-emulated", "roots": {"test": [test_root(root)]},
+        "allow_any_identity": "i-understand-any-enclave-is-accepted", **more}))
+    outcome = bench.ctl("--json", "rehearse", policy, "--drill", drill, leaf)
+    assert outcome.code == 0, outcome
+    rows = {row["event"]: row for row in outcome.json()["rows"]}
+    for event, row in rows.items():
+        assert row["differs"] == bool(row["failed"]), (event, row)
+        assert row["outcome"] == ("rejected" if row["failed"] else "accepted_emulated"), (event, row)
+    return {event: set(row["failed"]) for event, row in rows.items()}
+
+
+def trust_domains_are_rehearsed(bench, _pcs):
+    platform = bench.work / "platform"
+    leaf, drill = bench.work / "td.pem", bench.work / "td.drill.json"
+    for arguments in (("td-leaf", "--out", leaf), ("drill", "--tee", "tdx", "--out", drill)):
+        subprocess.run([bench.bin / "sgx-quoting-emulator", *arguments, "--dir", platform], check=True,
+                       stdout=subprocess.DEVNULL)
+    levels = {"tcb.level", "tcb.current_level"}
+    assert rehearsed(bench, "tdx", leaf, drill, platform, {}) == {
+        "unchanged": set(), "evaluation-number-rolled-back": set(),
+        "tcb-bar-raised": {"tcb.status"}, "svn-rolled-back": {"tcb.status"},
+        "sw-hardening-needed": {"tcb.status"}, "configuration-needed": {"tcb.status"},
+        "tdx-module-bar-raised": {"tcb.status"}, "tcb-level-revoked": levels, "tcb-unsupported": levels,
+        "pck-revoked": {"crl.pck"}, "tcb-signer-revoked": {"crl.root"},
+        "collateral-expired": {"tcb_info.dates", "qe_identity.dates", "crl.pck", "crl.root"}}
+
+
+def guests_of_sev_snp_are_rehearsed(bench, _pcs):
+    for product in ("milan", "genoa", "turin"):
+        folder = chip(bench, f"drilled-{product}", product)
+        assert rehearsed(bench, "snp", folder / "leaf.pem", folder / "drill.json", folder,
+                         {"snp": {"products": [product]}}) == {
+            "unchanged": set(), "tcb-bar-raised": {"snp.tcb"}, "ask-revoked": {"crl.ark"},
+            "vcek-revoked": {"crl.ask"}, "collateral-expired": {"crl.ark", "crl.ask"}}
+
+
+def drills_are_read_strictly(bench, _pcs):
+    folder = chip(bench, "drilled-badly", "genoa")
+    good = json.loads((folder / "drill.json").read_text())
+    bar = {"boot_loader": 1, "tee": 1, "snp": 1, "microcode": 1}
+    for bad in ([], {"rome": bar}, {"genoa": {**bar, "more": 1}}, {"genoa": {**bar, "snp": 256}},
+                {"genoa": {"snp": 1}}):
+        good["events"][0]["snp_min_tcb"] = bad
+        drill = bench.work / "bad.drill.json"
+        drill.write_text(json.dumps(good))
+        outcome = bench.ctl("rehearse", bench.work / "snp.rehearsal.json", "--drill", drill,
+                            folder / "leaf.pem")
+        assert outcome.code == 1 and "snp_min_tcb" in outcome.err, (bad, outcome)
+
+
+TESTS = [trust_domains_are_rehearsed, guests_of_sev_snp_are_rehearsed, drills_are_read_strictly,
+         a_chips_certificate_is_fetched_by_id_and_tcb, another_key_service_is_asked_when_one_fails,
          everything_is_fetched_shown_and_checked, emulated_pieces_do_not_lead_to_the_vendors_root,
          another_source_is_asked_when_one_fails, only_what_is_due_is_refreshed,
          what_cannot_be_refreshed_stays_and_is_named, statements_under_another_root_are_refused,
