@@ -19,7 +19,8 @@ AttestationResult appraise(const Target& target, const TlsChannel& channel,
                            .anchors = target.anchors,
                            .server_name = target.server_name,
                            .handshake = std::nullopt,
-                           .memory = memory ? &*memory : nullptr};
+                           .memory = memory ? &*memory : nullptr,
+                           .event_log = target.event_log ? &*target.event_log : nullptr};
     const ratls::HandshakeOffer& offer = channel.offer();
     if (offer.nonce && offer.binder)
         input.handshake = ratls::HandshakeEvidence{*offer.nonce, *offer.binder};

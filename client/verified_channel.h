@@ -44,6 +44,8 @@ struct Target {
     BindingMode mode = BindingMode::kChallenge;
     UnixTime now;  ///< the instant to appraise at
     RetryRules retry;
+    /// The guest's event log, or why it cannot be read; absent: none was given.
+    std::optional<Result<attestation::event_log::EventLog>> event_log;
     /// What was seen of instances; null: nothing is looked up or kept.
     std::shared_ptr<const MemoryFile> memory;
 };

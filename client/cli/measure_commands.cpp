@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "client/cli/cli.h"
+#include "client/event_log_files.h"
 #include "client/files.h"
 #include "client/measure/oci.h"
 #include "client/measure/sgx.h"
@@ -281,19 +282,9 @@ struct WhyOptions {
     std::vector<std::string> logs;
 };
 
-/// All logs as one: the firmware's and a run-time log measure into different registers.
 Result<std::optional<event_log::EventLog>> read_logs(const std::vector<std::string>& files) {
     if (files.empty()) return std::optional<event_log::EventLog>();
-    event_log::EventLog out;
-    for (const std::string& file : files) {
-        const Bytes bytes = EOS_TRY(read_file(file, event_log::kMaxLogBytes));
-        const bool is_json = as_chars(bytes).starts_with("[");
-        Result<event_log::EventLog> log =
-            is_json ? event_log::parse_runtime_log(bytes) : event_log::parse_ccel(bytes);
-        if (!log) return fail(std::move(log.error()).within(file));
-        std::ranges::move(log->events, std::back_inserter(out.events));
-    }
-    return std::optional(std::move(out));
+    return std::optional(EOS_TRY(read_event_logs(files)));
 }
 
 Result<int> why(const Cli& cli, const WhyOptions& options) {

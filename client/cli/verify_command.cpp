@@ -3,11 +3,32 @@
 
 #include "client/cli/cli.h"
 #include "client/files.h"
+#include "common/base/encoding.h"
+#include "common/ratls/appraise_leaf.h"
 
 namespace eos::client::cli {
 namespace {
 
 using attestation::appraise::AttestationResult;
+
+const Result<attestation::event_log::EventLog>* event_log_of(const Target& target) {
+    return target.event_log ? &*target.event_log : nullptr;
+}
+
+// Evidence without a certificate: what it must be bound to is the caller's word.
+Result<AttestationResult> appraise_bare(const Cli& cli, const std::string& file,
+                                        const std::string& report_data) {
+    Target target = EOS_TRY(make_policy_only_target(cli));
+    Bytes evidence = EOS_TRY(read_file(file));
+    ratls::EvidenceInput input{.evidence = evidence,
+                               .expected = ratls::StatedReportData{
+                                   EOS_TRY(array_from_hex<ratls::kReportDataBytes>(report_data))}};
+    input.event_log = event_log_of(target);
+    AttestationResult verdict =
+        ratls::appraise_evidence(input, target.endorsements, target.policy, target.now);
+    remember(cli, target, verdict);
+    return verdict;
+}
 
 // A stored certificate or chain: no handshake, so only its deterministic form can be checked.
 Result<AttestationResult> appraise_file(const Cli& cli, const std::string& file) {
@@ -20,7 +41,9 @@ Result<AttestationResult> appraise_file(const Cli& cli, const std::string& file)
         ratls::appraise_leaf({.chain = chain,
                               .anchors = target.anchors,
                               .server_name = target.server_name,
-                              .handshake = std::nullopt},
+                              .handshake = std::nullopt,
+                              .memory = nullptr,
+                              .event_log = event_log_of(target)},
                              target.endorsements, target.policy, target.now);
     remember(cli, target, verdict);
     return verdict;
@@ -31,16 +54,26 @@ Result<AttestationResult> appraise_server(Cli& cli, const std::string& url) {
     BindingMode mode =
         cli.target.allow_deterministic ? BindingMode::kDeterministic : BindingMode::kChallenge;
     Target target = EOS_TRY(make_target(cli, mode));
+    add_stapled(cli, target);
     Connection connection = EOS_TRY(Connection::open(target, cli.deadline()));
     remember(cli, target, connection.verdict);
     return connection.verdict;
 }
 
-Result<int> verify(Cli& cli, const std::string& subject) {
+struct VerifyOptions {
+    std::string subject;
+    std::string report_data;
+};
+
+Result<int> verify(Cli& cli, const VerifyOptions& options) {
+    const std::string& subject = options.subject;
     std::error_code error;
-    bool is_file = !subject.empty() && std::filesystem::is_regular_file(subject, error);
-    AttestationResult verdict =
-        is_file ? EOS_TRY(appraise_file(cli, subject)) : EOS_TRY(appraise_server(cli, subject));
+    const bool is_file = !subject.empty() && std::filesystem::is_regular_file(subject, error);
+    auto appraise = [&]() -> Result<AttestationResult> {
+        if (!options.report_data.empty()) return appraise_bare(cli, subject, options.report_data);
+        return is_file ? appraise_file(cli, subject) : appraise_server(cli, subject);
+    };
+    AttestationResult verdict = EOS_TRY(appraise());
     cli.print(verdict.text(), verdict.to_json());
     return verdict.exit_code();
 }
@@ -48,16 +81,26 @@ Result<int> verify(Cli& cli, const std::string& subject) {
 }  // namespace
 
 void add_verify_command(CLI::App& program, Cli& cli) {
-    auto subject = std::make_shared<std::string>();
+    auto options = std::make_shared<VerifyOptions>();
     CLI::App* command = program.add_subcommand(
-        "verify", "appraise a server, or a stored certificate, and explain the verdict");
-    command->add_option("subject", *subject,
-                        "https://HOST[:PORT], or a certificate file (PEM or DER)");
+        "verify",
+        "appraise a server, or a stored certificate or evidence, and explain the verdict");
+    auto* subject = command->add_option(
+        "subject", options->subject,
+        "https://HOST[:PORT], a certificate file (PEM or DER), or with --report-data evidence");
     add_target_options(*command, cli);
     command->add_flag("--allow-deterministic", cli.target.allow_deterministic,
                       "do not send a challenge: judge the leaf that any client is shown (mode A)");
+    command
+        ->add_option("--report-data", options->report_data,
+                     "the file is a quote or report, whose 64 bytes of report data must be these "
+                     "(hex); the policy must take the binding report-data")
+        ->needs(subject);
+    command->add_option("--event-log", cli.target.event_logs,
+                        "a trust domain's event log, which must replay to its quote: a CCEL data "
+                        "area, or a JSON list of run-time events; may be repeated");
     command->callback(
-        [&cli, subject] { cli.action = [&cli, subject] { return verify(cli, *subject); }; });
+        [&cli, options] { cli.action = [&cli, options] { return verify(cli, *options); }; });
 }
 
 }  // namespace eos::client::cli

@@ -200,6 +200,7 @@ AttestationResult appraise_leaf(const LeafInput& input,
 
     LeafClaims claims;
     claims.server_name = input.server_name;
+    claims.event_log = input.event_log;
     for (const ExtensionValue& value : parsed.claims.values)
         claims.extensions[value.oid] = value.value;
     claims.more.push_back(parsed.syntax);
@@ -223,6 +224,7 @@ AttestationResult appraise_evidence(const EvidenceInput& input,
     Verification verification = attestation::verify::verify_quote(input.evidence, endorsements,
                                                                   policy.roots, time, input.memo);
     LeafClaims claims;
+    claims.event_log = input.event_log;
     if (input.more) claims.more.push_back(input.more(verification));
     if (const auto* stated = std::get_if<StatedReportData>(&input.expected)) {
         claims.binding = stated_claim(*stated, verification);

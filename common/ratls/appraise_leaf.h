@@ -36,6 +36,8 @@ struct LeafInput {
     /// What the caller saw of instances before it connected; null for a stored certificate, which
     /// may well be old, and for a caller that does not remember.
     const attestation::appraise::InstanceMemory* memory = nullptr;
+    /// What became of parsing the guest's event log; null: none was given.
+    const Result<attestation::event_log::EventLog>* event_log = nullptr;
 };
 
 /// Parses, verifies and appraises. Never fails to return a result: whatever cannot be parsed fails
@@ -63,8 +65,10 @@ struct BoundReportData {
 struct EvidenceInput {
     ByteView evidence;  ///< borrowed for the call
     std::variant<std::monostate, StatedReportData, BoundReportData> expected;
+    /// What became of parsing the guest's event log; null: none was given.
+    const Result<attestation::event_log::EventLog>* event_log = nullptr;
     /// Makes one more check of the caller's, which counts like all others; may be empty. For what
-    /// can only be judged beside verified evidence, such as an event log.
+    /// can only be judged beside verified evidence.
     std::function<attestation::verify::Check(const attestation::verify::Verification&)> more =
         nullptr;
     attestation::verify::SignatureMemo* memo = nullptr;  ///< as for verify()

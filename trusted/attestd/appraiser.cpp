@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "common/attestation/ear/ear.h"
-#include "common/attestation/event_log/log_checks.h"
+#include "common/attestation/event_log/event_log.h"
 #include "common/base/encoding.h"
 #include "common/ratls/appraise_leaf.h"
 #include "trusted/attestd/status.h"
@@ -70,7 +70,6 @@ Check platform_check(const std::vector<std::string>& allowed,
 Check request_checks(const VerifyRequest& request, const verify::Verification& verification) {
     std::vector<Check> checks;
     const verify::VerifiedEvidence* evidence = verification.evidence();
-    if (request.event_log) checks.push_back(check_event_log(verification, *request.event_log));
     if (evidence != nullptr) {
         if (!request.tee.empty()) checks.push_back(type_check(request.tee, *evidence));
         if (!request.platform_ids.empty()) {
@@ -81,7 +80,7 @@ Check request_checks(const VerifyRequest& request, const verify::Verification& v
 }
 
 bool asks_more(const VerifyRequest& request) {
-    return request.event_log || !request.tee.empty() || !request.platform_ids.empty();
+    return !request.tee.empty() || !request.platform_ids.empty();
 }
 
 bool passes(const Check& tree, std::string_view id) {
@@ -216,6 +215,7 @@ Result<Answer> answer(const VerifyRequest& request, const Standing& standing, Un
             return request_checks(request, verification);
         };
     }
+    if (request.event_log) input.event_log = &*request.event_log;
     input.memo = memo;
     const appraise::AttestationResult result =
         ratls::appraise_evidence(input, collateral, policy, now);

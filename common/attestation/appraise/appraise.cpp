@@ -74,9 +74,12 @@ AttestationResult appraise(const verify::Verification& verification, const LeafC
                            const Policy& policy, const InstanceMemory* memory) {
     const verify::VerifiedEvidence* evidence = verification.evidence();
     AttestationResult out;
-    out.tree_ = group("attestation", {verification.tree(), enclave_checks(verification, policy),
-                                      binding_checks(leaf, verification, policy),
-                                      configuration_checks(leaf, evidence, policy, memory)});
+    std::vector<verify::Check> groups{verification.tree()};
+    add_event_log_checks(groups, verification, leaf, policy);
+    groups.push_back(enclave_checks(verification, policy));
+    groups.push_back(binding_checks(leaf, verification, policy));
+    groups.push_back(configuration_checks(leaf, evidence, policy, memory));
+    out.tree_ = group("attestation", std::move(groups));
     apply_waivers(out.tree_, waivers_of(policy));
     out.outcome_ = decide(out.tree_, evidence);
     out.exit_code_ = exit_code_of(out.outcome_, out.tree_);

@@ -10,6 +10,7 @@
 
 #include "common/attestation/appraise/instance_memory.h"
 #include "common/attestation/appraise/policy.h"
+#include "common/attestation/event_log/event_log.h"
 #include "common/attestation/verify/verify.h"
 
 namespace eos::attestation::appraise {
@@ -34,6 +35,8 @@ struct LeafClaims {
     std::optional<BindingClaim> binding;
     std::optional<verify::Check> leaf_binding;  ///< id "leaf_binding"
     std::vector<verify::Check> more;            ///< further checks of the caller; all count
+    /// What became of parsing the guest's event log; null: none was given. Borrowed.
+    const Result<event_log::EventLog>* event_log = nullptr;
 };
 
 /// What the Relying Party may do.

@@ -49,6 +49,10 @@ verify::Check configuration_checks(const LeafClaims& leaf, const verify::Verifie
 void add_state_checks(std::vector<verify::Check>& out, const LeafClaims& leaf,
                       const InstanceMemory& memory);
 
+/// Appends group "event_log", if a log was given or the policy demands one of this TEE.
+void add_event_log_checks(std::vector<verify::Check>& out, const verify::Verification& verification,
+                          const LeafClaims& leaf, const Policy& policy);
+
 /// The claims of genuine evidence and of its certificate, normalised.
 json::Value claims_to_json(const verify::VerifiedEvidence& evidence, const LeafClaims& leaf);
 

@@ -114,6 +114,19 @@ enum class TdFreedom {
 std::string_view td_freedom_name(TdFreedom freedom);
 std::optional<TdFreedom> td_freedom_from(std::string_view name);
 
+/// An event that must have been measured.
+struct EventPin {
+    std::uint8_t rtmr = 0;  ///< 0 to 3
+    ByteArray<48> digest{};
+    friend auto operator<=>(const EventPin&, const EventPin&) = default;
+};
+
+/// The guest's event log is demanded.
+struct EventLogRule {
+    std::set<EventPin> events;  ///< each must be in it
+    friend bool operator==(const EventLogRule&, const EventLogRule&) = default;
+};
+
 /// What a trust domain may be and run on, beside its pins.
 struct TdxRule {
     std::set<ByteArray<48>> mr_seam;  ///< TDX modules; empty: any that Intel's TCB info covers
@@ -122,6 +135,8 @@ struct TdxRule {
     std::set<TdFreedom> allow;
     /// XFAM bits that may be set: all that TDX 1.5 knows.
     std::uint64_t xfam = 0x0006dbe7;
+    /// Absent: no log is needed; one that is given must replay all the same.
+    std::optional<EventLogRule> event_log;
     friend bool operator==(const TdxRule&, const TdxRule&) = default;
 };
 

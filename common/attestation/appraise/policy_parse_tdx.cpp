@@ -45,6 +45,30 @@ Result<void> replace_measurements(json::Object& object, std::string_view name,
     return {};
 }
 
+Result<EventPin> parse_event(const json::Value& value, std::string path) {
+    json::Object object = EOS_TRY(json::Object::of(value, std::move(path)));
+    EventPin out;
+    out.rtmr = static_cast<std::uint8_t>(EOS_TRY(object.number("rtmr", 3)));
+    out.digest = EOS_TRY((hex_member<48>(object, "digest")));
+    EOS_TRY(object.finish());
+    return out;
+}
+
+Result<std::optional<EventLogRule>> parse_event_log(json::Object& tdx) {
+    const json::Value* value = tdx.find("event_log");
+    if (value == nullptr) return std::optional<EventLogRule>();
+    json::Object object = EOS_TRY(json::Object::of(*value, tdx.path("event_log")));
+    EventLogRule out;
+    const json::Value* events = EOS_TRY(object.array("required_events", kMaxPolicyEntries));
+    for (std::size_t i = 0; events != nullptr && i < events->size(); ++i) {
+        std::string place = json::element_path(object.path("required_events"), i);
+        EventPin event = EOS_TRY(parse_event((*events)[i], place));
+        if (!out.events.insert(event).second) return fail(bad_policy, place + ": repeated");
+    }
+    EOS_TRY(object.finish());
+    return std::optional(std::move(out));
+}
+
 }  // namespace
 
 std::string_view td_freedom_name(TdFreedom freedom) {
@@ -100,6 +124,7 @@ Result<void> parse_tdx(json::Object& root, Policy& out) {
         ByteArray<8> mask = EOS_TRY((hex_member<8>(object, "xfam")));
         out.tdx.xfam = EOS_TRY(Reader(mask).u64le());
     }
+    out.tdx.event_log = EOS_TRY(parse_event_log(object));
     return object.finish();
 }
 

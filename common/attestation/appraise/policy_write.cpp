@@ -72,11 +72,17 @@ json::Value tdx_to_json(const TdxRule& rule) {
     for (TdFreedom freedom : rule.allow) allow.insert(td_freedom_name(freedom));
     Writer xfam;
     xfam.u64le(rule.xfam);
-    return {{"mr_seam", hex_list(rule.mr_seam)},
-            {"mr_signer_seam", hex_list(rule.mr_signer_seam)},
-            {"mr_service_td", hex_list(rule.mr_service_td)},
-            {"allow", allow},
-            {"xfam", hex(xfam.view())}};
+    json::Value out = {{"mr_seam", hex_list(rule.mr_seam)},
+                       {"mr_signer_seam", hex_list(rule.mr_signer_seam)},
+                       {"mr_service_td", hex_list(rule.mr_service_td)},
+                       {"allow", allow},
+                       {"xfam", hex(xfam.view())}};
+    if (!rule.event_log) return out;
+    json::Value events = json::Value::array();
+    for (const EventPin& event : rule.event_log->events)
+        events.push_back({{"rtmr", event.rtmr}, {"digest", hex(event.digest)}});
+    out["event_log"] = {{"required_events", events}};
+    return out;
 }
 
 /// "Any of" has no order, and saying a thing twice does not change it.
