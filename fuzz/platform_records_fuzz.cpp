@@ -21,6 +21,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         EOS_ASSERT(equal(encode_history_record(*history).view(), input));
     }
     if (auto floor = parse_clock(input)) EOS_ASSERT(equal(encode_clock(*floor).view(), input));
+    if (auto bundle = parse_stapled(input)) {
+        EOS_ASSERT(equal(encode_stapled(*bundle).view(), input));
+    }
     if (auto app = parse_app("hello", input)) {
         EOS_ASSERT(equal(encode_app(*app).view(), input));
         EOS_ASSERT(workload_tree("hello", *app).has_value());

@@ -5,8 +5,10 @@
 #include <iostream>
 
 #include "client/collateral_memory.h"
+#include "client/event_log_files.h"
 #include "client/files.h"
 #include "client/pki.h"
+#include "client/stapled.h"
 #include "common/base/encoding.h"
 #include "common/http/authority.h"
 
@@ -123,9 +125,13 @@ Result<Target> make_policy_only_target(const Cli& cli) {
     if (!options.collateral.empty()) {
         Bytes text = EOS_TRY(read_file(options.collateral));
         target.endorsements = EOS_TRY(attestation::endorsements::parse_endorsements(text));
+        target.endorsements.origins.push_back({.text = "file " + options.collateral});
     }
-    target.endorsements.seen_evaluation_data_number =
-        EOS_TRY(CollateralMemory(cli.home).seen(target.policy.roots));
+    if (!options.no_memory) {
+        target.endorsements.seen_evaluation_data_number =
+            EOS_TRY(CollateralMemory(cli.home).seen(target.policy.roots));
+    }
+    if (!options.event_logs.empty()) target.event_log = read_event_logs(options.event_logs);
     target.now = Cli::now();
     return target;
 }
@@ -147,14 +153,23 @@ Result<Target> make_target(const Cli& cli, BindingMode mode) {
     return target;
 }
 
+void add_stapled(const Cli& cli, Target& target) {
+    const bool has_own = !target.endorsements.origins.empty();
+    if (cli.target.stapling == Stapling::kNever) return;
+    if (cli.target.stapling == Stapling::kWithoutOwn && has_own) return;
+    staple(target, cli.deadline());
+}
+
 void remember(const Cli& cli, const Target& target,
               const attestation::appraise::AttestationResult& verdict) {
+    if (cli.target.no_memory) return;
     Result<void> learnt = CollateralMemory(cli.home).learn(target.policy.roots, verdict);
     // The verdict stands: what is lost is that a rollback would be found out the next time.
     if (!learnt) cli.remark("NOT REMEMBERED: " + learnt.error().message());
 }
 
-Result<std::unique_ptr<VerifiedServer>> connect(Cli& cli, const Target& target) {
+Result<std::unique_ptr<VerifiedServer>> connect(Cli& cli, Target& target) {
+    add_stapled(cli, target);
     Connection connection = EOS_TRY(Connection::open(target, cli.deadline()));
     if (!connection.server) {
         cli.print(connection.verdict.text(), connection.verdict.to_json());
@@ -221,7 +236,16 @@ void add_target_options(CLI::App& command, Cli& cli) {
     command.add_option("--owner-key", t.owner_key,
                        "the owner's key, PEM; its certificate lies beside it as .pem");
     command.add_flag("--no-memory", t.no_memory,
-                     "neither compare with what was seen of this instance nor remember it");
+                     "neither compare with what was seen of this instance, and of collateral, nor "
+                     "remember it");
+    auto stapling = [&command, &t](const char* name, Stapling value, const char* help) {
+        return command.add_flag_callback(name, [&t, value] { t.stapling = value; }, help);
+    };
+    CLI::Option* always = stapling("--stapled", Stapling::kAlways,
+                                   "complete --collateral by what the server staples");
+    stapling("--no-stapled", Stapling::kNever,
+             "do not ask the server for collateral, which is done where there is none of one's own")
+        ->excludes(always);
     command.add_option(
         "--collateral", t.collateral,
         "vendor collateral (TCB info, CRLs), JSON; what is missing is not evaluated");

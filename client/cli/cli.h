@@ -25,6 +25,9 @@ inline constexpr int kExitServerRefused = 4;  ///< the appraised server answered
 /// How results are printed.
 enum class Format { kText, kJson };
 
+/// When a server is asked for the collateral that it staples.
+enum class Stapling { kWithoutOwn, kAlways, kNever };
+
 /// Which server a command talks to and by what it is judged; every member may be empty.
 struct TargetOptions {
     std::string context;
@@ -38,6 +41,8 @@ struct TargetOptions {
     std::string collateral;
     bool allow_deterministic = false;
     bool no_memory = false;
+    Stapling stapling = Stapling::kWithoutOwn;
+    std::vector<std::string> event_logs;
 };
 
 /// State of one run of the program.
@@ -66,6 +71,9 @@ struct Cli {
 /// --mrenclave. errors: those of reading files; no_policy.
 [[nodiscard]] Result<Target> make_target(const Cli& cli, BindingMode mode);
 
+/// Asks the target's server for the collateral that it staples, if the options want it.
+void add_stapled(const Cli& cli, Target& target);
+
 /// Policy, roots and time alone, for commands that appraise without connecting.
 /// errors: as make_target().
 [[nodiscard]] Result<Target> make_policy_only_target(const Cli& cli);
@@ -74,10 +82,10 @@ struct Cli {
 void remember(const Cli& cli, const Target& target,
               const attestation::appraise::AttestationResult& verdict);
 
-/// Connects and appraises. If the verdict is "rejected" it is printed, and the result is its exit
-/// code; else the verdict's one line goes to standard error and the server is returned. errors:
-/// those of Connection::open, rejected.
-[[nodiscard]] Result<std::unique_ptr<VerifiedServer>> connect(Cli& cli, const Target& target);
+/// Connects and appraises, after add_stapled(). If the verdict is "rejected" it is printed, and the
+/// result is its exit code; else the verdict's one line goes to standard error and the server is
+/// returned. errors: those of Connection::open, rejected.
+[[nodiscard]] Result<std::unique_ptr<VerifiedServer>> connect(Cli& cli, Target& target);
 
 inline constexpr Code no_policy{"client/cli", "no_policy",
                                 "nothing is sent to a server that is not judged by a policy"};

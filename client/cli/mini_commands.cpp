@@ -21,7 +21,10 @@ struct MiniOptions {
     std::string confirm;
     std::string save_context;
     bool ca_has_expired = false;
+    std::string bundle;
 };
+
+constexpr std::size_t kMaxStapleAnswer = 64 * 1024;
 
 // What the enclave sent back when it was asked for a certification request.
 struct CsrAnswer {
@@ -143,6 +146,29 @@ Result<int> confirm_time(Cli& cli) {
     return kExitOk;
 }
 
+Result<int> staple_bundle(Cli& cli, const MiniOptions& options) {
+    Request request;
+    request.head.path = "/api/v1/collateral";
+    request.head.method = options.bundle.empty() ? http::Method::kDelete : http::Method::kPut;
+    Bytes text;
+    if (!options.bundle.empty()) {
+        text = EOS_TRY(read_file(options.bundle));
+        auto bundle = attestation::endorsements::parse_bundle(text);
+        if (!bundle) return fail(std::move(bundle.error()).within(options.bundle));
+        EOS_TRY(request.head.headers.add("content-type", "application/json"));
+        request.body = text;
+    }
+    Target target = EOS_TRY(make_target(cli, BindingMode::kChallenge));
+    std::unique_ptr<VerifiedServer> server = EOS_TRY(connect(cli, target));
+    Response response =
+        EOS_TRY(server->request(std::move(request), kMaxStapleAnswer, cli.deadline()));
+    json::Value answer = EOS_TRY(json_answer(response));
+    cli.print(options.bundle.empty() ? "no collateral is stapled any more"
+                                     : "stapled: clients that verify get this bundle",
+              answer);
+    return kExitOk;
+}
+
 Result<int> factory_reset(Cli& cli, const MiniOptions& options) {
     Target target = EOS_TRY(make_target(cli, BindingMode::kChallenge));
     std::unique_ptr<VerifiedServer> server = EOS_TRY(connect(cli, target));
@@ -198,6 +224,17 @@ void add_mini_commands(CLI::App& program, Cli& cli) {
 
     command("confirm-time", "confirm the enclave's time after a jump of its host's",
             [](Cli& c, const MiniOptions&) { return confirm_time(c); });
+
+    CLI::App* stapling = command(
+        "staple", "serve a collateral bundle to whoever verifies the enclave", staple_bundle);
+    auto* file =
+        stapling->add_option("file", options->bundle, "a bundle of `enclavectl bundle make`");
+    auto* remove = stapling->add_flag_callback("--remove", [] {}, "serve none any more");
+    file->excludes(remove);
+    stapling->callback([&cli, options, file, remove] {
+        if (file->empty() == remove->empty()) throw CLI::RequiredError("FILE or --remove");
+        cli.action = [&cli, options] { return staple_bundle(cli, *options); };
+    });
 
     command("factory-reset", "destroy the enclave's state", factory_reset)
         ->add_option("--confirm", options->confirm, "the instance id, hex, from `mini status`")

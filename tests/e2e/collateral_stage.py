@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """Collateral: bundles in use, rollback found out, and the rehearsal of what has not happened yet."""
+import itertools
 import json
+import socket
+import ssl
 import subprocess
+import threading
 
 from rig import PLATFORM, Outcome
 
@@ -28,11 +32,11 @@ def lenient(rig):
     return out
 
 
-def verify(rig, home, policy, *arguments):
+def verify(rig, home, policy, *arguments, port=None):
     return Outcome(subprocess.run(
         [rig.bin / "enclavectl", "--json", "--home", rig.work / home, "verify", "--address",
-         f"127.0.0.1:{rig.relay.port}", "--server-name", PLATFORM, "--root", rig.work / "pki/root.pem",
-         "--policy", policy, *map(str, arguments)],
+         f"127.0.0.1:{port or rig.relay.port}", "--server-name", PLATFORM, "--root",
+         rig.work / "pki/root.pem", "--policy", policy, *map(str, arguments)],
         capture_output=True, text=True, errors="replace", timeout=120))
 
 
@@ -120,3 +124,185 @@ def collateral_rehearsal_without_drill_varies_time_and_policy_only(rig):
                for l in lines), outcome
     assert any("collateral-unavailable" in l and "not evaluated" in l for l in lines), outcome
     assert any("collateral-expired" in l and "tcb_info.dates" in l for l in lines), outcome
+
+
+def platform_bundle(rig, name, *arguments):
+    out = rig.work / name
+    made = rig.ctl("bundle", "make", "--import", rig.work / "platform/collateral.json",
+                   "--test-root", rig.work / "platform/root.pem", "--out", out, *arguments)
+    assert made.code == 0, made
+    return out
+
+
+def node(outcome, name):
+    """The node of that id in a verdict's tree."""
+    def find(tree):
+        if tree["id"] == name:
+            return tree
+        return next(filter(None, map(find, tree.get("checks", []))), None)
+    return find(outcome.json()["tree"])
+
+
+def collateral_is_stapled_by_the_owner_and_used_by_clients(rig):
+    policy, home = rig.work / "policy.json", "home-stapled"
+    before = verify(rig, home, policy)
+    assert before.code == 23 and "tcb.level" in before.json()["summary"], before
+    assert "HTTP 404" in node(before, "collateral.origin")["notes"][0], before
+    bundle = platform_bundle(rig, "staple.bundle")
+    stored = rig.ctl("mini", "staple", bundle)
+    assert stored.code == 0, stored
+    served = rig.get(PLATFORM, "/.well-known/enclave-os/collateral")
+    assert served.status == 200 and served.text == bundle.read_text(), served
+    outcome = verify(rig, home, policy)
+    assert outcome.code == 10, outcome
+    assert "stapled by 127.0.0.1" in node(outcome, "collateral.origin")["notes"][0], outcome
+    # What one has oneself wins; nobody is asked.
+    own = verify(rig, home, policy, "--collateral", rig.work / "platform/collateral.json")
+    assert own.code == 10 and node(own, "collateral.origin")["notes"][0].startswith("file "), own
+    both = verify(rig, home, policy, "--collateral", rig.work / "platform/collateral.json", "--stapled")
+    assert both.code == 10 and "stapled" in json.dumps(both.json()["tree"]), both
+    unasked = verify(rig, home, policy, "--no-stapled")
+    assert unasked.code == 23 and node(unasked, "collateral.origin") is None, unasked
+
+
+def collateral_stapled_is_as_old_as_any(rig):
+    drill(rig)
+    policy = json.loads((rig.work / "policy.json").read_text())
+    policy["max_collateral_age_s"] = 3600
+    strict = rig.work / "strict-stapled.json"
+    strict.write_text(json.dumps(policy))
+    outcome = verify(rig, "home-stapled-age", strict)
+    assert outcome.code == 22 and outcome.json()["summary"] == "rejected: collateral.age", outcome
+    # Seen with number 18; the server goes on stapling 17.
+    newer = verify(rig, "home-stapled-seen", lenient(rig), "--collateral",
+                   rig.work / "sw-hardening-needed.json")
+    assert newer.code == 10, newer
+    memory = rig.work / "home-stapled-seen" / "collateral-seen.json"
+    known = json.loads(memory.read_text())
+    memory.write_text(json.dumps({root: 18 for root in known}))
+    older = verify(rig, "home-stapled-seen", lenient(rig))
+    assert older.code == 20 and "tcb_info.rollback" in older.json()["summary"], older
+    forgetful = verify(rig, "home-stapled-seen", lenient(rig), "--no-memory")
+    assert forgetful.code == 10, forgetful
+    assert json.loads(memory.read_text()) == {root: 18 for root in known}
+
+
+def collateral_is_not_stapled_for_strangers_nor_as_garbage(rig):
+    bundle = rig.work / "staple.bundle"
+    for method in ("PUT", "DELETE"):
+        answer = rig.ask(PLATFORM, method, "/api/v1/collateral", bundle.read_bytes())
+        assert answer.status == 401, answer
+    altered = rig.work / "altered.bundle"
+    altered.write_text(bundle.read_text().replace('"source": "file', '"source": "fake', 1))
+    refused = rig.ctl("mini", "staple", altered)
+    assert refused.code == 1 and "as its maker signed it" in refused.err, refused
+    assert rig.get(PLATFORM, "/.well-known/enclave-os/collateral").text == bundle.read_text()
+
+
+def collateral_of_a_hostile_server_gets_a_verdict(rig):
+    """The answer comes from somebody else than the enclave: a relay gives the first connection of each run to a
+    server of its own, which any name server or host could do, and the others to the enclave."""
+    bundle = (rig.work / "staple.bundle").read_bytes()
+    foreign = rig.work / "foreign"
+    subprocess.run([rig.bin / "sgx-quoting-emulator", "init", "--dir", foreign], check=True,
+                   stdout=subprocess.DEVNULL)
+    elsewhere = rig.work / "foreign.bundle"
+    made = rig.ctl("bundle", "make", "--import", foreign / "collateral.json", "--test-root",
+                   foreign / "root.pem", "--out", elsewhere)
+    assert made.code == 0, made
+    head = b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n"
+    answers = {
+        "nothing at all": (b"", 23, ""),
+        "garbage": (b"\0" * 4096, 23, ""),
+        "another status": (head % (b"500 No", 0), 23, "HTTP 500"),
+        "a redirect": (b"HTTP/1.1 302 Found\r\nLocation: https://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+                       23, "HTTP 302"),
+        "no bundle": (head % (b"200 OK", 2) + b"{}", 23, ""),
+        "cut": (head % (b"200 OK", len(bundle)) + bundle[:-100], 23, ""),
+        "oversize": (head % (b"200 OK", 1 << 40) + b" " * (1 << 20), 23, "body is over"),
+        "altered": (head % (b"200 OK", len(bundle)) + bundle.replace(b'"file ', b'"fake ', 1), 23,
+                    "as its maker signed it"),
+        "slow": (None, 23, "did not answer in time"),
+        "another platform's": (head % (b"200 OK", elsewhere.stat().st_size) + elsewhere.read_bytes(), 20,
+                               None),
+    }
+    with HostileServer(rig.port, rig.work) as server:
+        for name, (answer, code, reason) in answers.items():
+            server.answer, server.count = answer, 0
+            outcome = verify(rig, "home-hostile", rig.work / "policy.json", port=server.port)
+            assert outcome.code == code, (name, outcome)
+            origin = node(outcome, "collateral.origin")
+            assert origin["verdict"] == ("pass" if reason is None else "not_evaluated"), (name, origin)
+            assert reason is None or reason in origin["notes"][0], (name, origin)
+            assert server.count == 2, (name, server.count)
+
+
+def collateral_can_be_stapled_no_more(rig):
+    removed = rig.ctl("mini", "staple", "--remove")
+    assert removed.code == 0, removed
+    assert rig.get(PLATFORM, "/.well-known/enclave-os/collateral").status == 404
+    assert rig.ctl("mini", "staple").code == 2
+
+
+class HostileServer:
+    """Answers each first connection itself, with a certificate of its own; carries each second one on."""
+
+    def __init__(self, enclave_port, work):
+        self.enclave_port, self.answer, self.count = enclave_port, b"", 0
+        key, certificate = work / "hostile.key", work / "hostile.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                        "-nodes", "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=x"],
+                       check=True, stderr=subprocess.DEVNULL)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(certificate, key)
+        self.released = threading.Event()
+
+    def __enter__(self):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.released.set()
+        self.listener.close()
+
+    def accept(self):
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            self.count += 1
+            serve = self.lie if self.count == 1 else self.carry
+            threading.Thread(target=serve, args=(near,), daemon=True).start()
+
+    def lie(self, near):
+        try:
+            with self.context.wrap_socket(near, server_side=True) as tls:
+                tls.recv(65536)
+                if self.answer is None:
+                    self.released.wait(60)
+                else:
+                    tls.sendall(self.answer)
+        except OSError:
+            pass  # the client had enough
+
+    def carry(self, near):
+        # Challenges are counted by address: each run comes from a new place.
+        far = socket.create_connection(("127.0.0.1", self.enclave_port),
+                                       source_address=(f"127.3.0.{next(PLACES)}", 0))
+        threading.Thread(target=pump, args=(far, near), daemon=True).start()
+        pump(near, far)
+
+
+PLACES = itertools.count(1)
+
+
+def pump(source, sink):
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass

@@ -199,6 +199,20 @@ Result<UnixTime> parse_clock(ByteView record) {
     return floor;
 }
 
+SecretBytes encode_stapled(ByteView bundle) {
+    Writer out = begin(bundle.size() + 16);
+    write_run(out, bundle);
+    return finish(std::move(out));
+}
+
+Result<Bytes> parse_stapled(ByteView record) {
+    Reader reader = EOS_TRY(open(record));
+    ByteView bundle = EOS_TRY(read_run(reader, kMaxStapledBytes));
+    EOS_TRY(reader.expect_end());
+    if (bundle.empty()) return fail(malformed_record, "no collateral");
+    return to_bytes(bundle);
+}
+
 SecretBytes encode_app(const App& app) {
     Writer out = begin(encoded_size(app));
     write_text(out, app.hostname);

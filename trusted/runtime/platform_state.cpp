@@ -100,6 +100,7 @@ PlatformState PlatformState::duplicate() const {
     }
     out.history = history;
     out.time_floor = time_floor;
+    out.stapled = stapled;
     return out;
 }
 
@@ -128,8 +129,8 @@ Result<void> check_state(const PlatformState& state) {
         EOS_TRY(set_setting(scratch, info, info.get(state.settings)));
     }
     if (!state.ownership) {
-        if (state.apps.empty()) return {};
-        return fail(inconsistent_state, "apps without an owner");
+        if (state.apps.empty() && !state.stapled) return {};
+        return fail(inconsistent_state, "apps or collateral without an owner");
     }
     const Ownership& owned = *state.ownership;
     if (!is_hostname(owned.platform_name)) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -39,6 +40,7 @@ inline constexpr std::size_t kMaxEnvironmentVariables = 128;
 inline constexpr std::size_t kMaxVariableNameBytes = 128;
 inline constexpr std::size_t kMaxVariableBytes = 32 * 1024;
 inline constexpr std::size_t kMaxPermissions = 32;
+inline constexpr std::size_t kMaxStapledBytes = 256 * 1024;
 inline constexpr UnixTime kLatestTime{253402300799};  ///< the last second of the year 9999
 
 /// Whether the CA key was ever outside. Once imported, always imported: see rotate_authority().
@@ -104,6 +106,9 @@ struct PlatformState {
     Apps apps;  ///< by name
     config_tree::History history;
     UnixTime time_floor;  ///< no time before this is believed
+    /// A collateral bundle for whoever verifies this enclave; public. Null: none. Not empty, at
+    /// most kMaxStapledBytes. Whoever takes it in has parsed it; here it is bytes.
+    std::shared_ptr<const Bytes> stapled;
 
     PlatformState duplicate() const;
 };

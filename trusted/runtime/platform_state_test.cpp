@@ -62,6 +62,7 @@ void expect_same(const PlatformState& a, const PlatformState& b) {
     EXPECT_EQ(a.settings, b.settings);
     EXPECT_EQ(a.history, b.history);
     EXPECT_EQ(a.time_floor, b.time_floor);
+    EXPECT_EQ(a.stapled ? *a.stapled : Bytes(), b.stapled ? *b.stapled : Bytes());
     ASSERT_EQ(a.apps.size(), b.apps.size());
     for (const auto& [name, app] : a.apps) {
         ASSERT_TRUE(b.apps.contains(name));
@@ -84,6 +85,7 @@ TEST(PlatformState, WhatWasStagedIsLoadedAfterARestart) {
     next.settings.drain_time_s = 7;
     next.settings.log_level = LogLevel::kDebug;
     next.apps.emplace("hello", sample_app());
+    next.stapled = std::make_shared<const Bytes>(to_bytes("a bundle"));
     ASSERT_EQ(outcome(machine.change_to(std::move(next), hello_module())), "ok");
     Result<PlatformState> loaded = machine.reload();
     ASSERT_TRUE(loaded.has_value()) << loaded.error().message();
@@ -125,6 +127,23 @@ TEST(PlatformState, AnUnloadedAppLeavesNothing) {
         EXPECT_EQ(r.name.find("hello"), r.name.npos) << r.name;
     }
     EXPECT_EQ(outcome(machine.reload()), "ok");
+}
+
+TEST(PlatformState, CollateralComesAndGoes) {
+    Machine machine;
+    PlatformState with = owned_state();
+    with.stapled = std::make_shared<const Bytes>(kMaxStapledBytes, std::byte{1});
+    ASSERT_EQ(outcome(machine.change_to(std::move(with))), "ok");
+    EXPECT_EQ(machine.reload()->stapled->size(), kMaxStapledBytes);
+    PlatformState without = machine.state.duplicate();
+    without.stapled.reset();
+    ASSERT_EQ(outcome(machine.change_to(std::move(without))), "ok");
+    EXPECT_EQ(machine.reload()->stapled, nullptr);
+    for (std::size_t size : {std::size_t{0}, kMaxStapledBytes + 1}) {
+        PlatformState bad = machine.state.duplicate();
+        bad.stapled = std::make_shared<const Bytes>(size, std::byte{1});
+        EXPECT_EQ(outcome(machine.change_to(std::move(bad))), "malformed_record") << size;
+    }
 }
 
 TEST(PlatformState, TimeNeverGoesBack) {
@@ -227,6 +246,8 @@ TEST(PlatformState, ForeignOrMissingRecordsAreRefused) {
         // Nothing else changed, but the history does not know of this generation.
         {"inconsistent_state",
          [](Transaction& t) { t.put("clock", kClockType, encode_clock(UnixTime{2000})); }},
+        {"unknown_record", [](Transaction& t) { t.put("collateral2", kStapledType, {}); }},
+        {"truncated", [](Transaction& t) { t.put("collateral", kStapledType, {}); }},
         {"truncated", [](Transaction& t) { t.put("clock", kClockType, {}); }},
         {"bad_scope",
          [](Transaction& t) { t.put("app/manager", kAppType, encode_app(sample_app())); }},
@@ -263,6 +284,7 @@ TEST(PlatformRecords, ReadersAreStrict) {
     expect_strict(encode_settings(state.settings).view(), parse_settings);
     expect_strict(encode_history_record(state.history).view(), parse_history_record);
     expect_strict(encode_clock(UnixTime{7}).view(), parse_clock);
+    expect_strict(encode_stapled(to_bytes("a bundle")).view(), parse_stapled);
     expect_strict(encode_app(state.apps.at("hello")).view(),
                   [](ByteView record) { return parse_app("hello", record); });
 }

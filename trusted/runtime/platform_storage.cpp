@@ -33,6 +33,9 @@ Records encode_state(const PlatformState& state) {
     add(std::string(kSettingsRecord), kSettingsType, encode_settings(state.settings));
     add(std::string(kHistoryRecord), kHistoryType, encode_history_record(state.history));
     add(std::string(kClockRecord), kClockType, encode_clock(state.time_floor));
+    if (state.stapled) {
+        add(std::string(kStapledRecord), kStapledType, encode_stapled(*state.stapled));
+    }
     for (const auto& [name, app] : state.apps) {
         add(record_name(kAppPrefix, name), kAppType, encode_app(app));
     }
@@ -91,6 +94,9 @@ Result<void> take_record(PlatformState& state, std::string_view name, RecordType
             break;
         case kClockType:
             state.time_floor = EOS_TRY(parse_clock(bytes));
+            break;
+        case kStapledType:
+            state.stapled = std::make_shared<const Bytes>(EOS_TRY(parse_stapled(bytes)));
             break;
         default: {
             std::string app(name.substr(kAppPrefix.size()));
@@ -156,6 +162,8 @@ bool is_known(const RecordInfo& record) {
             return record.name == kHistoryRecord;
         case kClockType:
             return record.name == kClockRecord;
+        case kStapledType:
+            return record.name == kStapledRecord;
         case kAppType:
             return record.name.starts_with(kAppPrefix);
         case kModuleType:
@@ -213,6 +221,7 @@ Result<Transaction> stage_change(const PlatformState& before, PlatformState& aft
     Transaction out(input.base_generation);
     bool first = input.base_generation == 0;  // the store is empty
     EOS_TRY(stage_records(out, first ? Records() : encode_state(before), encode_state(after)));
+    if (before.stapled && !after.stapled) out.erase(std::string(kStapledRecord));
     for (const auto& [name, app] : before.apps) {
         if (after.apps.contains(name)) continue;
         out.erase(record_name(kAppPrefix, name));

@@ -28,6 +28,12 @@ struct AmdEndorsements {
     std::optional<Bytes> ask_crl;     ///< DER: a list of the CA that issued the VCEK or VLEK
 };
 
+/// Where endorsements came from, for the verdict: nothing rests on it.
+struct Origin {
+    std::string text;     ///< "stapled by …", a file's name
+    std::string failure;  ///< why nothing came from there; empty if something did
+};
+
 /// The Endorsements of a piece of evidence, one by one, or those of a set of platforms, from which
 /// verify takes what fits. What is missing is not evaluated.
 struct Endorsements {
@@ -43,6 +49,7 @@ struct Endorsements {
     /// The highest evaluation data number that the caller has met in a statement for this kind of
     /// TEE: a lower one is a rollback. 0: none is remembered.
     std::uint32_t seen_evaluation_data_number = 0;
+    std::vector<Origin> origins;  ///< as far as the caller says
 };
 
 /// Which pieces a piece of Intel evidence needs.

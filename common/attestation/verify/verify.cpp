@@ -20,6 +20,19 @@ Check syntax_check(const Result<void>& outcome) {
     return from_result(kSubject, outcome);
 }
 
+/// Where the collateral came from, if the caller says so: for people, decides nothing.
+std::vector<Check> origin_checks(const endorsements::Endorsements& endorsements) {
+    constexpr Subject kSubject{"collateral.origin", "docs/formats/verdict.md"};
+    std::vector<Check> out;
+    for (const endorsements::Origin& origin : endorsements.origins) {
+        out.push_back(origin.failure.empty()
+                          ? passed(kSubject, origin.text)
+                          : not_evaluated(kSubject, origin.text + ": " + origin.failure));
+        out.back().weight = Weight::informative;
+    }
+    return out;
+}
+
 /// The condition for VerifiedEvidence, in one place: nothing failed, and nothing is missing but
 /// what endorsements would tell.
 bool is_genuine(const Check& tree) {
@@ -48,6 +61,7 @@ Verification verify(const evidence::Evidence& evidence,
     Outcome outcome = std::visit([&](const auto& kind) { return check_evidence(kind, context); },
                                  evidence.quote());
     outcome.checks.insert(outcome.checks.begin(), syntax_check({}));
+    std::ranges::move(origin_checks(endorsements), std::back_inserter(outcome.checks));
     std::optional<Verification::Parts> parts;
     if (outcome.root.has_value() && outcome.claims.has_value()) {
         parts = Verification::Parts{*std::move(outcome.claims), *outcome.root,
@@ -60,7 +74,9 @@ Verification verify_quote(ByteView quote, const endorsements::Endorsements& endo
                           const Roots& roots, UnixTime time, SignatureMemo* memo) {
     Result<evidence::Evidence> evidence = evidence::parse_evidence(quote);
     if (evidence.has_value()) return verify(*evidence, endorsements, roots, time, memo);
-    Check tree = group(kGroup, {syntax_check(fail(std::move(evidence).error()))});
+    std::vector<Check> checks{syntax_check(fail(std::move(evidence).error()))};
+    std::ranges::move(origin_checks(endorsements), std::back_inserter(checks));
+    Check tree = group(kGroup, std::move(checks));
     return Verification(std::move(tree), time, {});
 }
 

@@ -108,6 +108,7 @@ void add_all_routes(runtime::Router& router, const ApiContext& context) {
     add_config_routes(router, context);
     add_ownership_routes(router, context);
     add_time_routes(router, context);
+    add_collateral_routes(router, context);
     add_app_routes(router, context);
     add_workload_routes(router, context);
 }

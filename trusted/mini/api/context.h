@@ -69,6 +69,7 @@ class OwnerAuthorizer : public runtime::Authorizer {
 void add_status_routes(runtime::Router& router, const ApiContext& context);
 void add_config_routes(runtime::Router& router, const ApiContext& context);
 void add_ownership_routes(runtime::Router& router, const ApiContext& context);
+void add_collateral_routes(runtime::Router& router, const ApiContext& context);
 void add_time_routes(runtime::Router& router, const ApiContext& context);
 void add_app_routes(runtime::Router& router, const ApiContext& context);
 /// The routes of apps themselves: /rpc and, on their own names, everything that is left.

@@ -58,7 +58,7 @@ TEST_F(Routes, EveryOwnersRouteAsksWhoItIsBeforeAnythingElse) {
         EXPECT_EQ(status(Caller::kOwner), 413) << start;
         ++rows;
     }
-    EXPECT_GE(rows, 13);
+    EXPECT_GE(rows, 15);
 }
 
 TEST_F(Routes, AnUnownedEnclaveAnswersToTwoPathsOnly) {
