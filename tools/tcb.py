@@ -14,6 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = "enclave-os-runner-process"
 OURS = ("common", "boundary", "trusted")
+# A program of its own, of which nothing is in the enclave.
+NOT_IN_ENCLAVE = ROOT / "trusted/attestd"
 # Sections that are loaded; debug information is not.
 LOADED = re.compile(r"^\s\.(text|rodata|data|bss|init_array|fini_array|tbss|tdata|eh_frame|gcc_except_table|data\.rel\.ro)[\w.$]*")
 
@@ -51,7 +53,7 @@ def lines_of_code():
     lines = Counter()
     for zone in OURS:
         for path in (ROOT / zone).rglob("*"):
-            if path.suffix not in {".cpp", ".h", ".S"} or "test" in path.name:
+            if path.suffix not in {".cpp", ".h", ".S"} or "test" in path.name or path.is_relative_to(NOT_IN_ENCLAVE):
                 continue
             folder = "/".join(path.relative_to(ROOT).parts[:2]) if zone != "boundary" else zone
             for line in path.read_text().splitlines():

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rig import Answer, Rig, ShiftedClock, end, wait_for
@@ -225,6 +226,37 @@ def requests_are_bounded(stage):
     service.stop()
 
 
+def nobody_takes_all_places(stage):
+    limits = {"in_flight_per_caller": 2, "connections_per_address": 6, "body_bytes": 65536,
+              "body_memory_bytes": 131072}
+    service = Service(stage, "enclave-os-attestd", stage.tokens | {"limits": limits})
+    token, bob = stage.issuer.token(), stage.issuer.token(sub="bob")
+    slow = [service.connect() for _ in range(2)]
+    for channel in slow:
+        channel.sendall(head("POST", "/", 50000, token) + b"{")
+    # They were seen once nothing more of the same caller is taken.
+    wait_for("both are under way", lambda: service.verify(request(bytes(9)), token).status == 429)
+    assert service.ask("POST", "/", b"x" * 40000, bob).status == 503, "the memory of bodies is bounded"
+    assert service.verify(request(bytes(9)), bob).status == 200
+    more = [service.connect() for _ in range(4)]
+    try:
+        service.connect().close()
+        raise AssertionError("a seventh connection of one address")
+    except OSError:
+        pass
+    for channel in slow + more:
+        channel.close()
+    wait_for("places are free again", lambda: is_answered(service, token))
+    service.stop()
+
+
+def is_answered(service, token):
+    try:
+        return service.verify(request(bytes(9)), token).status == 200
+    except (OSError, AssertionError):
+        return False
+
+
 def a_large_answer_arrives_whole(stage):
     service = Service(stage, "enclave-os-attestd", {}, "--no-auth")
     events = [{"imr": 3, "event_type": 1, "digest": f"{i:096x}", "event": f"e{i}", "event_payload": ""}
@@ -346,6 +378,13 @@ def collateral_is_read_again(stage, clock, seconds, quote):
     service.process.send_signal(1)
     wait_for("a reload", lambda: service.events("reloaded"))
     assert service.verify(request(quote)).json()["status"] == "OK"
+    assert service.number("attestd_collateral_ends_seconds") > seconds
+    # Many at once with the same evidence: all are answered, and its signatures verified no more.
+    misses = service.number("attestd_signature_cache_misses_total")
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: service.verify(request(quote)).json()["status"], range(24)))
+    assert answers == ["OK"] * 24, answers
+    assert service.number("attestd_signature_cache_misses_total") == misses
     service.stop()
 
 
@@ -388,17 +427,21 @@ def emulated_quote(stage, rig):
     return der[at + 4:at + 4 + size]
 
 
-def emulated_evidence_is_for_its_own_program(stage, rig, quote):
-    platform = rig.work / "platform"
-    collateral = (platform / "collateral.json").read_bytes()
-    root = ["--test-root", f"lab={platform / 'root.pem'}"]
-    issuer = stage.other
+def start_emulated(stage, rig):
+    """The program for emulated evidence, with an issuer that is found by discovery."""
+    issuer = Issuer(stage.folder, "three")
     issuer.serve()
     tokens = {"issuers": [{"issuer": issuer.url, "ca_file": str(issuer.ca_file)}]}
     no_root = stage.check(tokens, program="enclave-os-attestd-emulated")
     assert no_root.returncode != 0 and "test-root" in no_root.stderr, no_root
-    service = Service(stage, "enclave-os-attestd-emulated", tokens, *root)
+    service = Service(stage, "enclave-os-attestd-emulated", tokens, "--test-root",
+                      f"lab={rig.work / 'platform/root.pem'}")
     wait_for("keys by discovery", lambda: service.ask("GET", "/readyz").status == 200)
+    return service, issuer, tokens
+
+
+def emulated_evidence_is_for_its_own_program(stage, rig, quote, service, issuer, tokens):
+    collateral = (rig.work / "platform/collateral.json").read_bytes()
     stated = {"reportData": base64.b64encode(quote[368:432]).decode()}
     answer = service.verify(request(quote, collateral, **stated), issuer.token()).json()
     assert answer["status"] == "EMULATED" and answer["success"] is False, answer
@@ -426,7 +469,7 @@ def emulated_evidence_is_for_its_own_program(stage, rig, quote):
 
 def keys_are_rotated(stage, service, issuer):
     body = request(bytes(9))
-    issuer.keys = [Key(stage.folder, "two-new", "EC")]
+    issuer.keys = [Key(stage.folder, "three-new", "EC")]
     fresh = issuer.token()
     before = issuer.key_fetches
 
@@ -451,12 +494,14 @@ def main():
             made = rig.ctl("policy", "init", "--name", "e", "--mrenclave", "00" * 32, "--test-root",
                            rig.work / "platform/root.pem", "--out", rig.work / "e.json", context=False)
             assert made.code == 0, made
+            # Its keys are fetched at once, and not again for some seconds: those pass meanwhile.
+            emulated = start_emulated(stage, rig)
             steps = [(wrong_configurations_are_refused, ()), (callers_must_say_who_they_are, ()),
-                     (requests_are_bounded, ()), (a_large_answer_arrives_whole, ()),
+                     (requests_are_bounded, ()), (nobody_takes_all_places, ()), (a_large_answer_arrives_whole, ()),
                      (policies_of_test_roots_are_not_taken, (json.loads((rig.work / "e.json").read_text()),)),
                      (real_evidence_is_ok_while_its_collateral_holds, ()),
                      (a_stop_waits_for_what_is_under_way, ()),
-                     (emulated_evidence_is_for_its_own_program, (rig, quote))]
+                     (emulated_evidence_is_for_its_own_program, (rig, quote, *emulated))]
             for step, arguments in steps:
                 began = time.monotonic()
                 step(stage, *arguments)

@@ -211,11 +211,17 @@ class Program {
         runtime::Metric& failed =
             registry.add(MetricType::kCounter, "attestd_handshakes_failed_total",
                          "Connections that ended before their handshake did");
-        service_->set_more_metrics([this, &open, &refused, &failed](runtime::MetricRegistry&) {
-            open.set(connections_->count());
-            refused.set(connections_->counters().refused);
-            failed.set(connections_->counters().handshakes_failed);
-        });
+        runtime::Metric& ends =
+            registry.add(MetricType::kGauge, "attestd_collateral_ends_seconds",
+                         "When the service's first statement or list ends; 0 if it has none");
+        service_->set_more_metrics(
+            [this, &open, &refused, &failed, &ends](runtime::MetricRegistry&) {
+                open.set(connections_->count());
+                refused.set(connections_->counters().refused);
+                failed.set(connections_->counters().handshakes_failed);
+                const UnixTime end = end_of_collateral(service_->standing()).value_or(UnixTime{});
+                ends.set(static_cast<std::uint64_t>(std::max<std::int64_t>(end.seconds, 0)));
+            });
     }
 
     void received(int signal) {
@@ -312,7 +318,9 @@ void print_summary(const Config& config, const Loaded& loaded, Authentication au
     line("certificate", "until " + rfc3339(loaded.leaf->not_after()));
     line("policy",
          loaded.standing->policy.name + " (" + hex(policy_hash(loaded.standing->policy)) + ")");
-    line("collateral", std::to_string(loaded.standing->collateral.pieces.size()) + " pieces");
+    std::optional<UnixTime> end = end_of_collateral(*loaded.standing);
+    line("collateral", std::to_string(loaded.standing->collateral.pieces.size()) + " pieces" +
+                           (end ? ", the first ends " + rfc3339(*end) : ""));
     line("tokens", loaded.standing->signer ? "signed as " + loaded.standing->signer->issuer
                                            : "none are signed");
     if (authentication == Authentication::none) line("callers", "anybody on this machine");

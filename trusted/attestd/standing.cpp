@@ -88,6 +88,22 @@ Result<std::shared_ptr<const Standing>> load_standing(const Config& config,
     return out;
 }
 
+std::optional<UnixTime> end_of_collateral(const Standing& standing) {
+    using endorsements::PieceKind;
+    std::optional<UnixTime> out;
+    for (const endorsements::Piece& piece : standing.collateral.pieces) {
+        const bool is_certificate =
+            piece.kind == PieceKind::intel_pck || piece.kind == PieceKind::amd_vcek ||
+            piece.kind == PieceKind::amd_vlek || piece.kind == PieceKind::amd_vcek_issuers ||
+            piece.kind == PieceKind::amd_vlek_issuers;
+        if (is_certificate) continue;
+        Result<endorsements::PieceDates> dates = dates_of(piece);
+        // What has no dates was refused when it was loaded.
+        if (dates && (!out || dates->next_update < *out)) out = dates->next_update;
+    }
+    return out;
+}
+
 Result<KeySetPtr> load_key_set(const std::string& path) {
     Bytes text = EOS_TRY(read_file(path, jose::kMaxKeySetBytes));
     Result<std::vector<jose::IssuerKey>> keys = jose::parse_key_set(text);

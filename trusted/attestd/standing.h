@@ -21,6 +21,10 @@ namespace eos::attestd {
 [[nodiscard]] Result<attestation::endorsements::Endorsements> load_collateral(
     const std::vector<std::string>& paths);
 
+/// When the first statement or list of the service's own collateral ends; nothing if it has none.
+/// Certificates are not counted.
+std::optional<UnixTime> end_of_collateral(const Standing& standing);
+
 /// The keys of an issuer that are in a file.
 /// errors:  those of reading it and of jose::parse_key_set().
 [[nodiscard]] Result<KeySetPtr> load_key_set(const std::string& path);
