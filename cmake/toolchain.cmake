@@ -46,6 +46,7 @@ elseif(NOT EOS_SANITIZE STREQUAL "")
 endif()
 if(EOS_SANITIZE)
   add_compile_definitions(EOS_SANITIZED=1)
+  add_link_options(-fuse-ld=lld)  # a hundred programs, each with all its debug lines
 endif()
 
 # Enclave programs are static files; sanitizers need the dynamic linker.

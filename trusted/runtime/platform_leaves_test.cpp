@@ -8,6 +8,14 @@
 #include "trusted/runtime/testing_state.h"
 
 namespace eos::runtime {
+
+// The number of fields of an aggregate: how many initialisers it takes. The conversion is never
+// called, so it needs no body, but then it may not be in an unnamed namespace.
+struct AnyValue {
+    template <typename T>
+    operator T() const;
+};
+
 namespace {
 
 using config_tree::Difference;
@@ -16,11 +24,6 @@ using config_tree::Tree;
 using testing::kFacts;
 using testing::state_with_app;
 
-// The number of fields of an aggregate: how many initialisers it takes.
-struct AnyValue {
-    template <typename T>
-    operator T() const;
-};
 template <typename T, typename... A>
 consteval std::size_t field_count() {
     if constexpr (requires { T{A{}..., AnyValue{}}; }) {

@@ -130,7 +130,7 @@ TEST(Bundle, PiecesSayFromWhenToWhenTheyHold) {
     EXPECT_EQ(crl.next_update, intel.crl_validity.not_after);
     EXPECT_FALSE(crl.evaluation_data_number.has_value());
     PieceDates tcb = dates_of(pieces[2]).value();
-    EXPECT_EQ(rfc3339(tcb.issued), intel.tcb_info["issueDate"]);
+    EXPECT_EQ(rfc3339(tcb.issued), intel.tcb_info["issueDate"].get<std::string>());
     EXPECT_EQ(tcb.evaluation_data_number, intel.tcb_info["tcbEvaluationDataNumber"]);
     pieces[0].content.pop_back();
     EXPECT_FALSE(dates_of(pieces[0]).has_value());
