@@ -10,6 +10,7 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
 set(EOS_SANITIZE "" CACHE STRING "address | thread | fuzzer | empty")
 option(EOS_BENCH "build bench/" OFF)
+option(EOS_PRECOMPILE "precompile the large headers: for builds that start from nothing" OFF)
 
 find_program(EOS_CCACHE ccache)
 if(EOS_CCACHE)
