@@ -9,8 +9,7 @@ threaded='^(boundary|trusted_platform|emulation_process|daemon|trusted_mini|host
 echo "== asan"
 cmake --preset asan >/dev/null
 cmake --build --preset asan -j "$jobs"
-# hostile_races runs into its deadlines under a sanitizer; `make test` runs it.
-ctest --preset asan -j "$jobs" -E '^hostile_races$'
+ctest --preset asan -j "$jobs"
 
 echo "== tsan"
 cmake --preset tsan >/dev/null

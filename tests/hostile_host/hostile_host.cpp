@@ -140,8 +140,8 @@ void HostileHost::turn() {
         link->endpoint().flush();
     }
     // An enclave sleeps by a clock of its own: it would look at a skipped page too late.
-    for (unsigned worker = 0; worker < links_.size() && skipped_.count() != 0; ++worker)
-        ring_bell(worker);
+    const bool rings = rings_every_turn_ || skipped_.count() != 0;
+    for (unsigned worker = 0; worker < links_.size() && rings; ++worker) ring_bell(worker);
     if (!end_) end_ = process_->reap();
 }
 

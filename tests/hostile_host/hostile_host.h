@@ -73,6 +73,8 @@ class HostileHost : private boundary::HostSignals {
     void push_raw(boundary::RingId ring, const std::vector<std::uint64_t>& words,
                   std::uint64_t published_bytes);
     void ring_bell(unsigned worker = 0);
+    /// From now on rings in every turn, whether the enclave says that it sleeps or not.
+    void ring_every_turn() { rings_every_turn_ = true; }
 
     // --- connections ------------------------------------------------------------------------
 
@@ -140,6 +142,7 @@ class HostileHost : private boundary::HostSignals {
     Answer answer_;
     Time time_;
     std::chrono::seconds skipped_{0};
+    bool rings_every_turn_ = false;
     std::map<std::uint64_t, Wire> wires_;
     std::uint64_t last_id_ = 0;
     bool gives_credit_ = true;
