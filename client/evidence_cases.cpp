@@ -288,8 +288,10 @@ CaseResult run_case(const std::filesystem::path& folder, const EvidenceCase& one
     if (result && result->agreement == Agreement::not_run && !result->found.empty()) {
         result->agreement = has_stated_class(one, *result) ? Agreement::agree : Agreement::differ;
     }
-    CaseResult out = result ? *std::move(result) : CaseResult{};
-    if (!result) {
+    CaseResult out;
+    if (result) {
+        out = *std::move(result);
+    } else {
         out.agreement = Agreement::differ;
         out.found = "unreadable";
         out.detail = result.error().message();
