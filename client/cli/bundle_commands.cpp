@@ -105,9 +105,10 @@ void add(std::vector<Wanted>& all, const std::vector<Wanted>& more) {
 // In the order in which one needs another: the root's list comes after a chain that shows the root,
 // a VCEK after the CAs that certify it.
 std::vector<Wanted> in_order(std::vector<Wanted> wanted) {
-    std::ranges::stable_sort(wanted, {}, &Wanted::kind);
-    std::ranges::stable_partition(wanted, [](const Wanted& w) {
-        return w.kind != PieceKind::intel_root_crl && w.kind != PieceKind::amd_vcek;
+    std::ranges::sort(wanted, {}, [](const Wanted& w) {
+        const bool needs_another =
+            w.kind == PieceKind::intel_root_crl || w.kind == PieceKind::amd_vcek;
+        return std::pair(needs_another, w.kind);
     });
     return wanted;
 }
