@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <filesystem>
 #include <thread>
 
 #include "client/bindings/c/scene_test.h"
@@ -215,6 +216,30 @@ TEST_F(ConnectionTest, AVerifiedServerIsSpokenWith) {
     connection_.reset();
     server.finish();
     EXPECT_EQ(to_string(server.received), "qqqqq");
+}
+
+TEST_F(ConnectionTest, AMemoryFindsARolledBackStateOut) {
+    const auto folder =
+        std::filesystem::temp_directory_path() / ("eos-c-instances-" + std::to_string(::getpid()));
+    std::filesystem::create_directory(folder);
+    scene_.instance.instance_id.fill(std::byte{1});
+    auto connect_at = [&](std::uint64_t generation, std::byte boot) {
+        scene_.instance.generation = generation;
+        scene_.instance.boot_id.fill(boot);
+        Server server(scene_, Behaviour::kHonest);
+        return connect(server.port);
+    };
+    ASSERT_EQ(eos_verifier_set_memory(verifier_.get(), folder.c_str(), error_.out()), EOS_OK);
+    EXPECT_EQ(connect_at(5, std::byte{1}), EOS_ACCEPTED_EMULATED) << error_.message();
+    connection_.reset();
+    EXPECT_EQ(connect_at(4, std::byte{2}), EOS_OLD_STATE);
+    EXPECT_EQ(connection_, nullptr);
+    EXPECT_THAT(eos_verdict_summary(verdict_.get()), HasSubstr("state_rollback"));
+    EXPECT_EQ(connect_at(6, std::byte{3}), EOS_ACCEPTED_EMULATED);
+    connection_.reset();
+    ASSERT_EQ(eos_verifier_set_memory(verifier_.get(), nullptr, error_.out()), EOS_OK);
+    EXPECT_EQ(connect_at(4, std::byte{2}), EOS_ACCEPTED_EMULATED);
+    std::filesystem::remove_all(folder);
 }
 
 TEST_F(ConnectionTest, DeterministicModeIsAskedForByName) {

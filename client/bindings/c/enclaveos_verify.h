@@ -42,11 +42,12 @@ enum eos_status {
     EOS_NOT_BOUND = 21,         /* rejected: genuine, but not of this peer or certificate */
     EOS_NOT_ACCEPTABLE = 22,    /* rejected: genuine and bound, but not what the policy wants */
     EOS_INCOMPLETE = 23,        /* rejected: nothing failed, but a check was not evaluated */
-    EOS_E_ARGUMENT = -1,        /* the call is wrong: a pointer, size or number */
-    EOS_E_INPUT = -2,           /* policy, collateral, certificate or key cannot be read */
-    EOS_E_CONNECTION = -3,      /* no connection, or it was lost */
-    EOS_E_TIMEOUT = -4,         /* not within timeout_ms */
-    EOS_E_INTERNAL = -5         /* out of memory, or a fault of the library */
+    EOS_OLD_STATE = 24,    /* rejected: its state is older than what the memory saw, or forked */
+    EOS_E_ARGUMENT = -1,   /* the call is wrong: a pointer, size or number */
+    EOS_E_INPUT = -2,      /* policy, collateral, certificate or key cannot be read */
+    EOS_E_CONNECTION = -3, /* no connection, or it was lost */
+    EOS_E_TIMEOUT = -4,    /* not within timeout_ms */
+    EOS_E_INTERNAL = -5    /* out of memory, or a fault of the library */
 };
 
 /// Policy, collateral and trust anchors: what verifying goes by.
@@ -85,6 +86,12 @@ int eos_verifier_set_anchors(eos_verifier* verifier, const void* certificates,
 /// Sets the client certificate for eos_connect() in challenge mode: its chain and its key, PEM.
 int eos_verifier_set_client(eos_verifier* verifier, const void* chain, size_t chain_size,
                             const void* key, size_t key_size, eos_error** error);
+/// Sets a folder that exists, where what was accepted is kept from one run to the next: instances
+/// that eos_connect() met (docs/formats/instance-memory.md), and the highest evaluation data number
+/// of the vendor's statements. What is older than that is refused from then on. Whoever can write
+/// there can make the verifier forget. Any number of processes may use one folder. NULL: none.
+/// What cannot be read or kept there makes later calls fail with EOS_E_INPUT.
+int eos_verifier_set_memory(eos_verifier* verifier, const char* folder, eos_error** error);
 /// Releases it. Connections that were made with it stay usable.
 void eos_verifier_destroy(eos_verifier* verifier);
 

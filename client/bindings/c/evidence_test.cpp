@@ -3,10 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <cstring>
+#include <filesystem>
 #include <limits>
 
 #include "client/bindings/c/scene_test.h"
+#include "common/base/encoding.h"
 
 namespace eos::client::bindings::c {
 namespace {
@@ -235,6 +239,56 @@ TEST_F(EvidenceTest, AMemberThatAFormDoesNotLookAtIsRefused) {
     bad = good;
     bad.struct_size += 8;
     EXPECT_EQ(verify(quote, &bad), EOS_E_ARGUMENT);
+}
+
+/// The JSON collateral object of a synthetic Intel.
+std::string collateral_json(const attestation::testing::SyntheticIntel& intel) {
+    const auto all = intel.endorsements();
+    return json::compact({{"root_ca_crl", hex(*all.root_ca_crl)},
+                          {"pck_crl", hex(*all.pck_crl)},
+                          {"tcb_info", to_string(all.tcb_info->body)},
+                          {"tcb_info_signature", hex(all.tcb_info->signature)},
+                          {"tcb_info_issuer_chain", all.tcb_info->issuer_chain_pem},
+                          {"qe_identity", to_string(all.qe_identity->body)},
+                          {"qe_identity_signature", hex(all.qe_identity->signature)},
+                          {"qe_identity_issuer_chain", all.qe_identity->issuer_chain_pem}});
+}
+
+TEST_F(EvidenceTest, AMemoryFindsOlderCollateralOut) {
+    const auto folder =
+        std::filesystem::temp_directory_path() / ("eos-c-memory-" + std::to_string(::getpid()));
+    std::filesystem::create_directory(folder);
+    const Bytes data = report_data();
+    const eos_binding binding = stated(data);
+    auto verify_at = [&](int number) {
+        scene_.intel.tcb_info["tcbEvaluationDataNumber"] = number;
+        scene_.intel.qe_identity["tcbEvaluationDataNumber"] = number;
+        const std::string text = collateral_json(scene_.intel);
+        EXPECT_EQ(
+            eos_verifier_set_collateral(verifier_.get(), text.data(), text.size(), error_.out()),
+            EOS_OK);
+        return verify(scene_.intel.quote(), &binding);
+    };
+    ASSERT_EQ(eos_verifier_set_memory(verifier_.get(), folder.c_str(), error_.out()), EOS_OK);
+    EXPECT_EQ(verify_at(17), EOS_ACCEPTED_EMULATED) << eos_verdict_text(verdict_.get());
+    EXPECT_EQ(verify_at(16), EOS_NOT_GENUINE);
+    EXPECT_THAT(eos_verdict_summary(verdict_.get()), HasSubstr("tcb_info.rollback"));
+    EXPECT_EQ(verify_at(18), EOS_ACCEPTED_EMULATED);
+    // Another verifier with the same folder goes on where this one was.
+    VerifierHandle first = std::move(verifier_);
+    verifier_ = scene_.verifier(scene_.evidence_policy());
+    EXPECT_EQ(verify_at(17), EOS_ACCEPTED_EMULATED) << "it has no memory";
+    ASSERT_EQ(eos_verifier_set_memory(verifier_.get(), folder.c_str(), error_.out()), EOS_OK);
+    EXPECT_EQ(verify_at(17), EOS_NOT_GENUINE);
+    std::filesystem::resize_file(folder / "collateral-seen.json", 1);
+    EXPECT_EQ(verify_at(18), EOS_E_INPUT);
+    EXPECT_THAT(error_.message(), HasSubstr("collateral-seen.json"));
+    ASSERT_EQ(eos_verifier_set_memory(verifier_.get(), nullptr, error_.out()), EOS_OK);
+    EXPECT_EQ(verify_at(17), EOS_ACCEPTED_EMULATED);
+    const std::string nowhere = folder / "nowhere";
+    EXPECT_EQ(eos_verifier_set_memory(verifier_.get(), nowhere.c_str(), error_.out()),
+              EOS_E_ARGUMENT);
+    std::filesystem::remove_all(folder);
 }
 
 TEST(NullHandles, AreHarmlessAndNeverAccepted) {

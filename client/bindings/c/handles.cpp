@@ -13,6 +13,7 @@ static_assert(EOS_NOT_GENUINE == eos::attestation::appraise::kExitNotGenuine);
 static_assert(EOS_NOT_BOUND == eos::attestation::appraise::kExitNotBound);
 static_assert(EOS_NOT_ACCEPTABLE == eos::attestation::appraise::kExitNotAcceptable);
 static_assert(EOS_INCOMPLETE == eos::attestation::appraise::kExitIncomplete);
+static_assert(EOS_OLD_STATE == eos::attestation::appraise::kExitOldState);
 
 eos_verdict::eos_verdict(const AttestationResult& result)
     : status(result.exit_code()),

@@ -10,12 +10,14 @@
 #include <string>
 
 #include "client/bindings/c/enclaveos_verify.h"
+#include "client/collateral_memory.h"
 #include "client/verified_channel.h"
 #include "common/base/time.h"
 
 /// Policy and inputs. Of the target, address, name, mode and time are each call's own.
 struct eos_verifier {
     eos::client::Target target;
+    std::optional<eos::client::CollateralMemory> collateral_memory;
 };
 
 /// Rendered once, so that accessors only read.
@@ -70,6 +72,16 @@ struct Buffer {
 /// The text of an optional argument, empty for NULL.
 /// errors: bad_argument (longer than a host name can be).
 [[nodiscard]] Result<std::string> checked_name(const char* text, const char* name);
+
+/// The verifier's endorsements, with the evaluation data number that it remembers.
+/// errors: those of CollateralMemory::seen.
+[[nodiscard]] Result<attestation::endorsements::Endorsements> endorsements_of(
+    const eos_verifier& verifier);
+
+/// Keeps what a verdict teaches, if the verifier has a memory.
+/// errors: those of CollateralMemory::learn.
+[[nodiscard]] Result<void> learn(const eos_verifier& verifier,
+                                 const attestation::appraise::AttestationResult& result);
 
 /// Sets `*error`, if wanted, and returns its status.
 int report(const Error& why, eos_error** error) noexcept;

@@ -58,6 +58,7 @@ struct Leaf {
 /// A platform, and policies that accept its enclave.
 struct Scene {
     attestation::testing::SyntheticIntel intel;
+    ratls::Instance instance;  ///< that leaves name
 
     Scene() { intel.report.report_data.fill(std::byte{0x3c}); }
 
@@ -119,6 +120,7 @@ struct Scene {
         content.evidence = quote;
         content.evidence_oid = oid::kSgxQuote;
         content.assurance = "production";
+        content.instance = instance;
         Bytes der = ratls::mint_leaf(content, key, nullptr);
         std::string text = x509::encode_pem("CERTIFICATE", der);
         return {std::move(key), std::move(der), std::move(text)};

@@ -124,12 +124,30 @@ Result<std::shared_ptr<const ratls::Credential>> credential_of(ByteView chain, B
     return ratls::Credential::make(der, private_key);
 }
 
-Result<int> hand_over(const attestation::appraise::AttestationResult& result, eos_verdict** out) {
+Result<int> hand_over(const eos_verifier& verifier,
+                      const attestation::appraise::AttestationResult& result, eos_verdict** out) {
+    EOS_TRY(learn(verifier, result));
     *out = new eos_verdict(result);
     return (*out)->status;
 }
 
 }  // namespace
+
+Result<attestation::endorsements::Endorsements> endorsements_of(const eos_verifier& verifier) {
+    attestation::endorsements::Endorsements out = verifier.target.endorsements;
+    if (verifier.collateral_memory) {
+        out.seen_evaluation_data_number =
+            EOS_TRY(verifier.collateral_memory->seen(verifier.target.policy.roots));
+    }
+    return out;
+}
+
+Result<void> learn(const eos_verifier& verifier,
+                   const attestation::appraise::AttestationResult& result) {
+    if (!verifier.collateral_memory) return {};
+    return verifier.collateral_memory->learn(verifier.target.policy.roots, result);
+}
+
 }  // namespace eos::client::bindings::c
 
 using namespace eos;                       // NOLINT(google-build-using-namespace)
@@ -179,6 +197,23 @@ int eos_verifier_set_client(eos_verifier* verifier, const void* chain, size_t ch
     });
 }
 
+int eos_verifier_set_memory(eos_verifier* verifier, const char* folder, eos_error** error) {
+    return guarded(error, [&]() -> Result<int> {
+        eos_verifier& changed = *EOS_TRY(required(verifier));
+        changed.collateral_memory.reset();
+        changed.target.memory.reset();
+        if (folder == nullptr) return EOS_OK;
+        const std::filesystem::path home(folder);
+        std::error_code unreadable;
+        if (!std::filesystem::is_directory(home, unreadable))
+            return fail(bad_argument, "folder: there is no such folder");
+        changed.collateral_memory.emplace(home);
+        changed.target.memory =
+            std::make_shared<const client::MemoryFile>(home / "seen-instances.json");
+        return EOS_OK;
+    });
+}
+
 void eos_verifier_destroy(eos_verifier* verifier) {
     delete verifier;
 }
@@ -196,8 +231,9 @@ int eos_verify_evidence(const eos_verifier* verifier, const void* evidence, size
         input.evidence = EOS_TRY((Buffer{evidence, evidence_size, "evidence"}.view()));
         input.expected = EOS_TRY(expected_of(binding));
         const client::Target& target = verifier->target;
-        return hand_over(ratls::appraise_evidence(input, target.endorsements, target.policy, at),
-                         verdict);
+        const auto endorsements = EOS_TRY(endorsements_of(*verifier));
+        return hand_over(*verifier,
+                         ratls::appraise_evidence(input, endorsements, target.policy, at), verdict);
     });
 }
 
@@ -219,7 +255,8 @@ int eos_verify_certificate(const eos_verifier* verifier, const void* chain, size
                                .anchors = target.anchors,
                                .server_name = EOS_TRY(checked_name(server_name, "server_name")),
                                .handshake = EOS_TRY(handshake_of(handshake))};
-        return hand_over(ratls::appraise_leaf(input, target.endorsements, target.policy, at),
+        const auto endorsements = EOS_TRY(endorsements_of(*verifier));
+        return hand_over(*verifier, ratls::appraise_leaf(input, endorsements, target.policy, at),
                          verdict);
     });
 }
