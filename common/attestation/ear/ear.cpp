@@ -64,7 +64,8 @@ bool is_emulated(const AttestationResult& result) {
 int hardware(const AttestationResult& result) {
     if (!result.claims().is_object()) return kNotGenuine;
     if (is_emulated(result)) return kUnrecognized;
-    if (verdict_of(result, "tcb.status") == Verdict::fail) return kContraindicated;
+    for (const char* id : {"tcb.status", "snp.tcb"})
+        if (verdict_of(result, id) == Verdict::fail) return kContraindicated;
     // Intel states a status; for AMD it is the policy that names a minimum.
     bool current = text_at(result.claims(), {"tcb", "status"}) == "UpToDate" ||
                    verdict_of(result, "snp.tcb") == Verdict::pass;

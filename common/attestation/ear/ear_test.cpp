@@ -251,5 +251,38 @@ TEST_F(RealEar, StatusFollowsThePlatformsAndWhatThePolicyLeavesOpen) {
     EXPECT_GE(warned, 1);
 }
 
+/// Real chips of AMD's, whose TCB has the status that the policy's minimum gives it.
+TEST(RealSnpEar, HardwareIsAffirmedByTheMinimumOfThePolicyAlone) {
+    if (!std::filesystem::exists(testing::corpus() / "index.json"))
+        GTEST_SKIP() << "skipped: no corpus (EOS_EVIDENCE_DIR)";
+    const Bytes report =
+        testing::read_file(testing::corpus() / "services/snp/snp3-genoa-veraison.report.bin");
+    endorsements::Endorsements given;
+    given.amd.certificates = {
+        testing::read_file(testing::corpus() / "services/snp/snp3-genoa-veraison.vcek.der")};
+    const UnixTime time{1'750'000'000};
+    const auto verification = verify::verify_quote(report, given, verify::Roots::amd(), time);
+    ASSERT_NE(verification.evidence(), nullptr) << render_text(verification.tree());
+    const auto& claims = std::get<verify::SnpClaims>(verification.evidence()->claims());
+    Policy policy;
+    policy.name = "a real chip";
+    policy.roots = verify::Roots::amd();
+    policy.tees = {std::string(appraise::kTeeSnp)};
+    policy.allow_any_identity = true;
+    policy.waivers = {"crl.ark"};
+    const auto key = crypto::P256PrivateKey::generate();
+    auto hardware = [&] {
+        AttestationResult result = appraise::appraise(verification, leaf(), policy);
+        std::string token = sign(result, policy, options(time), key).value();
+        json::Value read = jose::verify_es256(token, kTokenType, key.public_key()).value();
+        return read["submods"]["snp"]["ear.trustworthiness-vector"]["hardware"].get<int>();
+    };
+    EXPECT_EQ(hardware(), 32) << "no minimum: whether there are holes is not known";
+    policy.snp.min_tcb[claims.product] = claims.reported;
+    EXPECT_EQ(hardware(), 2);
+    policy.snp.min_tcb[claims.product].microcode += 1;
+    EXPECT_EQ(hardware(), 96);
+}
+
 }  // namespace
 }  // namespace eos::attestation::ear

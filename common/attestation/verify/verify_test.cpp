@@ -11,6 +11,8 @@
 #include "common/attestation/verify/synthetic_intel_test.h"
 #include "common/base/encoding.h"
 #include "common/oid/registry.h"
+#include "common/x509/builder.h"
+#include "common/x509/pem.h"
 
 namespace eos::attestation::verify {
 namespace {
@@ -542,6 +544,30 @@ TEST(Verify, TheTreeIsDeterministic) {
     Verification b = verify_quote(quote, endorsements, intel.roots(), kNow);
     EXPECT_EQ(render_text(a.tree()), render_text(b.tree()));
     EXPECT_EQ(json::compact(render_json(a.tree())), json::compact(render_json(b.tree())));
+}
+
+// Intel's PCKs have P-256 keys: one of another curve, rightly certified, signs nothing for us.
+TEST(Verify, APckWithAKeyOfP384IsRefused) {
+    SyntheticIntel intel;
+    const auto key = crypto::P384PrivateKey::generate();
+    intel.chain_pem = [&key](const SyntheticIntel& of) {
+        const x509::Certificate pck = of.pck();
+        const Bytes spki = to_bytes(key.public_key().spki());
+        x509::CertificateDraft draft({.serial = pck.serial(),
+                                      .issuer = pck.issuer().der(),
+                                      .validity = pck.validity(),
+                                      .subject = pck.subject().der(),
+                                      .spki = spki});
+        for (const x509::ExtensionView& one : pck.extensions())
+            draft.add({one.oid, one.critical, to_bytes(one.value)});
+        const Bytes der = draft.sign(of.ca_key);
+        return x509::encode_pem("CERTIFICATE", der) + pem(of.ca()) + pem(of.root());
+    };
+    const Verification twin =
+        verify_quote(intel.quote(), intel.endorsements(), intel.roots(), kNow);
+    EXPECT_EQ(twin.evidence(), nullptr);
+    EXPECT_THAT(summarise(twin.tree()).failed, ::testing::Contains("qe.report_signature"))
+        << render_text(twin.tree());
 }
 
 }  // namespace
