@@ -6,6 +6,7 @@
 
 #include "common/base/codec.h"
 #include "common/base/encoding.h"
+#include "common/crypto/p256.h"
 #include "common/json/json.h"
 #include "common/x509/pem.h"
 
@@ -84,6 +85,23 @@ Result<Endorsements> endorsements_of(const Parts& parts) {
         parse_signed_answer(without_nul(parts.tcb_info), text(parts.tcb_info_issuer_chain)));
     out.qe_identity = EOS_TRY(
         parse_signed_answer(without_nul(parts.qe_identity), text(parts.qe_identity_issuer_chain)));
+    return out;
+}
+
+// --- statement files ---
+
+constexpr std::size_t kMaxSignatureBytes = 80;
+constexpr std::size_t kMaxChainCertificates = 4;
+constexpr std::size_t kMaxCertificateChars = 8 * 1024;
+
+Result<Bytes> byte_list(json::Object& object, std::string_view name) {
+    const json::Value* list = EOS_TRY(object.array(name, kMaxSignatureBytes));
+    if (list == nullptr) return fail(bad_container, std::string(name));
+    Bytes out;
+    for (std::size_t i = 0; i < list->size(); ++i) {
+        const std::string place = json::element_path(name, i);
+        out.push_back(static_cast<std::byte>(EOS_TRY(json::as_number((*list)[i], place, 0xff))));
+    }
     return out;
 }
 
@@ -208,6 +226,30 @@ Result<Endorsements> parse_quote_library_collateral(ByteView bytes) {
                             .tcb_info_issuer_chain = buffers[3],
                             .qe_identity = buffers[6],
                             .qe_identity_issuer_chain = buffers[5]});
+}
+
+bool is_statement_file(const json::Value& value) {
+    return value.is_object() &&
+           (value.contains("raw_tcb_info") || value.contains("raw_enclave_identity"));
+}
+
+Result<Endorsements> parse_statement_file(const json::Value& value) {
+    json::Object object = EOS_TRY(json::Object::of(value, ""));
+    const bool is_tcb_info = object.find("raw_tcb_info") != nullptr;
+    SignedObject out;
+    out.body = to_bytes(EOS_TRY(
+        object.text(is_tcb_info ? "raw_tcb_info" : "raw_enclave_identity", kMaxCollateralBytes)));
+    out.signature = EOS_TRY(crypto::der_signature_to_raw(EOS_TRY(byte_list(object, "signature"))));
+    const json::Value* chain = EOS_TRY(object.array("ca_chain", kMaxChainCertificates));
+    EOS_TRY(object.finish());
+    if (chain == nullptr || chain->empty()) return fail(bad_container, "ca_chain");
+    for (std::size_t i = 0; i < chain->size(); ++i) {
+        const std::string place = json::element_path("ca_chain", i);
+        out.issuer_chain_pem += EOS_TRY(json::as_text((*chain)[i], place, kMaxCertificateChars));
+    }
+    Endorsements all;
+    (is_tcb_info ? all.tcb_info : all.qe_identity) = std::move(out);
+    return all;
 }
 
 Container container_of(ByteView bytes) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "common/attestation/endorsements/endorsements.h"
+#include "common/json/json.h"
 
 namespace eos::attestation::endorsements {
 
@@ -36,6 +37,18 @@ inline constexpr Code bad_container{"common/attestation/endorsements", "bad_cont
 /// errors:  bad_container, truncated, trailing_bytes, those of the buffers.
 /// source:  Intel SGX DCAP, sgx_ql_qve_collateral_t.
 [[nodiscard]] Result<Endorsements> parse_quote_library_collateral(ByteView in);
+
+/// Whether this JSON value is one statement as dcap-artifact-retrieval keeps it: {"raw_tcb_info"
+/// or "raw_enclave_identity": "the signed text", "signature": [DER, byte by byte], "ca_chain":
+/// [PEM of the signer, PEM of the root]}.
+bool is_statement_file(const json::Value& value);
+
+/// in:      value: for which is_statement_file() holds.
+/// returns: endorsements with that one statement.
+/// errors:  json::unknown_member, wrong_type, out_of_range; bad_container (both statements or
+///          none, no signature or chain); crypto::bad_signature (not DER).
+/// source:  fortanix/rust-sgx, dcap-artifact-retrieval.
+[[nodiscard]] Result<Endorsements> parse_statement_file(const json::Value& value);
 
 /// Which of them this is.
 enum class Container { none, oe_endorsements, quote_library };

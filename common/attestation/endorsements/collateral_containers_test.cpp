@@ -4,10 +4,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/attestation/verify/bundle_checks.h"
 #include "common/attestation/verify/corpus_test.h"
 #include "common/attestation/verify/synthetic_intel_test.h"
 #include "common/base/codec.h"
 #include "common/base/encoding.h"
+#include "common/crypto/p256.h"
 #include "common/x509/pem.h"
 
 namespace eos::attestation::endorsements {
@@ -165,6 +167,61 @@ TEST(CrlText, EveryForm) {
         EXPECT_FALSE(parse_crl_text(as_bytes(bad)).has_value()) << bad;
 }
 
+json::Value statement_file(const char* member, const SignedObject& object) {
+    json::Value signature = json::Value::array();
+    for (std::byte b : crypto::raw_signature_to_der(object.signature))
+        signature.push_back(std::to_integer<int>(b));
+    auto chain = x509::parse_pem_certificates(object.issuer_chain_pem).value();
+    return {{member, to_string(object.body)},
+            {"signature", signature},
+            {"ca_chain", {testing::pem(chain[0]), testing::pem(chain[1])}}};
+}
+
+Result<Endorsements> parse(const json::Value& value) {
+    return parse_endorsements(as_bytes(json::compact(value)));
+}
+
+TEST(StatementFiles, GiveTheStatementThatTheyHold) {
+    SyntheticIntel intel;
+    const Endorsements all = intel.endorsements();
+    Result<Endorsements> info = parse(statement_file("raw_tcb_info", *all.tcb_info));
+    ASSERT_TRUE(info.has_value()) << info.error().message();
+    EXPECT_EQ(info->tcb_info->body, all.tcb_info->body);
+    EXPECT_EQ(info->tcb_info->signature, all.tcb_info->signature);
+    EXPECT_FALSE(info->qe_identity.has_value());
+    Result<Endorsements> identity = parse(statement_file("raw_enclave_identity", *all.qe_identity));
+    ASSERT_TRUE(identity.has_value()) << identity.error().message();
+    Endorsements both = all;
+    both.tcb_info = info->tcb_info;
+    both.qe_identity = identity->qe_identity;
+    auto verification = verify::verify_quote(intel.quote(), both, intel.roots(), testing::kNow);
+    EXPECT_NE(verification.evidence(), nullptr) << render_text(verification.tree());
+}
+
+TEST(StatementFiles, AreReadStrictly) {
+    SyntheticIntel intel;
+    const json::Value good = statement_file("raw_tcb_info", *intel.endorsements().tcb_info);
+    ASSERT_TRUE(parse(good).has_value());
+    auto refused = [&](auto alter) {
+        json::Value bad = good;
+        alter(bad);
+        return !parse(bad).has_value();
+    };
+    EXPECT_TRUE(refused([](json::Value& v) { v["raw_enclave_identity"] = "{}"; }));
+    EXPECT_TRUE(refused([](json::Value& v) { v["more"] = 1; }));
+    EXPECT_TRUE(refused([](json::Value& v) { v.erase("signature"); }));
+    EXPECT_TRUE(refused([](json::Value& v) { v["signature"] = json::Value::array(); }));
+    EXPECT_TRUE(refused([](json::Value& v) { v["signature"][0] = 256; }));
+    EXPECT_TRUE(refused([](json::Value& v) { v["signature"][0] = -48; }));
+    EXPECT_TRUE(refused([](json::Value& v) { v["signature"][1] = 1; }));
+    EXPECT_TRUE(refused([](json::Value& v) { v["signature"].push_back(0); }));
+    EXPECT_TRUE(refused([](json::Value& v) { v["signature"] = "3046"; }));
+    EXPECT_TRUE(refused([](json::Value& v) { v.erase("ca_chain"); }));
+    EXPECT_TRUE(refused([](json::Value& v) { v["ca_chain"] = json::Value::array(); }));
+    EXPECT_TRUE(refused([](json::Value& v) { v["ca_chain"][1] = 7; }));
+    EXPECT_TRUE(refused([](json::Value& v) { v["raw_tcb_info"] = json::Value::object(); }));
+}
+
 // --- real containers ---
 
 using RealContainers = testing::Corpus;
@@ -180,6 +237,28 @@ TEST_F(RealContainers, TheQuoteLibrarysStructureGivesTheRowsVerdict) {
             verify::verify_quote(row.quote, given, verify::Roots::intel(), row.time).tree());
     };
     EXPECT_EQ(verdict(*found), verdict(row.endorsements));
+}
+
+// Each is Intel's, at a time within its dates; files without signature are refused.
+TEST_F(RealContainers, StatementFilesLeadToIntelsRoot) {
+    const auto folder = testing::corpus() / "rust-sgx/collateral-only";
+    std::size_t genuine = 0;
+    for (const char* name : {"00606a000000-17.tcb", "00606a000000-18.tcb", "00606a000000-19.tcb",
+                             "qe3_identity-17.id", "qe3_identity-18.id", "qe3_identity-19.id"}) {
+        Result<Endorsements> found = parse_endorsements(testing::read_file(folder / name));
+        ASSERT_TRUE(found.has_value()) << name << ": " << found.error().message();
+        Result<std::vector<Piece>> made = to_pieces(*found, UnixTime{}, name);
+        ASSERT_TRUE(made.has_value()) << name << ": " << made.error().message();
+        const std::vector<Piece>& pieces = *made;
+        ASSERT_EQ(pieces.size(), 1u);
+        const UnixTime time = dates_of(pieces[0])->issued + 1;
+        const verify::Check tree = verify::check_pieces(pieces, verify::Roots::intel(), {time});
+        EXPECT_EQ(tree.verdict, verify::Verdict::pass) << name << "\n" << render_text(tree);
+        ++genuine;
+    }
+    EXPECT_EQ(genuine, 6u);
+    for (const char* name : {"00606a000000-8.tcb", "tcb_evaluation_data_numbers.numbers"})
+        EXPECT_FALSE(parse_endorsements(testing::read_file(folder / name)).has_value()) << name;
 }
 
 TEST_F(RealContainers, OpenEnclavesEndorsementsGiveTheRowsVerdict) {

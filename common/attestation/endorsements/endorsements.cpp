@@ -75,6 +75,7 @@ Result<Endorsements> parse_endorsements(ByteView in) {
     }
     json::Value root =
         EOS_TRY(json::parse(in, {.size_bytes = 4 * kMaxCollateralBytes, .depth = 2}));
+    if (is_statement_file(root)) return parse_statement_file(root);
     json::Object object = EOS_TRY(json::Object::of(root, ""));
     Endorsements out;
     out.root_ca_crl = EOS_TRY(hex_or_null(object, "root_ca_crl"));

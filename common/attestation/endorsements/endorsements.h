@@ -73,9 +73,9 @@ Endorsements select(const Endorsements& all, const IntelPlatform& platform);
 /// (hex DER), tcb_info, tcb_info_signature (hex r ‖ s), tcb_info_issuer_chain (PEM), and the same
 /// three for qe_identity; for AMD amd_certificates (PEM), amd_ark_crl and amd_ask_crl (hex DER). A
 /// member that is absent or null is missing. Or a bundle: bundle.h. Or Open Enclave's or the quote
-/// library's container: collateral_containers.h. Syntax of the frame only.
-/// errors:  those of parse_bundle() and of the containers; those of json::parse; json::wrong_type,
-/// out_of_range, missing_member (an object without
+/// library's container, or a single statement's file: collateral_containers.h. Syntax of the frame
+/// only. errors:  those of parse_bundle() and of the containers; those of json::parse;
+/// json::wrong_type, out_of_range, missing_member (an object without
 ///          its signature or chain), unknown_member; bad_encoding.
 /// bound:   4 × kMaxCollateralBytes.
 [[nodiscard]] Result<Endorsements> parse_endorsements(ByteView in);
