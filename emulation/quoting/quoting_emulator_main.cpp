@@ -14,7 +14,10 @@
 #include <optional>
 #include <string>
 
+#include "common/attestation/event_log/replay.h"
+#include "common/base/codec.h"
 #include "common/base/encoding.h"
+#include "common/crypto/hash.h"
 #include "common/oid/registry.h"
 #include "common/ratls/leaf.h"
 #include "common/ratls/report_data.h"
@@ -46,6 +49,7 @@ struct Options {
     bool wrong_report = false;
     std::string out;
     std::string tee = "sgx";
+    std::string event_log;
 };
 
 std::string path_in(const Options& options, const char* name) {
@@ -92,12 +96,31 @@ Result<void> show(const Options& options) {
     return {};
 }
 
-Result<void> write_out(const Options& options, const std::string& text) {
-    std::ofstream out(options.out, std::ios::binary | std::ios::trunc);
+Result<void> write_out(const std::string& path, const std::string& text) {
+    std::ofstream out(path, std::ios::binary | std::ios::trunc);
     out << text;
     out.close();
-    if (!out) return eos::fail(quoting::file_unwritable, options.out);
+    if (!out) return eos::fail(quoting::file_unwritable, path);
     return {};
+}
+
+/// What the made-up trust domain measured: one event in every register but RTMR0, two in RTMR3.
+eos::attestation::event_log::EventLog td_log() {
+    using namespace eos;
+    namespace event_log = attestation::event_log;
+    event_log::EventLog out;
+    auto measure = [&out](std::size_t rtmr, std::string name, std::string_view payload) {
+        Writer covered;
+        covered.u32le(event_log::kDstackRuntimeEvent).text(":").text(name).text(":").text(payload);
+        const auto digest = to_array<48>(crypto::hash(crypto::HashKind::kSha384, covered.view()));
+        out.events.push_back(
+            {rtmr, event_log::kDstackRuntimeEvent, digest, std::move(name), to_bytes(payload)});
+    };
+    measure(1, "kernel", "emulated kernel");
+    measure(2, "command-line", "console=hvc0");
+    measure(3, "app-id", "lab");
+    measure(3, "compose-hash", "emulated composition");
+    return out;
 }
 
 /// The leaf of a trust domain on this platform, in mode A. The domain is made up and says DEBUG.
@@ -108,7 +131,7 @@ Result<void> make_td_leaf(const Options& options) {
     const auto key = crypto::P256PrivateKey::generate();
     auto td = quoting::emulated_td_report(attestation::evidence::TdReportKind::tdx15);
     td.mr_td.fill(std::byte{0x11});
-    for (std::size_t i = 0; i < td.rtmr.size(); ++i) td.rtmr[i].fill(std::byte{0x22});
+    td.rtmr = attestation::event_log::replay(td_log());
     td.report_data =
         to_array<64>(ratls::ReportData::v1_deterministic(key.public_key(), minute).bytes());
     const Bytes evidence = EOS_TRY(enclave.quote(td));
@@ -120,7 +143,9 @@ Result<void> make_td_leaf(const Options& options) {
     content.evidence_oid = oid::kTdxQuote;
     content.assurance = "debug";
     const Bytes leaf = ratls::mint_leaf(content, key, nullptr);
-    EOS_TRY(write_out(options, x509::encode_pem("CERTIFICATE", leaf)));
+    EOS_TRY(write_out(options.out, x509::encode_pem("CERTIFICATE", leaf)));
+    if (!options.event_log.empty())
+        EOS_TRY(write_out(options.event_log, attestation::event_log::encode_runtime_log(td_log())));
     std::printf("the leaf of an emulated trust domain: %s\n", options.out.c_str());
     return {};
 }
@@ -142,7 +167,7 @@ Result<void> drill(const Options& options) {
             EOS_TRY(text(tdx ? quoting::kTdxCollateralFile : quoting::kCollateralFile)),
         .tee = tdx ? IntelTee::tdx : IntelTee::sgx};
     const auto drills = EOS_TRY(quoting::make_drills(subject, now()));
-    EOS_TRY(write_out(options, quoting::drills_json(drills)));
+    EOS_TRY(write_out(options.out, quoting::drills_json(drills)));
     for (const quoting::Drill& drill : drills)
         std::printf("%-30s %s\n", drill.name.c_str(), drill.what.c_str());
     return {};
@@ -243,6 +268,8 @@ int main(int argc, char** argv) {
         app.add_subcommand("td-leaf", "Write a certificate with evidence of a trust domain");
     td_command->add_option("--dir", options.directory, "Directory of the platform")->required();
     td_command->add_option("--out", options.out, "The certificate, PEM")->required();
+    td_command->add_option("--event-log", options.event_log,
+                           "Also write what its registers measured, a JSON list");
 
     CLI11_PARSE(app, argc, argv);
     if (init_command->parsed()) return finish(init(options));

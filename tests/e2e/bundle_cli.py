@@ -305,6 +305,43 @@ def trust_domains_are_rehearsed(bench, _pcs):
         "collateral-expired": {"tcb_info.dates", "qe_identity.dates", "crl.pck", "crl.root"}}
 
 
+def event_logs_are_replayed_beside_a_trust_domain(bench, _pcs):
+    platform = bench.work / "platform"
+    leaf, log_file = bench.work / "logged.pem", bench.work / "log.json"
+    subprocess.run([bench.bin / "sgx-quoting-emulator", "td-leaf", "--dir", platform, "--out", leaf,
+                    "--event-log", log_file], check=True, stdout=subprocess.DEVNULL)
+    log = json.loads(log_file.read_text())
+    composition = {"rtmr": 3, "digest": log[3]["digest"]}
+
+    def verified(events, given):
+        policy = bench.work / "logged.policy.json"
+        tdx = {} if events is None else {"tdx": {"event_log": {"required_events": events}}}
+        policy.write_text(json.dumps({
+            "version": 1, "name": "logged", "tees": ["tdx"], "bindings": ["v1-deterministic"],
+            "assurance": ["debug"], "debug": "allow-emulated", "roots": {"test": [test_root(platform)]},
+            "allow_any_identity": "i-understand-any-enclave-is-accepted", **tdx}))
+        arguments = []
+        if given is not None:
+            (bench.work / "given.json").write_text(json.dumps(given) if isinstance(given, list) else given)
+            arguments = ["--event-log", bench.work / "given.json"]
+        outcome = bench.ctl("--json", "verify", leaf, "--policy", policy, "--collateral",
+                            platform / "collateral-tdx.json", *arguments)
+        return outcome.code, outcome.json()["summary"]
+
+    emulated = (10, "accepted, EMULATED: protects nothing")
+    assert verified(None, None) == emulated
+    assert verified(None, log) == emulated
+    assert verified([composition], log) == emulated
+    assert verified([composition], None) == (23, "rejected: not evaluated: event_log.given")
+    assert verified([dict(composition, rtmr=2)], log) == (22, "rejected: event_log.required_events")
+    renamed = [*log[:3], {**log[3], "event_payload": "00"}]
+    assert verified([composition], renamed) == (22, "rejected: event_log.content")
+    assert verified([composition], log[:3]) == (22, "rejected: event_log.rtmr3, event_log.required_events")
+    assert verified(None, [log[0], *log[2:]]) == (22, "rejected: event_log.rtmr2")
+    code, summary = verified(None, "no log")
+    assert code == 22 and summary.startswith("rejected: event_log.syntax"), summary
+
+
 def guests_of_sev_snp_are_rehearsed(bench, _pcs):
     for product in ("milan", "genoa", "turin"):
         folder = chip(bench, f"drilled-{product}", product)
@@ -328,7 +365,7 @@ def drills_are_read_strictly(bench, _pcs):
         assert outcome.code == 1 and "snp_min_tcb" in outcome.err, (bad, outcome)
 
 
-TESTS = [trust_domains_are_rehearsed, guests_of_sev_snp_are_rehearsed, drills_are_read_strictly,
+TESTS = [trust_domains_are_rehearsed, event_logs_are_replayed_beside_a_trust_domain, guests_of_sev_snp_are_rehearsed, drills_are_read_strictly,
          a_chips_certificate_is_fetched_by_id_and_tcb, another_key_service_is_asked_when_one_fails,
          everything_is_fetched_shown_and_checked, emulated_pieces_do_not_lead_to_the_vendors_root,
          another_source_is_asked_when_one_fails, only_what_is_due_is_refreshed,
