@@ -311,13 +311,46 @@ TEST(SnpEmulated, BundlesServeManyChips) {
     EXPECT_THAT(summarise(verification.tree()).failed, IsEmpty())
         << render_text(verification.tree());
     EXPECT_THAT(summarise(verification.tree()).not_evaluated, IsEmpty());
-    // Pieces of another product do not serve, and a bundle without this chip says so.
+    // Whose list it is stands in the list, not in its key.
     scene.endorsements.pieces[4].key = "milan";
+    EXPECT_THAT(summarise(scene.verify(scene.amd.signed_report()).tree()).not_evaluated, IsEmpty());
+    SyntheticAmd milan(keys(), Product::milan, kNow);
+    scene.endorsements.pieces[4].content = milan.ark_crl();
     EXPECT_THAT(summarise(scene.verify(scene.amd.signed_report()).tree()).not_evaluated,
                 ElementsAre("crl.ark"));
+    // A bundle without this chip says so.
     scene.endorsements.pieces.erase(scene.endorsements.pieces.begin() + 2);
     EXPECT_THAT(summarise(scene.verify(scene.amd.signed_report()).tree()).failed,
                 ElementsAre("vek.certificates"));
+}
+
+// Somebody else's pieces behind one's own: an older list under a key that one's own bundle lacks,
+// and a certificate of that product which verification has no use for.
+TEST(SnpEmulated, AnOlderListUnderAnotherKeyDoesNotHideOnesOwn) {
+    using attestation::endorsements::Piece;
+    using attestation::endorsements::PieceKind;
+    Scene scene;
+    SyntheticAmd decoy(keys(), Product::turin, kNow);
+    decoy.set_kind(SigningKey::vlek);
+    auto list = [](const char* key, Bytes content) {
+        Piece out;
+        out.kind = PieceKind::amd_crl;
+        out.key = key;
+        out.content = std::move(content);
+        return out;
+    };
+    const Bytes older = scene.amd.ark_crl();
+    scene.amd.ark_revoked = {scene.amd.ask_recipe.serial};
+    scene.endorsements = {};
+    scene.endorsements.amd.certificates = {to_bytes(decoy.vek_certificate().der()),
+                                           to_bytes(scene.amd.vek_certificate().der()),
+                                           to_bytes(scene.amd.ask().der())};
+    scene.endorsements.pieces = {list("genoa", scene.amd.ark_crl()), list("turin", older)};
+    EXPECT_THAT(summarise(scene.verify(scene.amd.signed_report()).tree()).failed,
+                ElementsAre("crl.ark"));
+    // That list alone is taken: it is genuine and current, and nothing contradicts it.
+    scene.endorsements.pieces.erase(scene.endorsements.pieces.begin());
+    EXPECT_THAT(summarise(scene.verify(scene.amd.signed_report()).tree()).failed, IsEmpty());
 }
 
 // M22: r or s of zero, or beyond the group's order.

@@ -186,7 +186,11 @@ Result<endorsements::Endorsements> merged(const endorsements::Endorsements& serv
                                           const endorsements::Endorsements& caller) {
     if (service.pieces.empty()) return caller;
     endorsements::Endorsements out = service;
-    std::vector<endorsements::Piece> more = EOS_TRY(to_pieces(caller, {}, "request"));
+    // What is not kept by key in bundles is taken as it is, below.
+    endorsements::Endorsements keyed = caller;
+    keyed.amd.certificates.clear();
+    keyed.amd.ask_crl.reset();
+    std::vector<endorsements::Piece> more = EOS_TRY(to_pieces(keyed, {}, "request"));
     bool has_amd_list = false;
     for (const endorsements::Piece& piece : service.pieces)
         has_amd_list = has_amd_list || piece.kind == endorsements::PieceKind::amd_crl;

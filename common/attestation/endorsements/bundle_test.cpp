@@ -154,6 +154,15 @@ TEST(Bundle, OnlyWhatFitsThePlatformIsSelected) {
                            .fmspc = intel.platform.fmspc,
                            .pck_issuer = ca.subject_tlv()};
     Endorsements fitting = select(all, platform);
+    // Whoever's pieces come first counts, under whatever key others file theirs.
+    Endorsements more = all;
+    more.pieces.push_back(all.pieces[1]);
+    more.pieces.back().key = "platform";
+    intel.pck_revoked = {x509::Serial::random()};
+    more.pieces[1].key = "processor";
+    more.pieces[1].content = intel.pck_crl();
+    ASSERT_NE(more.pieces[1].content, more.pieces.back().content);
+    EXPECT_EQ(select(more, platform).pck_crl, more.pieces[1].content);
     EXPECT_EQ(fitting.tcb_info->body, all.pieces[2].content);
     EXPECT_EQ(fitting.qe_identity->body, all.pieces[3].content);
     EXPECT_EQ(fitting.pck_crl, all.pieces[1].content);

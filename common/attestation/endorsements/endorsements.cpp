@@ -104,12 +104,12 @@ Endorsements select(const Endorsements& all, const IntelPlatform& platform) {
         crl != nullptr && !out.root_ca_crl) {
         out.root_ca_crl = crl->content;
     }
-    for (std::string_view ca : {"platform", "processor"}) {
-        const Piece* piece = find_piece(pieces, PieceKind::intel_pck_crl, ca);
-        if (piece == nullptr || out.pck_crl.has_value()) continue;
-        // The key is the maker's word; whose list it is stands in the list.
-        Result<x509::Crl> crl = x509::Crl::parse(piece->content);
-        if (crl && equal(crl->issuer().der(), platform.pck_issuer)) out.pck_crl = piece->content;
+    for (const Piece& piece : pieces) {
+        if (piece.kind != PieceKind::intel_pck_crl || out.pck_crl.has_value()) continue;
+        // The key is the maker's word; whose list it is stands in the list. Pieces may be of
+        // several makers: the first comes first.
+        Result<x509::Crl> crl = x509::Crl::parse(piece.content);
+        if (crl && equal(crl->issuer().der(), platform.pck_issuer)) out.pck_crl = piece.content;
     }
     if (!out.tcb_info)
         out.tcb_info = signed_piece(find_piece(pieces, platform.tcb_info, hex(platform.fmspc)));

@@ -28,9 +28,11 @@ struct VekCertificates {
     const evidence::SnpEvidence& evidence, const endorsements::AmdEndorsements& endorsements);
 
 /// AMD's endorsements for this report: what was given one by one, completed from the pieces of a
-/// bundle. A VCEK is picked by chip and TCB; certificates that came with the evidence win.
+/// bundle. A VCEK is picked by chip and TCB; certificates that came with the evidence win. Of lists
+/// the first is taken that the root of the chain issued, whatever its key says.
 endorsements::AmdEndorsements fitting_amd(const evidence::SnpEvidence& evidence,
-                                          const endorsements::Endorsements& all);
+                                          const endorsements::Endorsements& all,
+                                          const Roots& roots);
 
 /// VCEK or VLEK, ASK or ASVK, ARK.
 struct VekChain {

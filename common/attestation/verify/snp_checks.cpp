@@ -246,7 +246,7 @@ Check crl_checks(const endorsements::AmdEndorsements& amd, UnixTime time,
 
 Outcome check_evidence(const evidence::SnpEvidence& evidence, const Context& context) {
     endorsements::Endorsements fitting;
-    fitting.amd = fitting_amd(evidence, context.endorsements);
+    fitting.amd = fitting_amd(evidence, context.endorsements, context.roots);
     const endorsements::AmdEndorsements& amd = fitting.amd;
     Signatures signatures(context.memo, context.evidence, fitting, context.roots);
     VekFindings findings;

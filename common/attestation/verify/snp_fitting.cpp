@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // What fits a report among the pieces of a bundle.
 #include "common/attestation/verify/snp_chain.h"
+#include "common/x509/crl.h"
 
 namespace eos::attestation::verify {
 namespace {
@@ -38,25 +39,47 @@ std::optional<snp_arch::Product> add_vek(const std::vector<Piece>& pieces,
     return {};
 }
 
-/// The product of a VCEK or VLEK that came with the evidence or was given by itself.
-std::optional<snp_arch::Product> product_of_given(const VekCertificates& given) {
-    for (const x509::Certificate& certificate : given.veks) {
-        Result<VekExtension> vek = endorsements::parse_vek_extension(certificate);
-        if (vek) return vek->product;
+/// The product of the VCEK or VLEK that came with the evidence or was given by itself: of the one
+/// that verification will choose, whatever else lies beside it.
+std::optional<snp_arch::Product> product_of_given(const VekCertificates& given, SigningKey kind) {
+    Result<x509::Certificate> chosen = choose_vek(given, kind);
+    if (!chosen) return {};
+    Result<VekExtension> vek = endorsements::parse_vek_extension(*chosen);
+    if (!vek) return {};
+    return vek->product;
+}
+
+/// The root above what verification will choose.
+Result<x509::Certificate> root_above(const evidence::SnpEvidence& evidence,
+                                     const endorsements::AmdEndorsements& amd, const Roots& roots) {
+    VekCertificates given = EOS_TRY(collect_certificates(evidence, amd));
+    x509::Certificate leaf = EOS_TRY(choose_vek(given, evidence.report.signing_key));
+    return EOS_TRY(complete_chain(std::move(leaf), given, roots)).root;
+}
+
+/// The first list of this issuer. A piece's key is its maker's word, and pieces may be of several
+/// makers, the most trusted first: whose list it is stands in the list.
+const Piece* list_of(const std::vector<Piece>& pieces, const x509::Certificate& issuer) {
+    for (const Piece& piece : pieces) {
+        if (piece.kind != PieceKind::amd_crl) continue;
+        Result<x509::Crl> crl = x509::Crl::parse(piece.content);
+        if (crl && crl->issuer() == issuer.subject()) return &piece;
     }
-    return {};
+    return nullptr;
 }
 
 }  // namespace
 
 endorsements::AmdEndorsements fitting_amd(const evidence::SnpEvidence& evidence,
-                                          const endorsements::Endorsements& all) {
+                                          const endorsements::Endorsements& all,
+                                          const Roots& roots) {
     endorsements::AmdEndorsements out = all.amd;
     Result<VekCertificates> given = collect_certificates(evidence, all.amd);
     if (all.pieces.empty() || !given) return out;
     const snp_arch::Report& report = evidence.report;
-    std::optional<snp_arch::Product> product =
-        given->veks.empty() ? add_vek(all.pieces, report, out) : product_of_given(*given);
+    std::optional<snp_arch::Product> product = given->veks.empty()
+                                                   ? add_vek(all.pieces, report, out)
+                                                   : product_of_given(*given, report.signing_key);
     if (!product) product = report.product();
     if (!product) return out;
     const std::string key = endorsements::piece_key(*product);
@@ -66,8 +89,10 @@ endorsements::AmdEndorsements fitting_amd(const evidence::SnpEvidence& evidence,
     if (given->issuers.empty() && given->roots.empty() && issuers != nullptr) {
         out.certificates.push_back(issuers->content);
     }
-    const Piece* list = find_piece(all.pieces, PieceKind::amd_crl, key);
-    if (!out.ark_crl.has_value() && list != nullptr) out.ark_crl = list->content;
+    if (out.ark_crl.has_value()) return out;
+    Result<x509::Certificate> root = root_above(evidence, out, roots);
+    const Piece* list = root ? list_of(all.pieces, *root) : nullptr;
+    if (list != nullptr) out.ark_crl = list->content;
     return out;
 }
 
