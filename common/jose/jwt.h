@@ -52,10 +52,9 @@ struct IssuerKey {
     Algorithm algorithm() const;
 };
 
-/// Parses a JWK Set. Keys that are not for signatures, or of a kind that is not verified here, are
-/// passed over.
-/// errors:  those of json::parse; bad_key_set (a key of a known kind that is malformed; two of one
-///          name and kind; more than kMaxKeys).
+/// Parses a JWK Set. Keys that are not for signatures, of a kind that is not verified here, or
+/// malformed are passed over. Where two have one name, tokens that name it are refused.
+/// errors:  those of json::parse; bad_key_set (no list of keys, or more than kMaxKeys).
 /// source:  RFC 7517 §5, RFC 7518 §6.
 /// bound:   kMaxKeySetBytes, kMaxKeys.
 [[nodiscard]] Result<std::vector<IssuerKey>> parse_key_set(ByteView in);

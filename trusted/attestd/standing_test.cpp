@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "trusted/attestd/standing.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "common/attestation/verify/synthetic_intel_test.h"
+#include "common/base/encoding.h"
+#include "trusted/attestd/files.h"
+#include "trusted/attestd/testing.h"
+
+namespace eos::attestd {
+namespace {
+
+namespace endorsements = attestation::endorsements;
+using attestation::testing::kNow;
+using attestation::testing::SyntheticIntel;
+using endorsements::PieceKind;
+using testing::collateral_file;
+using ::testing::HasSubstr;
+
+class StandingTest : public ::testing::Test {
+  protected:
+    StandingTest() { std::filesystem::create_directories(folder_); }
+    ~StandingTest() override { std::filesystem::remove_all(folder_); }
+
+    std::string write(const std::string& name, std::string_view text) {
+        std::ofstream(folder_ / name, std::ios::binary) << text;
+        return (folder_ / name).string();
+    }
+    std::string error_of(const std::vector<std::string>& paths) {
+        auto loaded = load_collateral(paths);
+        EXPECT_FALSE(loaded.has_value());
+        return loaded ? "" : loaded.error().message();
+    }
+
+    std::filesystem::path folder_ =
+        std::filesystem::temp_directory_path() / ("eos-standing." + std::to_string(::getpid()));
+    SyntheticIntel intel_;
+};
+
+TEST_F(StandingTest, OfTwoStatementsTheLaterIssuedCounts) {
+    endorsements::Endorsements older = intel_.endorsements();
+    json::Value statement = intel_.tcb_info;
+    statement["issueDate"] = rfc3339(kNow - 100);
+    statement["tcbEvaluationDataNumber"] = 40;
+    endorsements::Endorsements newer = intel_.endorsements();
+    newer.tcb_info = intel_.sign(statement);
+    ASSERT_LT(parse_rfc3339(intel_.tcb_info["issueDate"].get<std::string>()).value(), kNow - 100);
+    std::string a = write("a.json", collateral_file(older));
+    std::string b = write("b.json", collateral_file(newer));
+    for (const std::vector<std::string>& paths : {std::vector{a, b}, {b, a}, {folder_.string()}}) {
+        auto all = load_collateral(paths).value();
+        EXPECT_EQ(all.pieces.size(), 4U);
+        const endorsements::Piece* info = nullptr;
+        for (const endorsements::Piece& piece : all.pieces)
+            if (piece.kind == PieceKind::sgx_tcb_info) info = &piece;
+        ASSERT_NE(info, nullptr);
+        EXPECT_EQ(info->content, newer.tcb_info->body);
+    }
+}
+
+TEST_F(StandingTest, TheFirstEndIsThatOfAStatementOrList) {
+    Standing standing{default_policy(intel_.roots()), {}, std::nullopt};
+    EXPECT_FALSE(end_of_collateral(standing).has_value());
+    intel_.crl_validity.not_after = kNow + 77;
+    standing.collateral =
+        load_collateral({write("a.json", collateral_file(intel_.endorsements()))}).value();
+    EXPECT_EQ(end_of_collateral(standing), kNow + 77);
+}
+
+TEST_F(StandingTest, WhatCannotBeReadIsNamed) {
+    EXPECT_THAT(error_of({(folder_ / "none.json").string()}), HasSubstr("none.json"));
+    EXPECT_THAT(error_of({folder_.string()}), HasSubstr("no *.json"));
+    write("a.json", collateral_file(intel_.endorsements()));
+    write("b.json", "{");
+    EXPECT_THAT(error_of({folder_.string()}), HasSubstr("b.json"));
+    EXPECT_THAT(load_key_set(write("keys.json", "[]")).error().message(), HasSubstr("keys.json"));
+}
+
+TEST_F(StandingTest, APolicyOfTheOtherKindOfRootsIsRefused) {
+    Config config;
+    config.policy_file =
+        write("policy.json", json::compact(policy_to_json(default_policy(intel_.roots()))));
+    using attestation::verify::Roots;
+    using attestation::verify::Vendor;
+    const Roots both = Roots::of({Vendor::intel, Vendor::amd});
+    EXPECT_EQ(load_standing(config, Roots::intel()).error().code(), wrong_roots);
+    EXPECT_TRUE(load_standing(config, intel_.roots()).has_value());
+    config.policy_file = write("policy.json", json::compact(policy_to_json(default_policy(both))));
+    EXPECT_EQ(load_standing(config, intel_.roots()).error().code(), wrong_roots);
+}
+
+TEST_F(StandingTest, AKeyThatOthersMayReadIsRefused) {
+    std::string path = write("key.pem", "-----BEGIN PRIVATE KEY-----\n");
+    std::filesystem::permissions(path, std::filesystem::perms(0640));
+    EXPECT_EQ(read_private_key(path).error().code(), file_exposed);
+    std::filesystem::permissions(path, std::filesystem::perms(0600));
+    EXPECT_NE(read_private_key(path).error().code(), file_exposed);
+    EXPECT_EQ(read_file(folder_.string(), 10).error().code(), file_unreadable);
+    EXPECT_EQ(read_file(path, 10).error().code(), file_unreadable);
+}
+
+}  // namespace
+}  // namespace eos::attestd
