@@ -81,6 +81,13 @@ def head(method, path, size, token=None, fields=()):
     return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
+def begin(channel, size, token=None):
+    """Sends a request's head, and waits until the server wants the body."""
+    channel.sendall(head("POST", "/", size, token, ["Expect: 100-continue"]))
+    said = channel.recv(1000)
+    assert said == b"HTTP/1.1 100 Continue\r\n\r\n", said
+
+
 def read_answer(channel):
     data = b""
     while b"\r\n\r\n" not in data:
@@ -233,21 +240,24 @@ def nobody_takes_all_places(stage):
     token, bob = stage.issuer.token(), stage.issuer.token(sub="bob")
     slow = [service.connect() for _ in range(2)]
     for channel in slow:
-        channel.sendall(head("POST", "/", 50000, token) + b"{")
-    # They were seen once nothing more of the same caller is taken.
-    wait_for("both are under way", lambda: service.verify(request(bytes(9)), token).status == 429)
+        begin(channel, 50000, token)
+    assert service.verify(request(bytes(9)), token).status == 429, "a third one of the same caller"
     assert service.ask("POST", "/", b"x" * 40000, bob).status == 503, "the memory of bodies is bounded"
     assert service.verify(request(bytes(9)), bob).status == 200
-    more = [service.connect() for _ in range(4)]
-    try:
-        service.connect().close()
-        raise AssertionError("a seventh connection of one address")
-    except OSError:
-        pass
+    # Those of the requests above may still be about to be forgotten.
+    more = [wait_for("a place", lambda: connected(service)) for _ in range(4)]
+    assert connected(service) is None, "a seventh connection of one address"
     for channel in slow + more:
         channel.close()
     wait_for("places are free again", lambda: is_answered(service, token))
     service.stop()
+
+
+def connected(service):
+    try:
+        return service.connect()
+    except OSError:
+        return None
 
 
 def is_answered(service, token):
@@ -395,9 +405,8 @@ def a_stop_waits_for_what_is_under_way(stage):
     idle.sendall(head("GET", "/healthz", 0))
     read_answer(idle)
     with service.connect() as channel:
-        channel.sendall(head("POST", "/", len(body)) + body[:100])
-        # The first bytes of the body have arrived once an answer behind them has.
-        assert service.ask("GET", "/readyz").status == 200
+        begin(channel, len(body))
+        channel.sendall(body[:100])
         service.process.terminate()
         wait_for("it stops", lambda: service.events("stopping"))
         assert idle.recv(1) == b"", "an idle connection is closed"
@@ -479,11 +488,13 @@ def keys_are_rotated(stage, service, issuer):
         assert answer.status != 503 or answer.headers["retry-after"] == "1"
         return answer.status == 200
     wait_for("the new key", taken)
-    assert issuer.key_fetches == before + 1, "one fetch for a new key"
-    # Names of keys that do not exist do not make the service ask again and again.
-    for i in range(20):
-        assert service.verify(body, issuer.token(header={"kid": f"none-{i}"})).status == 401
-    assert issuer.key_fetches == before + 1
+    assert issuer.key_fetches >= before + 1, "a fetch for a new key"
+    # Names of keys that do not exist do not make the service ask again and again: once in 5 s.
+    strange = [issuer.token(header={"kid": f"none-{i}"}) for i in range(20)]
+    began = time.monotonic()
+    statuses = {service.verify(body, token).status for token in strange}
+    assert statuses <= {401, 503} and 401 in statuses, statuses
+    assert issuer.key_fetches <= before + 2 + (time.monotonic() - began) // 5
 
 
 def main():
