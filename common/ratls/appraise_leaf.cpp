@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "common/ratls/appraise_leaf.h"
 
+#include "common/base/assert.h"
 #include "common/base/encoding.h"
 #include "common/crypto/hash.h"
 #include "common/oid/registry.h"
@@ -30,6 +31,9 @@ constexpr Subject kCertificate{
 constexpr Subject kEvidence{
     "certificate.evidence", "docs/formats/certificate.md 2",
     "the certificate must carry the evidence under the identifier of its TEE"};
+constexpr Subject kAnswerTime{
+    "binding.answer_time", "docs/formats/certificate.md 6.3",
+    "the server's clock and yours differ by more than is allowed: check both"};
 constexpr Subject kChain{
     "certificate.chain", "RFC 5280, 6; docs/formats/verification.md 6.10",
     "check the root CA and the server name; a leaf renews itself, an expired intermediate "
@@ -39,7 +43,7 @@ constexpr Subject kReportData{
     "the evidence belongs to another key, time or handshake: do not use this connection"};
 constexpr Subject kLevel{
     "binding.level", "docs/formats/certificate.md 5",
-    "ask for a challenge (mode B), which binds the evidence to this handshake"};
+    "ask for a challenge (mode C or B), which binds the evidence to this connection"};
 constexpr Subject kLeafBinding{
     "leaf_binding", "docs/formats/certificate.md 4; docs/formats/verification.md 6.8",
     "whoever holds the CA key may have moved key and evidence to other values"};
@@ -51,7 +55,7 @@ struct ParsedChain {
     LeafClaimsView claims;
 };
 
-ParsedChain parse_chain(std::span<const Bytes> chain) {
+ParsedChain parse_chain(std::span<const Bytes> chain, LeafScheme scheme) {
     ParsedChain out;
     if (chain.empty() || chain.size() > kMaxChain) {
         out.syntax = failed(kCertificate, {"1 to 5 certificates", std::to_string(chain.size())});
@@ -69,7 +73,7 @@ ParsedChain parse_chain(std::span<const Bytes> chain) {
             out.leaf = std::move(*certificate);
         }
     }
-    Result<LeafClaimsView> claims = read_leaf(*out.leaf);
+    Result<LeafClaimsView> claims = read_leaf(*out.leaf, scheme);
     out.syntax = claims ? passed(kCertificate) : failed(kCertificate, claims.error());
     if (claims) out.claims = std::move(*claims);
     return out;
@@ -99,9 +103,15 @@ Check check_chain(const ParsedChain& parsed, const LeafInput& input, UnixTime ti
     return passed(kChain, "leads to " + path->back().subject().display());
 }
 
+Purpose purpose_of(const LeafInput& input) {
+    if (input.channel) return Purpose::kV2Challenge;
+    return input.handshake ? Purpose::kV1Challenge : Purpose::kV1Deterministic;
+}
+
 // The report data that the leaf must have, for what is known about the handshake.
 Result<ReportData> expected_report_data(const x509::Certificate& leaf, const LeafInput& input) {
     crypto::P256PublicKey key = EOS_TRY(leaf.p256_key());
+    if (input.channel) return ReportData::v2_challenge(key, input.channel->binding);
     if (!input.handshake) return ReportData::v1_deterministic(key, leaf.validity().not_before);
     return ReportData::v1_challenge(key, input.handshake->nonce, input.handshake->binder);
 }
@@ -110,6 +120,13 @@ const sgx_arch::ReportData* report_data_of(const Verification& verification) {
     if (verification.evidence() == nullptr) return nullptr;
     return std::visit([](const auto& claims) { return &claims.report.report_data; },
                       verification.evidence()->claims());
+}
+
+// The word that an answer of mode C has for what the evidence really is.
+std::string_view tee_word_of(const attestation::verify::TeeClaims& claims) {
+    using namespace attestation::verify;
+    if (std::holds_alternative<TdxClaims>(claims)) return "tdx";
+    return std::holds_alternative<SnpClaims>(claims) ? "sev-snp" : "sgx";
 }
 
 const oid::Oid& evidence_oid_of(const attestation::verify::TeeClaims& claims) {
@@ -130,6 +147,29 @@ Check check_evidence_kind(const std::optional<LeafEvidence>& evidence,
     const oid::Oid& expected = evidence_oid_of(verification.evidence()->claims());
     if (evidence->oid == expected) return passed(kEvidence, oid::describe(expected));
     return failed(kEvidence, {oid::describe(expected), oid::describe(evidence->oid)});
+}
+
+Check check_answered_kind(const AttestResponse& response, const Verification& verification) {
+    if (verification.evidence() == nullptr) {
+        Check check = not_evaluated(kEvidence, "the evidence is not genuine");
+        check.weight = Weight::informative;  // the rejection is certain
+        return check;
+    }
+    std::string expected(tee_word_of(verification.evidence()->claims()));
+    if (response.tee == expected) return passed(kEvidence, "answered inside the connection");
+    return failed(kEvidence, {expected, response.tee});
+}
+
+// The context makes the evidence fresh; this only tells a clock that is wrong.
+Check check_answer_time(UnixTime quote_time, UnixTime time) {
+    constexpr std::int64_t kMaxSkew_s = 5 * 60;
+    std::string found = rfc3339(quote_time);
+    bool is_in_window = quote_time >= time - kDeterministicLifeSeconds - kMaxSkew_s &&
+                        quote_time <= time + kMaxSkew_s;
+    if (is_in_window) return passed(kAnswerTime, found);
+    return failed(
+        kAnswerTime,
+        {"not older than a day, not later than five minutes from now, " + rfc3339(time), found});
 }
 
 Check compare_report_data(ByteView expected, std::string_view form,
@@ -158,6 +198,10 @@ Check level_of(Purpose purpose) {
         case Purpose::kV1Challenge:
             return passed(
                 kLevel, "level 2: bound to this handshake's traffic secret; level 3 is not shown");
+        case Purpose::kV2Challenge:
+            return passed(kLevel,
+                          "level 3: bound to this connection's exporter, and so to the secrets of "
+                          "its application data");
         case Purpose::kCaCsr:
             return passed(kLevel, "bound to the request, the nonce and the owner's key");
     }
@@ -192,9 +236,12 @@ Policy without_leaf(Policy policy) {
 AttestationResult appraise_leaf(const LeafInput& input,
                                 const attestation::endorsements::Endorsements& endorsements,
                                 const Policy& policy, UnixTime time) {
-    ParsedChain parsed = parse_chain(input.chain);
+    EOS_ASSERT(!input.handshake || !input.channel);
+    ParsedChain parsed =
+        parse_chain(input.chain, input.channel ? LeafScheme::kV2 : LeafScheme::kV1);
     ByteView evidence;
     if (parsed.claims.evidence) evidence = parsed.claims.evidence->bytes;
+    if (input.channel) evidence = input.channel->response.quote;
     Verification verification =
         attestation::verify::verify_quote(evidence, endorsements, policy.roots, time);
 
@@ -205,12 +252,18 @@ AttestationResult appraise_leaf(const LeafInput& input,
         claims.extensions[value.oid] = value.value;
     claims.more.push_back(parsed.syntax);
     if (parsed.leaf) {
-        claims.more.push_back(check_evidence_kind(parsed.claims.evidence, verification));
+        if (input.channel) {
+            const AttestResponse& response = input.channel->response;
+            claims.more.push_back(check_answered_kind(response, verification));
+            claims.more.push_back(check_answer_time(response.quote_time, time));
+        } else {
+            claims.more.push_back(check_evidence_kind(parsed.claims.evidence, verification));
+        }
         claims.more.push_back(check_chain(parsed, input, time, claims.chain));
         claims.leaf_binding = from_result(kLeafBinding, check_leaf_binding(*parsed.leaf));
-        Purpose purpose = input.handshake ? Purpose::kV1Challenge : Purpose::kV1Deterministic;
+        Purpose purpose = purpose_of(input);
         std::optional<UnixTime> made;
-        if (!input.handshake) made = parsed.leaf->validity().not_before;
+        if (purpose == Purpose::kV1Deterministic) made = parsed.leaf->validity().not_before;
         claims.binding = binding_claim(
             purpose, check_report_data(expected_report_data(*parsed.leaf, input), verification),
             made);

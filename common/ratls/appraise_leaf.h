@@ -12,6 +12,7 @@
 
 #include "common/attestation/appraise/appraise.h"
 #include "common/attestation/endorsements/endorsements.h"
+#include "common/ratls/attest_message.h"
 #include "common/ratls/leaf.h"
 #include "common/ratls/report_data.h"
 
@@ -21,6 +22,12 @@ namespace eos::ratls {
 struct HandshakeEvidence {
     Bytes nonce;    ///< that this caller sent in 0xFFBB
     Binder binder;  ///< that this caller derived
+};
+
+/// What the caller got from the exchange of mode C, and knows about the connection it was made in.
+struct ChannelEvidence {
+    ChannelBinding binding;   ///< of the caller's own connection: its random context, its exporter
+    AttestResponse response;  ///< as it was parsed
 };
 
 /// What is to be appraised, and what for. Borrowed for the call.
@@ -33,6 +40,9 @@ struct LeafInput {
     /// Absent for a stored certificate or a handshake without challenge: then the report data must
     /// be of the deterministic form.
     std::optional<HandshakeEvidence> handshake;
+    /// Evidence that was asked for inside the connection; never together with `handshake`. Then the
+    /// leaf must be of the second generation.
+    std::optional<ChannelEvidence> channel = std::nullopt;
     /// What the caller saw of instances before it connected; null for a stored certificate, which
     /// may well be old, and for a caller that does not remember.
     const attestation::appraise::InstanceMemory* memory = nullptr;

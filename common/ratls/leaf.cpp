@@ -63,17 +63,48 @@ Result<void> expect_not_critical(const x509::ExtensionView& extension) {
     return {};
 }
 
-Result<void> read_own_value(LeafClaimsView& claims, const x509::ExtensionView& extension) {
-    if (extension.oid == oid::kPolicyRoot) {
-        if (extension.value.size() != 32) return fail(bad_leaf, "policy_root is not 32 bytes");
-        claims.policy_root = to_array<32>(extension.value);
-    } else if (extension.oid == oid::kInstance) {
-        claims.instance = EOS_TRY(decode_instance(extension.value));
-    } else if (extension.oid == oid::kAssurance) {
-        claims.assurance = to_string(extension.value);
+// Values in the order of their identifiers, as they stand in the leaf.
+std::vector<ExtensionValue> numbered(std::vector<ExtensionValue> values, LeafScheme scheme) {
+    if (scheme == LeafScheme::kV1) return values;
+    for (ExtensionValue& value : values) {
+        std::optional<oid::Oid> number = v2_number(value.oid);
+        EOS_ASSERT(number.has_value());  // leaves are made of what the table has
+        value.oid = *number;
     }
-    claims.values.push_back({extension.oid, to_bytes(extension.value)});
+    std::ranges::sort(values, {}, &ExtensionValue::oid);
+    return values;
+}
+
+// 4.1 is a report in the first generation and the app id, 16 bytes, in the second.
+bool carries_evidence(const x509::ExtensionView& extension) {
+    bool is_app_id = extension.oid == oid::kSnpReport && extension.value.size() == 16;
+    return is_evidence(extension.oid) && !is_app_id;
+}
+
+Result<void> read_own_value(LeafClaimsView& claims, const oid::Oid& oid, ByteView value) {
+    if (oid == oid::kPolicyRoot) {
+        if (value.size() != 32) return fail(bad_leaf, "policy_root is not 32 bytes");
+        claims.policy_root = to_array<32>(value);
+    } else if (oid == oid::kInstance) {
+        claims.instance = EOS_TRY(decode_instance(value));
+    } else if (oid == oid::kAssurance) {
+        claims.assurance = to_string(value);
+    }
+    claims.values.push_back({oid, to_bytes(value)});
     return {};
+}
+
+Result<LeafClaimsView> read_v2_leaf(const x509::Certificate& certificate) {
+    LeafClaimsView claims;
+    for (const x509::ExtensionView& extension : certificate.extensions()) {
+        if (carries_evidence(extension)) return fail(leaf_has_evidence);
+        if (!is_ours(extension.oid)) continue;
+        EOS_TRY(expect_not_critical(extension));
+        std::optional<oid::Oid> number = v1_number(extension.oid);
+        // Under its own number it would pass for what that number meant before.
+        if (number) EOS_TRY(read_own_value(claims, *number, extension.value));
+    }
+    return claims;
 }
 
 }  // namespace
@@ -105,8 +136,10 @@ Bytes mint_leaf(const LeafContent& content, const crypto::P256PrivateKey& leaf_k
          .spki = leaf_key.public_key().spki()});
     add_standard_extensions(draft, content, issuer);
     constexpr auto kPlain = x509::Critical::kNo;
-    draft.add(content.evidence_oid, kPlain, content.evidence);
-    for (const ExtensionValue& value : content.values) draft.add(value.oid, kPlain, value.value);
+    if (content.scheme == LeafScheme::kV1)
+        draft.add(content.evidence_oid, kPlain, content.evidence);
+    for (const ExtensionValue& value : numbered(content.values, content.scheme))
+        draft.add(value.oid, kPlain, value.value);
     draft.add(oid::kPolicyRoot, kPlain, content.policy_root);
     draft.add(oid::kInstance, kPlain, encode_instance(content.instance));
     draft.add(oid::kAssurance, kPlain, as_bytes(content.assurance));
@@ -115,14 +148,15 @@ Bytes mint_leaf(const LeafContent& content, const crypto::P256PrivateKey& leaf_k
     return draft.sign(issuer == nullptr ? leaf_key : *issuer->key);
 }
 
-Result<LeafClaimsView> read_leaf(const x509::Certificate& certificate) {
+Result<LeafClaimsView> read_leaf(const x509::Certificate& certificate, LeafScheme scheme) {
+    if (scheme == LeafScheme::kV2) return read_v2_leaf(certificate);
     LeafClaimsView claims;
     for (const x509::ExtensionView& extension : certificate.extensions()) {
         bool evidence = is_evidence(extension.oid);
         if (!evidence && !is_ours(extension.oid)) continue;
         EOS_TRY(expect_not_critical(extension));
         if (!evidence) {
-            EOS_TRY(read_own_value(claims, extension));
+            EOS_TRY(read_own_value(claims, extension.oid, extension.value));
             continue;
         }
         if (claims.evidence) return fail(bad_leaf, "two kinds of hardware evidence");

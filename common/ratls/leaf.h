@@ -14,11 +14,15 @@
 #include "common/crypto/hash.h"
 #include "common/crypto/p256.h"
 #include "common/oid/oid.h"
+#include "common/ratls/leaf_scheme.h"
 #include "common/x509/certificate.h"
 
 namespace eos::ratls {
 
 inline constexpr Code bad_leaf{"common/ratls", "bad_leaf", "the certificate is not a leaf of ours"};
+inline constexpr Code leaf_has_evidence{
+    "common/ratls", "leaf_has_evidence",
+    "the leaf carries hardware evidence, which one for mode C never does"};
 inline constexpr Code leaf_binding_missing{"common/ratls", "leaf_binding_missing",
                                            "the leaf carries no leaf_binding"};
 inline constexpr Code leaf_binding_invalid{
@@ -28,10 +32,12 @@ inline constexpr Code leaf_binding_invalid{
 /// The subject of a leaf that is served without SNI.
 inline constexpr std::string_view kUnnamedSubject = "Enclave OS RA-TLS";
 
-/// How long a mode A leaf lives, and the two sides of a mode B leaf's life.
+/// How long a mode A leaf lives, the two sides of a mode B leaf's life, and how long a mode C leaf
+/// lives after minting; it is backdated as one of mode B.
 inline constexpr std::int64_t kDeterministicLifeSeconds = 24 * 3600;
 inline constexpr std::int64_t kChallengeBackdateSeconds = 5 * 60;
 inline constexpr std::int64_t kChallengeLifeSeconds = 5 * 60;
+inline constexpr std::int64_t kChannelLeafLifeSeconds = 3600;
 
 /// The value of extension .3: which instance, which start of it, and how new its state is.
 struct Instance {
@@ -67,12 +73,14 @@ struct LeafContent {
     std::string name;  ///< the one DNS name; empty for the leaf that is served without SNI
     UnixTime not_before;
     UnixTime not_after;
-    ByteView evidence;  ///< borrowed
-    oid::Oid evidence_oid;
+    LeafScheme scheme = LeafScheme::kV1;
+    ByteView evidence;      ///< borrowed; kV1 only
+    oid::Oid evidence_oid;  ///< kV1 only
     crypto::Digest32 policy_root{};
     Instance instance;
-    std::string assurance;               ///< "production", "debug" or "process"
-    std::vector<ExtensionValue> values;  ///< 1.1, 2.x, 3.x, in ascending order of OID
+    std::string assurance;  ///< "production", "debug" or "process"
+    /// 1.1, 2.x, 3.x, whatever the scheme; in ascending order of OID.
+    std::vector<ExtensionValue> values;
 };
 
 /// Who signs leaves: an intermediate CA, or nobody, in which case leaves are self-signed.
@@ -94,13 +102,16 @@ struct LeafClaimsView {
     std::optional<crypto::Digest32> policy_root;
     std::optional<Instance> instance;
     std::optional<std::string> assurance;
-    std::vector<ExtensionValue> values;  ///< every extension of the two arcs, known or not
+    /// Every extension of the two arcs, known or not, under its number of the first generation. Of
+    /// a leaf of the second generation those without such a number are left out.
+    std::vector<ExtensionValue> values;
 };
 
 /// Takes the extensions of a parsed certificate apart.
 /// errors:  bad_leaf (two kinds of evidence, an extension of ours that is critical or of wrong
-/// size).
-[[nodiscard]] Result<LeafClaimsView> read_leaf(const x509::Certificate& certificate);
+/// size), leaf_has_evidence (of the second generation there is none in a leaf).
+[[nodiscard]] Result<LeafClaimsView> read_leaf(const x509::Certificate& certificate,
+                                               LeafScheme scheme = LeafScheme::kV1);
 
 /// Checks that leaf_binding is the leaf key's signature over every other value of this certificate.
 /// errors:  leaf_binding_missing, leaf_binding_invalid, crypto::bad_key.

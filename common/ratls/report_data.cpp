@@ -30,10 +30,17 @@ std::string_view purpose_name(Purpose purpose) {
             return "v1-deterministic";
         case Purpose::kV1Challenge:
             return "v1-challenge";
+        case Purpose::kV2Challenge:
+            return "v2-challenge";
         case Purpose::kCaCsr:
             return "ca-csr";
     }
     EOS_ASSERT(false);
+}
+
+std::string_view exporter_label(AttestedEnd end) {
+    return end == AttestedEnd::kServer ? "EXPORTER-privasys-ratls-attest-v2"
+                                       : "EXPORTER-privasys-ratls-attest-v2-client";
 }
 
 Result<void> check_nonce(ByteView nonce) {
@@ -54,6 +61,12 @@ Result<ReportData> ReportData::v1_challenge(const crypto::P256PublicKey& leaf_ke
                                             const Binder& binder) {
     EOS_TRY(check_nonce(nonce));
     return ReportData(Purpose::kV1Challenge, crypto::sha512({leaf_key.spki_hash(), nonce, binder}));
+}
+
+ReportData ReportData::v2_challenge(const crypto::P256PublicKey& leaf_key,
+                                    const ChannelBinding& channel) {
+    return {Purpose::kV2Challenge,
+            crypto::sha512({leaf_key.spki_hash(), channel.context, channel.exporter})};
 }
 
 ReportData ReportData::ca_csr(const CsrBinding& binding) {

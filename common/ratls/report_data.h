@@ -31,15 +31,33 @@ using Binder = ByteArray<kBinderBytes>;
 enum class Purpose {
     kV1Deterministic,  ///< the leaf key, and the minute from which the leaf is valid
     kV1Challenge,      ///< the leaf key, the client's nonce and this handshake
+    kV2Challenge,      ///< the leaf key, the client's context and this connection's exporter
     kCaCsr,  ///< a certification request for a CA key born inside, and the owner it is for
 };
 
-/// "v1-deterministic", "v1-challenge", "ca-csr": the names that policies and verdicts use.
+/// "v1-deterministic", "v1-challenge", "v2-challenge", "ca-csr": the names that policies and
+/// verdicts use.
 std::string_view purpose_name(Purpose purpose);
 
 /// Checks the length of a client's nonce.
 /// errors: bad_nonce.
 [[nodiscard]] Result<void> check_nonce(ByteView nonce);
+
+/// Whose evidence an exporter value is for. Each end has a label of its own, so that neither can
+/// hand the other's evidence back to it.
+enum class AttestedEnd { kServer, kClient };
+
+/// The label of RFC 8446 §7.5 for evidence of that end. source: docs/formats/certificate.md 6.2.
+std::string_view exporter_label(AttestedEnd end);
+
+/// What ties evidence to one connection and no other (mode C): random bytes of whoever asked, and
+/// what this connection's exporter makes of them. TlsSession::bind_channel() makes it.
+struct ChannelBinding {
+    ByteArray<32> context{};
+    ByteArray<32> exporter{};
+
+    friend bool operator==(const ChannelBinding&, const ChannelBinding&) = default;
+};
 
 /// What evidence of purpose ca_csr is bound to.
 struct CsrBinding {
@@ -60,6 +78,12 @@ class ReportData {
     /// source:  docs/formats/certificate.md 3 and 5.
     [[nodiscard]] static Result<ReportData> v1_challenge(const crypto::P256PublicKey& leaf_key,
                                                          ByteView nonce, const Binder& binder);
+
+    /// SHA-512(SHA-256(SPKI) ‖ context ‖ exporter): about a key that a leaf of this connection
+    /// shows. Never about the key of a v1_challenge, whose two halves have the same lengths.
+    /// source:  docs/formats/certificate.md 3 and 6.2.
+    static ReportData v2_challenge(const crypto::P256PublicKey& leaf_key,
+                                   const ChannelBinding& channel);
 
     /// SHA-512("enclaveos-ca-csr-1" ‖ 0x00 ‖ SHA-256(CSR) ‖ nonce ‖ SHA-256(owner SPKI)).
     /// source:  docs/formats/certificate.md 3.

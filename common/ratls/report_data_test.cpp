@@ -51,15 +51,48 @@ TEST(ReportData, BinderAndChallengeVectors) {
               "8e709bfca9f2e77be5cad2a60a164799164a2969c069d6f0c3a9db3b43c57285");
 }
 
-// The v2 rows of §17 have the same shape: context and hctx of 32 bytes where v1 has nonce and
-// binder.
-TEST(ReportData, TwoTimesThirtyTwoVector) {
-    Bytes context(32, std::byte{0xc0});
-    Binder hctx;
-    hctx.fill(std::byte{0xe1});
-    EXPECT_EQ(hex(ReportData::v1_challenge(generator_key(), context, hctx)->bytes()),
+TEST(ReportData, ChannelVector) {
+    ChannelBinding channel;
+    channel.context.fill(std::byte{0xc0});
+    channel.exporter.fill(std::byte{0xe1});
+    ReportData rd = ReportData::v2_challenge(generator_key(), channel);
+    EXPECT_EQ(purpose_name(rd.purpose()), "v2-challenge");
+    EXPECT_EQ(hex(rd.bytes()),
               "a6589a1921832ec7a6fc1f8f7d3e1ed298852c1c2a71a62153d4c74f160ee468"
               "ff3a98b1c3e2c50ff428d74c756f115f10bf9dc32f14a0769ee720a9ee51726d");
+}
+
+// RFC 8446 §7.5 from the exporter secret on, with the labels of both ends.
+TEST(ReportData, ExporterLabelVectors) {
+    struct Vector {
+        crypto::HashKind hash;
+        const char* secret;
+        AttestedEnd end;
+        const char* value;
+    };
+    constexpr auto k256 = crypto::HashKind::kSha256;
+    constexpr auto k384 = crypto::HashKind::kSha384;
+    const char* secret256 = "17f32629ff38faaa7c23496c19e7a3a28a040b896560c4e5e86186454aaf74e4";
+    const char* secret384 =
+        "2f448e34be0270ff9c8dc44f615c7b7371ce043cc830107e8c9c268e624cceb7"
+        "ca6245b072fb355935f5c44c26e6a8ec";
+    const Vector vectors[] = {{k256, secret256, AttestedEnd::kServer,
+                               "907268c026c4a010af461aa5ae8113e19fbc0ed53b45bb203940e0aeec822499"},
+                              {k256, secret256, AttestedEnd::kClient,
+                               "a57634d73fcaea9834b13f152de2b9d7ec1c71a47f8e8ffbbcb97a9b83b4886b"},
+                              {k384, secret384, AttestedEnd::kServer,
+                               "91da8ee68056b2475da639b1c3ffb7ba5c21fcb2811f0c62f605f38d6926d25d"},
+                              {k384, secret384, AttestedEnd::kClient,
+                               "8495d448f3742c5d59d695638b8a35486512633e47db3becf997e74c0ee5bfad"}};
+    for (const Vector& each : vectors) {
+        std::size_t size = each.hash == k256 ? 32 : 48;
+        Bytes derived = crypto::hkdf_expand_label(each.hash, *from_hex(each.secret),
+                                                  std::string(exporter_label(each.end)),
+                                                  crypto::hash(each.hash, {}), size);
+        Bytes value = crypto::hkdf_expand_label(each.hash, derived, "exporter",
+                                                crypto::hash(each.hash, counting_from(0xc0)), 32);
+        EXPECT_EQ(hex(value), each.value);
+    }
 }
 
 TEST(ReportData, NonceLengthsAreBounded) {

@@ -84,12 +84,34 @@ bool TlsSession::Callbacks::configure_server(SSL_CTX* context) {
            SSL_CTX_set1_client_sigalgs_list(context, "ECDSA+SHA256") == 1;
 }
 
-// Only a handshake with a challenge pays for a fibre: seen here, before anything else happens.
+// Any certificate will do: that its key signed is all that is taken from it.
+void TlsSession::Callbacks::ask_for_client_certificate(SSL* ssl) {
+    SSL_set_verify(ssl, SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });
+}
+
+// RFC 7301 §3.1: the list is preceded by its size.
+LeafScheme TlsSession::Callbacks::scheme_asked_for(SSL* ssl) {
+    const unsigned char* data = nullptr;
+    std::size_t size = 0;
+    bool has_list =
+        SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_application_layer_protocol_negotiation, &data,
+                                  &size) == 1 &&
+        size >= 2;
+    if (!has_list) return LeafScheme::kV1;
+    ByteView list = std::as_bytes(std::span(data, size)).subspan(2);
+    return offers_protocol(list, kV2Protocol) ? LeafScheme::kV2 : LeafScheme::kV1;
+}
+
+// Only a handshake with a challenge pays for a fibre: seen here, before anything else happens. The
+// leaf is chosen before libssl looks at the protocols offered, so that these are read here, too.
 int TlsSession::Callbacks::client_hello(SSL* ssl, int*, void*) {
     const unsigned char* data = nullptr;
     std::size_t size = 0;
     bool challenged = SSL_client_hello_get0_ext(ssl, kChallengeExtension, &data, &size) == 1;
     bool in_fibre = (SSL_get_mode(ssl) & SSL_MODE_ASYNC) != 0;
+    ServerSession& self = server(ssl);
+    self.offer_.scheme = challenged ? LeafScheme::kV1 : scheme_asked_for(ssl);
+    if (self.offer_.scheme == LeafScheme::kV2) ask_for_client_certificate(ssl);
     return challenged && !in_fibre ? SSL_CLIENT_HELLO_RETRY : SSL_CLIENT_HELLO_SUCCESS;
 }
 
@@ -178,9 +200,8 @@ int TlsSession::Callbacks::parse_extension(SSL* ssl, unsigned, unsigned context,
         return 0;
     }
     self.offer_.nonce = to_bytes(nonce);
-    // Only a client that challenged is asked for a certificate; that its key signed is all we take
-    // from it, so any certificate will do.
-    SSL_set_verify(ssl, SSL_VERIFY_PEER, [](int, X509_STORE_CTX*) { return 1; });
+    // Browsers would ask their user for one: only a client that challenges is asked.
+    ask_for_client_certificate(ssl);
     return 1;
 }
 

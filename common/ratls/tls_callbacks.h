@@ -19,6 +19,8 @@ struct TlsSession::Callbacks {
     static bool configure_server(SSL_CTX* context);
 
     static int client_hello(SSL* ssl, int* alert, void*);
+    static void ask_for_client_certificate(SSL* ssl);
+    static LeafScheme scheme_asked_for(SSL* ssl);
     static int server_name(SSL* ssl, int* alert, void*);
     static int choose_leaf(SSL* ssl, void*);
     static int choose_protocol(SSL* ssl, const unsigned char** out, unsigned char* out_size,

@@ -31,6 +31,16 @@ Result<std::shared_ptr<const Credential>> make_placeholder() {
     return Credential::make({bytes}, key);
 }
 
+// RFC 7301 §3.1: names, each after its size.
+Bytes protocol_list(std::initializer_list<std::string_view> names) {
+    Bytes out;
+    for (std::string_view name : names) {
+        out.push_back(static_cast<std::byte>(name.size()));
+        append(out, as_bytes(name));
+    }
+    return out;
+}
+
 }  // namespace
 
 ServerSession::ServerSession(ssl_ctx_st* context, std::shared_ptr<const Credential> placeholder)
@@ -90,9 +100,10 @@ ClientSession::~ClientSession() = default;
 
 Result<ClientContext> ClientContext::make() {
     ContextHandle context(SSL_CTX_new(TLS_client_method()));
-    static constexpr unsigned char kProtocols[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+    Bytes protocols = protocol_list({"http/1.1"});
     if (!context || !TlsSession::Callbacks::configure(context.get()) ||
-        SSL_CTX_set_alpn_protos(context.get(), kProtocols, sizeof kProtocols) != 0) {
+        SSL_CTX_set_alpn_protos(context.get(), as_uchars(protocols),
+                                static_cast<unsigned>(protocols.size())) != 0) {
         return fail(tls_setup_failed, "client");
     }
     // CertificateVerify is always checked; the chain is the caller's to verify, with the evidence.
@@ -109,6 +120,15 @@ Result<std::unique_ptr<ClientSession>> ClientContext::connect(const ClientOption
         return fail(tls_setup_failed, "not a host name");
     }
     if (options.nonce) session->offer_.nonce = to_bytes(*options.nonce);
+    if (options.scheme == LeafScheme::kV2) {
+        EOS_ASSERT(!options.nonce);
+        session->offer_.scheme = LeafScheme::kV2;
+        Bytes protocols = protocol_list({kV2Protocol, "http/1.1"});
+        if (SSL_set_alpn_protos(session->ssl_, as_uchars(protocols),
+                                static_cast<unsigned>(protocols.size())) != 0) {
+            return fail(tls_setup_failed, "ALPN");
+        }
+    }
     if (options.credential) EOS_TRY(options.credential->install(session->ssl_));
     return session;
 }

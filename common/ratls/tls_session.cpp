@@ -123,6 +123,11 @@ Progress TlsSession::advance() {
     if (outcome == 1) {
         // Only the handshake can pause; without the mode reads and writes need no fibre.
         SSL_clear_mode(ssl_, SSL_MODE_ASYNC);
+        // Neither side offers it; a resumed handshake would show no certificate.
+        if (SSL_session_reused(ssl_) == 1) {
+            fail_session("the handshake resumed a session");
+            return progress_;
+        }
         if (!SSL_is_server(ssl_) && offer_.nonce) make_binder();
         hellos_.clear();
         return progress_ = Progress::kOpen;
@@ -144,6 +149,20 @@ Progress TlsSession::advance() {
             }
             return progress_;
     }
+}
+
+Result<ChannelBinding> TlsSession::bind_channel(AttestedEnd end,
+                                                const ByteArray<32>& context) const {
+    if (progress_ != Progress::kOpen && progress_ != Progress::kClosed) {
+        return fail(tls_failed, "the handshake is not done");
+    }
+    ChannelBinding out{context, {}};
+    std::string_view label = exporter_label(end);
+    int ok = SSL_export_keying_material(ssl_, as_writable_uchars(out.exporter), out.exporter.size(),
+                                        label.data(), label.size(), as_uchars(context),
+                                        context.size(), 1);
+    if (ok != 1) return fail(tls_failed, newest_tls_error());
+    return out;
 }
 
 Bytes TlsSession::read(std::size_t limit) {

@@ -14,6 +14,7 @@
 #include "common/base/bytes.h"
 #include "common/base/result.h"
 #include "common/crypto/p256.h"
+#include "common/ratls/leaf_scheme.h"
 #include "common/ratls/report_data.h"
 #include "common/ratls/tls_alert.h"
 
@@ -34,6 +35,10 @@ inline constexpr Code bad_credential{"common/ratls", "bad_credential",
 /// The extension that carries a challenge: in ClientHello the client's nonce, in CertificateRequest
 /// the server's. Not registered with IANA. source: docs/formats/certificate.md 5.
 inline constexpr unsigned kChallengeExtension = 0xFFBB;
+
+/// The ALPN name by which a client asks for a leaf of the second generation, beside the protocol it
+/// will speak. It is never the one that is chosen. source: docs/formats/certificate.md 6.1.
+inline constexpr std::string_view kV2Protocol = "privasys-ratls/1";
 
 /// More KeyUpdates than this within a minute end the connection: each costs us a key derivation.
 inline constexpr int kMaxKeyUpdatesPerMinute = 16;
@@ -66,9 +71,10 @@ class Credential {
 
 /// What a ClientHello asked for.
 struct HandshakeOffer {
-    std::string server_name;       ///< SNI as sent, lower-cased; empty if there was none
-    std::optional<Bytes> nonce;    ///< present if the client sent 0xFFBB: mode B
-    std::optional<Binder> binder;  ///< present once the handshake secret exists, mode B only
+    std::string server_name;              ///< SNI as sent, lower-cased; empty if there was none
+    std::optional<Bytes> nonce;           ///< present if the client sent 0xFFBB: mode B
+    std::optional<Binder> binder;         ///< present once the handshake secret exists, mode B only
+    LeafScheme scheme = LeafScheme::kV1;  ///< kV2: mode C was asked for, and no nonce was sent
 };
 
 /// Where a session stands after advance().
@@ -86,6 +92,14 @@ class TlsSession {
     virtual ~TlsSession();
     TlsSession(const TlsSession&) = delete;
     TlsSession& operator=(const TlsSession&) = delete;
+
+    /// What evidence about one end of this connection is bound to in mode C: the value of this
+    /// connection's exporter for `context`. Both ends compute the same, and no other connection
+    /// has it.
+    /// errors: tls_failed (the handshake is not done).
+    /// source: RFC 8446 §7.5; docs/formats/certificate.md 6.2.
+    [[nodiscard]] Result<ChannelBinding> bind_channel(AttestedEnd end,
+                                                      const ByteArray<32>& context) const;
 
     /// Bytes from the peer. Call advance() or read() afterwards.
     void receive(ByteView ciphertext);
@@ -188,8 +202,9 @@ class ServerSession : public TlsSession {
     /// here but by set_known_names().
     void refuse_leaf(LeafRefusal refusal, std::string why);
 
-    /// The key that the client's certificate proved possession of, mode B only; nothing if it sent
-    /// no certificate, or one whose key is not P-256. A name in that certificate means nothing.
+    /// The key that the client's certificate proved possession of, modes B and C only; nothing if
+    /// it sent no certificate, or one whose key is not P-256. A name in that certificate means
+    /// nothing.
     std::optional<crypto::P256PublicKey> client_key() const;
 
     /// Whether this handshake is mode B (bound to nonce and handshake).
@@ -229,6 +244,7 @@ class ServerContext {
 struct ClientOptions {
     std::string server_name;                       ///< SNI; empty: none is sent
     std::optional<ByteArray<32>> nonce;            ///< asks for mode B
+    LeafScheme scheme = LeafScheme::kV1;           ///< kV2, without nonce: asks for mode C
     std::shared_ptr<const Credential> credential;  ///< client certificate, if any
 };
 

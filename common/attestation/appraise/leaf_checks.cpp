@@ -44,7 +44,7 @@ Check format_check(const std::string& format, const verify::VerifiedEvidence* ev
                    const Policy& policy) {
     constexpr Subject kSubject{
         "binding.format", "docs/formats/verification.md 6.6",
-        "ask with a nonce (mode B), or list the form under bindings in the policy"};
+        "ask in a mode whose form the policy lists under bindings (--mode), or list this one"};
     if (evidence == nullptr) return moot(kSubject);
     if (pin_accepts_binding(*evidence, policy, format)) return passed(kSubject, format);
     return failed(

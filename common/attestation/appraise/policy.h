@@ -38,6 +38,7 @@ inline constexpr std::string_view kTeeSnp = "snp";
 /// What the evidence's report data binds, and to what. The names are those of common/ratls.
 inline constexpr std::string_view kBindingV1Deterministic = "v1-deterministic";
 inline constexpr std::string_view kBindingV1Challenge = "v1-challenge";
+inline constexpr std::string_view kBindingV2Challenge = "v2-challenge";
 inline constexpr std::string_view kBindingCaCsr = "ca-csr";
 /// 64 bytes that the caller stated, by a scheme of somebody else. What they bind is not known here.
 inline constexpr std::string_view kBindingReportData = "report-data";
@@ -154,7 +155,8 @@ struct Policy {
     std::set<std::string> tees{std::string(kTeeSgx)};
     std::vector<IdentityPin> identity;  ///< any of; none: every enclave is refused
     bool allow_any_identity = false;    ///< spelt out as kAnyIdentityWord in JSON
-    std::set<std::string> bindings{std::string(kBindingV1Challenge), std::string(kBindingCaCsr)};
+    std::set<std::string> bindings{std::string(kBindingV1Challenge),
+                                   std::string(kBindingV2Challenge), std::string(kBindingCaCsr)};
     /// The largest age of TCB info, identities and lists, by their vendor's own dates; absent:
     /// until they end.
     std::optional<std::uint32_t> max_collateral_age_s;

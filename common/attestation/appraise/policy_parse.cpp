@@ -15,8 +15,9 @@ constexpr std::size_t kMaxValueBytes = 4096;
 constexpr std::size_t kMaxPemBytes = 8 * 1024;
 constexpr std::uint64_t kMaxAge_s = 366 * 86400;
 
-constexpr std::array<std::string_view, 4> kBindings{kBindingV1Deterministic, kBindingV1Challenge,
-                                                    kBindingCaCsr, kBindingReportData};
+constexpr std::array<std::string_view, 5> kBindings{kBindingV1Deterministic, kBindingV1Challenge,
+                                                    kBindingV2Challenge, kBindingCaCsr,
+                                                    kBindingReportData};
 constexpr std::array<std::string_view, 3> kAssurances{"production", "debug", "process"};
 
 Result<MrSignerPin> parse_signer_pin(json::Object& object) {

@@ -64,7 +64,7 @@ TEST(Policy, WhatIsLeftOutIsStrict) {
     EXPECT_EQ(policy->debug, DebugRule::forbid);
     EXPECT_EQ(policy->leaf_binding, LeafBindingRule::required);
     EXPECT_THAT(policy->assurance, ::testing::ElementsAre("production"));
-    EXPECT_THAT(policy->bindings, ::testing::ElementsAre("ca-csr", "v1-challenge"));
+    EXPECT_THAT(policy->bindings, ::testing::ElementsAre("ca-csr", "v1-challenge", "v2-challenge"));
     EXPECT_THAT(policy->tcb.statuses, ::testing::ElementsAre(endorsements::TcbStatus::up_to_date));
     EXPECT_TRUE(policy->waivers.empty());
     EXPECT_FALSE(policy->allow_any_identity);
