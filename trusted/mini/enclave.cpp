@@ -80,6 +80,7 @@ WorkerUnit::WorkerUnit(Worker::Parts parts, Shared shared)
                .apps = apps_,
                .logs = shared_.logs,
                .bodies = bodies_,
+               .minter = worker_.minter(),
                .clock = worker_.clock(),
                .facts = shared_.facts,
                .worker_count = shared_.hub.worker_count(),

@@ -112,7 +112,7 @@ void Worker::adopt(std::shared_ptr<const runtime::Served> served, std::uint64_t 
 void Worker::leaf(std::shared_ptr<const runtime::Served> served, const ratls::HandshakeOffer& offer,
                   const ByteArray<16>& peer_address, runtime::Done<runtime::CredentialPtr> done) {
     if (offer.nonce) return minter_.mint(std::move(served), offer, peer_address, std::move(done));
-    done(leaves_.get(*served, *served->find(offer.server_name), clock_.now()));
+    done(leaves_.get(*served, *served->find(offer.server_name), offer.scheme, clock_.now()));
 }
 
 std::unique_ptr<runtime::ConnectionProtocol> Worker::start_protocol(

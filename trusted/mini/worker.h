@@ -54,6 +54,7 @@ class Worker final : private runtime::ConnectionServices {
     HostCalls& calls() { return calls_; }
     HostBlobStore& blobs() { return blobs_; }
     SgxEvidenceSource& evidence() { return evidence_; }
+    runtime::BoundMinter& minter() { return minter_; }
     const runtime::Clock& clock() const override { return clock_; }
     EnclaveRandom& random() { return random_; }
     Ingress& ingress() { return *ingress_; }

@@ -22,11 +22,13 @@ struct Lifetime {
 };
 
 Result<CredentialPtr> mint_credential(const Served& served, const ServedName& name,
-                                      const KeyEpoch& epoch, Lifetime life) {
+                                      const KeyEpoch& epoch, ratls::LeafScheme scheme,
+                                      Lifetime life) {
     ratls::LeafContent content;
     content.name = name.name;
     content.not_before = life.not_before;
     content.not_after = life.not_after;
+    content.scheme = scheme;
     content.evidence = epoch.evidence;
     content.evidence_oid = oid::kSgxQuote;
     content.policy_root = served.policy_root;
@@ -44,6 +46,14 @@ Result<CredentialPtr> mint_credential(const Served& served, const ServedName& na
     return ratls::Credential::make(chain, epoch.key);
 }
 
+// A leaf of mode A is as old as its quote. One of mode C has none, and like one of mode B it is
+// dated when it is minted, briefly: also while the host's time is in dispute.
+Lifetime lifetime_of(const KeyEpoch& epoch, ratls::LeafScheme scheme, UnixTime now) {
+    if (scheme == ratls::LeafScheme::kV1)
+        return {epoch.not_before, epoch.not_before + ratls::kDeterministicLifeSeconds};
+    return {now - ratls::kChallengeBackdateSeconds, now + ratls::kChannelLeafLifeSeconds};
+}
+
 }  // namespace
 
 void make_epoch(EvidenceSource& evidence, const Clock& clock,
@@ -59,26 +69,33 @@ void make_epoch(EvidenceSource& evidence, const Clock& clock,
     });
 }
 
-Result<CredentialPtr> LeafCache::get(const Served& served, const ServedName& name, UnixTime now) {
+Result<CredentialPtr> LeafCache::get(const Served& served, const ServedName& name,
+                                     ratls::LeafScheme scheme, UnixTime now) {
     EOS_ASSERT(name.epoch != nullptr);
-    UnixTime not_after = name.epoch->not_before + ratls::kDeterministicLifeSeconds;
-    if (now >= not_after) {
-        entries_.erase(name.name);
-        return fail(leaf_expired, "it ended " + rfc3339(not_after));
+    const std::pair key(name.name, scheme);
+    Lifetime life = lifetime_of(*name.epoch, scheme, now);
+    if (now >= life.not_after) {
+        entries_.erase(key);
+        return fail(leaf_expired, "it ended " + rfc3339(life.not_after));
     }
-    auto found = entries_.find(name.name);
+    auto found = entries_.find(key);
     if (found != entries_.end() && found->second.tag == name.tag &&
-        found->second.epoch == name.epoch && found->second.instance == served.instance) {
+        found->second.epoch == name.epoch && found->second.instance == served.instance &&
+        now < found->second.reuse_until) {
         return found->second.credential;
     }
-    CredentialPtr credential =
-        EOS_TRY(mint_credential(served, name, *name.epoch, {name.epoch->not_before, not_after}));
-    entries_.insert_or_assign(name.name, Entry{name.tag, name.epoch, served.instance, credential});
+    CredentialPtr credential = EOS_TRY(mint_credential(served, name, *name.epoch, scheme, life));
+    UnixTime reuse_until = scheme == ratls::LeafScheme::kV1
+                               ? life.not_after
+                               : now + ratls::kChannelLeafLifeSeconds / 2;
+    entries_.insert_or_assign(
+        key, Entry{name.tag, name.epoch, served.instance, reuse_until, credential});
     return credential;
 }
 
 void LeafCache::retain(const Served& served) {
-    std::erase_if(entries_, [&](const auto& entry) { return !served.names.contains(entry.first); });
+    std::erase_if(entries_,
+                  [&](const auto& entry) { return !served.names.contains(entry.first.first); });
 }
 
 Result<void> PeerRateLimiter::take(const ByteArray<16>& peer_address, std::uint64_t now_ms) {
@@ -114,6 +131,24 @@ Result<void> BoundMinter::admit(const ByteArray<16>& peer_address) {
     return {};
 }
 
+// After admit(): gives back what that took.
+void BoundMinter::request(const ratls::ReportData& report_data, Done<Bytes> done) {
+    evidence_.request(report_data, [this, done = std::move(done)](Result<Bytes> quote) mutable {
+        --pending_;
+        pending_in_all_.fetch_sub(1);
+        done(std::move(quote));
+    });
+}
+
+void BoundMinter::attest(const crypto::P256PublicKey& leaf_key,
+                         const ratls::ChannelBinding& channel, const ByteArray<16>& peer_address,
+                         Done<Bytes> done) {
+    if (Result<void> admitted = admit(peer_address); !admitted) {
+        return done(fail(std::move(admitted).error()));
+    }
+    request(ratls::ReportData::v2_challenge(leaf_key, channel), std::move(done));
+}
+
 void BoundMinter::mint(std::shared_ptr<const Served> served, const ratls::HandshakeOffer& offer,
                        const ByteArray<16>& peer_address, Done<CredentialPtr> done) {
     EOS_ASSERT(offer.nonce && offer.binder && served->find(offer.server_name) != nullptr);
@@ -126,15 +161,13 @@ void BoundMinter::mint(std::shared_ptr<const Served> served, const ratls::Handsh
         ratls::ReportData::v1_challenge(epoch->key.public_key(), *offer.nonce, *offer.binder);
     EOS_ASSERT(report_data.has_value());  // the TLS layer refused every other nonce length
     std::string server_name = offer.server_name;
-    evidence_.request(*report_data, [this, served = std::move(served), server_name, epoch,
-                                     done = std::move(done)](Result<Bytes> quote) mutable {
-        --pending_;
-        pending_in_all_.fetch_sub(1);
+    request(*report_data, [this, served = std::move(served), server_name, epoch,
+                           done = std::move(done)](Result<Bytes> quote) mutable {
         if (!quote) return done(fail(std::move(quote).error()));
         epoch->evidence = std::move(*quote);
         UnixTime now = clock_.now();
         done(mint_credential(
-            *served, *served->find(server_name), *epoch,
+            *served, *served->find(server_name), *epoch, ratls::LeafScheme::kV1,
             {now - ratls::kChallengeBackdateSeconds, now + ratls::kChallengeLifeSeconds}));
     });
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-// Leaves for connections: cached ones that wait for a quote once a day (mode A), and fresh ones
-// that wait for a quote each (mode B). source:
+// Leaves and evidence for connections: leaves that wait for a quote once a day (modes A and C), and
+// what waits for a quote each time: leaves of mode B, answers of mode C. source:
 // docs/formats/certificate.md 2 and 5.
 #pragma once
 
@@ -32,13 +32,13 @@ inline constexpr std::int64_t kEpochRenewalSeconds = 18 * 3600;
 void make_epoch(EvidenceSource& evidence, const Clock& clock,
                 Done<std::shared_ptr<const KeyEpoch>> done);
 
-/// The mode A leaves of one worker, minted on first use. Small: one entry a name.
+/// The leaves of modes A and C of one worker, minted on first use. Small: two entries a name.
 class LeafCache {
   public:
     /// The leaf of `name` under its epoch.
     /// errors: leaf_expired, ratls::bad_credential.
     [[nodiscard]] Result<CredentialPtr> get(const Served& served, const ServedName& name,
-                                            UnixTime now);
+                                            ratls::LeafScheme scheme, UnixTime now);
 
     /// Forgets the leaves of names that `served` no longer has.
     void retain(const Served& served);
@@ -48,9 +48,10 @@ class LeafCache {
         crypto::Digest32 tag;
         std::shared_ptr<const KeyEpoch> epoch;
         ratls::Instance instance;
+        UnixTime reuse_until;
         CredentialPtr credential;
     };
-    std::map<std::string, Entry, std::less<>> entries_;
+    std::map<std::pair<std::string, ratls::LeafScheme>, Entry> entries_;
 };
 
 /// Lets each peer start `burst` challenge handshakes at once and `per_minute` on average. Remembers
@@ -78,8 +79,10 @@ class PeerRateLimiter {
     std::map<ByteArray<16>, Bucket> buckets_;
 };
 
-/// Mints mode B leaves for one worker: at most kMaxPendingPerWorker wait for a quote here, and at
-/// most kMaxPendingInAll on all workers, which share one counter.
+/// Answers challenges for one worker, with leaves (mode B) or evidence alone (mode C): at most
+/// kMaxPendingPerWorker wait for a quote here, and at most kMaxPendingInAll on all workers, which
+/// share one counter. The only thing that gets quotes for peers, and only such as bind to the
+/// peer's own connection.
 class BoundMinter {
   public:
     static constexpr int kMaxPendingPerWorker = 8;
@@ -94,10 +97,16 @@ class BoundMinter {
     void mint(std::shared_ptr<const Served> served, const ratls::HandshakeOffer& offer,
               const ByteArray<16>& peer_address, Done<CredentialPtr> done);
 
+    /// Evidence about `leaf_key` for one connection, which shows a leaf with that key.
+    /// errors: mint_busy, mint_rate, those of the evidence source.
+    void attest(const crypto::P256PublicKey& leaf_key, const ratls::ChannelBinding& channel,
+                const ByteArray<16>& peer_address, Done<Bytes> done);
+
     int pending() const { return pending_; }
 
   private:
     Result<void> admit(const ByteArray<16>& peer_address);
+    void request(const ratls::ReportData& report_data, Done<Bytes> done);
 
     EvidenceSource& evidence_;
     const Clock& clock_;

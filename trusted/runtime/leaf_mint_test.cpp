@@ -76,23 +76,48 @@ TEST_F(LeafMintTest, EpochBindsKeyAndWholeMinute) {
 TEST_F(LeafMintTest, CachedUntilValuesOrEpochChange) {
     LeafCache cache;
     ServedName& name = served->names[""];
-    CredentialPtr first = *cache.get(*served, name, clock.now());
-    EXPECT_EQ(*cache.get(*served, name, clock.now()), first);
+    CredentialPtr first = *cache.get(*served, name, ratls::LeafScheme::kV1, clock.now());
+    EXPECT_EQ(*cache.get(*served, name, ratls::LeafScheme::kV1, clock.now()), first);
     name.values.push_back({oid::Oid::literal("1.3.6.1.4.1.65230.3.2"), Bytes(32)});
     name.tag = name_tag(name, *served);
-    CredentialPtr second = *cache.get(*served, name, clock.now());
+    CredentialPtr second = *cache.get(*served, name, ratls::LeafScheme::kV1, clock.now());
     EXPECT_NE(second, first);
     name.epoch = epoch();
-    EXPECT_NE(*cache.get(*served, name, clock.now()), second);
+    EXPECT_NE(*cache.get(*served, name, ratls::LeafScheme::kV1, clock.now()), second);
+}
+
+TEST_F(LeafMintTest, TheLeafOfModeCHasTheKeyOfModeAAndNoEvidence) {
+    LeafCache cache;
+    const ServedName& name = served->names[""];
+    CredentialPtr first = *cache.get(*served, name, ratls::LeafScheme::kV1, clock.now());
+    CredentialPtr second = *cache.get(*served, name, ratls::LeafScheme::kV2, clock.now());
+    EXPECT_EQ(*cache.get(*served, name, ratls::LeafScheme::kV2, clock.now()), second);
+    auto v1 = x509::Certificate::parse(first->leaf_der());
+    auto v2 = x509::Certificate::parse(second->leaf_der());
+    ASSERT_TRUE(v1 && v2);
+    EXPECT_TRUE(equal(v1->spki(), v2->spki()));
+    EXPECT_TRUE(ratls::read_leaf(*v1, ratls::LeafScheme::kV1)->evidence.has_value());
+    EXPECT_TRUE(ratls::read_leaf(*v2, ratls::LeafScheme::kV2).has_value());
+    EXPECT_TRUE(ratls::check_leaf_binding(*v2).has_value());
+    cache.retain(Served{});
+    CredentialPtr third = *cache.get(*served, name, ratls::LeafScheme::kV2, clock.now());
+    EXPECT_NE(third, second);
+    // Dated anew in time, and also when the quote of mode A is too old.
+    UnixTime half = clock.now() + ratls::kChannelLeafLifeSeconds / 2;
+    EXPECT_EQ(*cache.get(*served, name, ratls::LeafScheme::kV2, half - 1), third);
+    EXPECT_NE(*cache.get(*served, name, ratls::LeafScheme::kV2, half), third);
+    UnixTime late = clock.now() + 2 * ratls::kDeterministicLifeSeconds;
+    EXPECT_TRUE(cache.get(*served, name, ratls::LeafScheme::kV2, late));
+    EXPECT_EQ(cache.get(*served, name, ratls::LeafScheme::kV1, late).error().code(), leaf_expired);
 }
 
 TEST_F(LeafMintTest, AnExpiredLeafIsNeverServed) {
     LeafCache cache;
     const ServedName& name = served->names[""];
-    ASSERT_TRUE(cache.get(*served, name, clock.now()).has_value());
+    ASSERT_TRUE(cache.get(*served, name, ratls::LeafScheme::kV1, clock.now()).has_value());
     UnixTime end = name.epoch->not_before + ratls::kDeterministicLifeSeconds;
-    EXPECT_TRUE(cache.get(*served, name, end - 1).has_value());
-    EXPECT_EQ(cache.get(*served, name, end).error().code(), leaf_expired);
+    EXPECT_TRUE(cache.get(*served, name, ratls::LeafScheme::kV1, end - 1).has_value());
+    EXPECT_EQ(cache.get(*served, name, ratls::LeafScheme::kV1, end).error().code(), leaf_expired);
 }
 
 TEST_F(LeafMintTest, BoundLeafUsesAFreshKeyForEachHandshake) {
@@ -127,6 +152,34 @@ TEST_F(LeafMintTest, PendingMintsAreBoundedPerWorkerAndInAll) {
     mint(other);
     EXPECT_EQ(outcomes.at(1).error().code(), mint_busy);
     EXPECT_EQ(in_all, BoundMinter::kMaxPendingInAll);
+}
+
+TEST_F(LeafMintTest, BothKindsOfChallengeShareTheLimits) {
+    BoundMinter minter(evidence, clock, in_all);
+    const crypto::P256PublicKey& key = served->names[""].epoch->key.public_key();
+    ratls::ChannelBinding channel;
+    channel.exporter.fill(std::byte{9});
+    std::vector<Result<Bytes>> answers;
+    auto attest = [&](std::uint8_t peer) {
+        minter.attest(key, channel, ByteArray<16>{std::byte{peer}},
+                      [&](Result<Bytes> quote) { answers.push_back(std::move(quote)); });
+    };
+    attest(1);
+    EXPECT_EQ(evidence.asked.back(), ratls::ReportData::v2_challenge(key, channel));
+    for (std::uint8_t i = 1; i < BoundMinter::kMaxPendingPerWorker; ++i) mint(minter, i);
+    attest(2);
+    ASSERT_EQ(answers.size(), 1u);
+    EXPECT_EQ(answers[0].error().code(), mint_busy);
+    evidence.answer(Bytes(100));
+    evidence.answer(fail(quoting_down));
+    EXPECT_EQ(answers.at(1)->size(), 100u);
+    EXPECT_EQ(minter.pending(), BoundMinter::kMaxPendingPerWorker - 2);
+    EXPECT_EQ(in_all, BoundMinter::kMaxPendingPerWorker - 2);
+    for (int i = 0; i < 100; ++i) {
+        attest(200);
+        if (evidence.waiting.size() > 6) evidence.answer(Bytes(1));
+    }
+    EXPECT_EQ(answers.back().error().code(), mint_rate);
 }
 
 TEST_F(LeafMintTest, OnePeerCannotTakeAllAndRecoversWithTime) {

@@ -180,10 +180,10 @@ bool Router::refuse(const Route& route, const http::RequestHead& head,
             respond_error(exchange, 403, "this caller may not do this");
             return true;
     }
-    if (route.spec.proof == Proof::kBound && !connection.is_bound) {
-        respond_error(
-            exchange, 403,
-            "this needs a connection whose certificate answers the client's own challenge");
+    if (route.spec.proof == Proof::kBound && !connection.is_challenged()) {
+        respond_error(exchange, 403,
+                      "this needs a connection on which evidence answered the client's own "
+                      "challenge");
         return true;
     }
     if (head.body.bytes > route.spec.max_body_bytes) {
@@ -265,7 +265,7 @@ std::string to_markdown(std::span<const RouteSpec> table) {
         out += row.pattern.view();
         out += "` | " + to_string(row.names) + " | ";
         out += to_string(row.access);
-        out += row.proof == Proof::kBound ? " | mode B" : " | any";
+        out += row.proof == Proof::kBound ? " | mode B or C" : " | any";
         out += " | " + std::to_string(row.max_body_bytes) + " | ";
         out += row.summary.view();
         out += " |\n";

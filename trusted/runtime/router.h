@@ -41,7 +41,7 @@ enum class Access : std::uint8_t {
 /// Which connections may use a route.
 enum class Proof : std::uint8_t {
     kAny,
-    kBound,  ///< mode B only: the client's own challenge was answered in this handshake
+    kBound,  ///< mode B or C: the client's own challenge was answered on this connection
 };
 
 /// One row of the table.

@@ -155,6 +155,7 @@ void ServerConnection::opened() {
     info.peer_address = peer_address_;
     info.sent_server_name = !offer.server_name.empty();
     info.is_bound = session_->is_bound();
+    if (!info.is_bound) info.channel = channel_end(shown->epoch);
     if (std::optional<crypto::P256PublicKey> key = session_->client_key()) {
         info.client_key_hash = key->spki_hash();
     }
@@ -165,6 +166,17 @@ void ServerConnection::opened() {
     // Between the choice of the leaf and now, what it says may have changed.
     std::shared_ptr<const Served> now = services_.served();
     if (now) served_changed(*now, kCloseMs);
+}
+
+std::shared_ptr<ChannelEnd> ServerConnection::channel_end(
+    const std::shared_ptr<const KeyEpoch>& epoch) const {
+    std::weak_ptr<ServerConnection*> weak = self_;
+    return std::make_shared<ChannelEnd>(
+        epoch, [weak](const ByteArray<32>& context) -> Result<ratls::ChannelBinding> {
+            auto self = weak.lock();
+            if (!self) return fail(ratls::tls_failed, "the connection has gone");
+            return (*self)->session_->bind_channel(ratls::AttestedEnd::kServer, context);
+        });
 }
 
 void ServerConnection::feed_protocol() {

@@ -25,6 +25,37 @@ inline constexpr std::uint64_t kBoundHandshakeMs = 30'000;
 /// How long a closing connection may take to send what is queued.
 inline constexpr std::uint64_t kCloseMs = 5'000;
 
+/// What mode C needs of the connection that it is asked on. Shared with whoever answers, and
+/// harmless when the connection has gone.
+class ChannelEnd {
+  public:
+    using Bind = std::function<Result<ratls::ChannelBinding>(const ByteArray<32>& context)>;
+
+    /// `epoch`: of the leaf that was shown. `bind`: by the connection's exporter.
+    ChannelEnd(std::shared_ptr<const KeyEpoch> epoch, Bind bind)
+        : epoch_(std::move(epoch)), bind_(std::move(bind)), leaf_key_(epoch_->key.public_key()) {}
+
+    /// The key of the leaf that was shown; of its evidence, the cached form and its minute.
+    const crypto::P256PublicKey& leaf_key() const { return leaf_key_; }
+    const Bytes& cached_evidence() const { return epoch_->evidence; }
+    UnixTime cached_at() const { return epoch_->not_before; }
+
+    /// errors: ratls::tls_failed (also: the connection has gone).
+    [[nodiscard]] Result<ratls::ChannelBinding> bind(const ByteArray<32>& context) const {
+        return bind_(context);
+    }
+
+    /// From now on the client has been given evidence for its own challenge.
+    void set_answered() { answered_ = true; }
+    bool is_answered() const { return answered_; }
+
+  private:
+    std::shared_ptr<const KeyEpoch> epoch_;
+    Bind bind_;
+    crypto::P256PublicKey leaf_key_;
+    bool answered_ = false;
+};
+
 /// Whom a connection talks to and who talks: fixed when the handshake ends.
 struct ConnectionInfo {
     std::string server_name;  ///< the name whose leaf was shown
@@ -35,6 +66,12 @@ struct ConnectionInfo {
     bool sent_server_name = false;  ///< without SNI the platform's leaf was shown
     bool is_bound = false;          ///< mode B: the leaf was made for this handshake
     std::optional<crypto::Digest32> client_key_hash;  ///< SHA-256 of the SPKI it proved to hold
+    /// For mode C; null in mode B, whose leaf keys must not be spoken for a second time: both forms
+    /// of report data have the same lengths.
+    std::shared_ptr<ChannelEnd> channel;
+
+    /// Whether the client's own challenge was answered on this connection, in mode B or C.
+    bool is_challenged() const { return is_bound || (channel && channel->is_answered()); }
 };
 
 /// Where a protocol puts what it has to say.
@@ -141,6 +178,7 @@ class ServerConnection : private PlaintextSink {
     void ask_for_leaf();
     void leaf_arrived(Result<CredentialPtr> credential);
     void opened();
+    std::shared_ptr<ChannelEnd> channel_end(const std::shared_ptr<const KeyEpoch>& epoch) const;
     void feed_protocol();
     void resume_protocol();
     void flush();

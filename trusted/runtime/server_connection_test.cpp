@@ -67,7 +67,7 @@ class TestServices final : public ConnectionServices {
     void leaf(std::shared_ptr<const Served> served, const ratls::HandshakeOffer& offer,
               const ByteArray<16>&, Done<CredentialPtr> done) override {
         if (no_leaf) return done(fail(*no_leaf));
-        done(cache_.get(*served, *served->find(offer.server_name), clock_.now()));
+        done(cache_.get(*served, *served->find(offer.server_name), offer.scheme, clock_.now()));
     }
     std::unique_ptr<ConnectionProtocol> start_protocol(const ConnectionInfo& info,
                                                        PlaintextSink& sink) override {
@@ -188,6 +188,33 @@ TEST_F(ServerConnectionTest, WithoutSniThePlatformAnswersToItsAddress) {
     ASSERT_EQ(waiting.size(), 1u);
     EXPECT_TRUE(connection->info()->server_name == "mini.example");
     EXPECT_FALSE(connection->info()->sent_server_name);
+}
+
+TEST_F(ServerConnectionTest, TheChannelBindsToThisConnectionAndDiesWithIt) {
+    shake_hands({.server_name = "app.example", .scheme = ratls::LeafScheme::kV2});
+    ASSERT_EQ(client->progress(), ratls::Progress::kOpen) << client->failure();
+    std::shared_ptr<ChannelEnd> end = connection->info()->channel;
+    ASSERT_NE(end, nullptr);
+    auto leaf = x509::Certificate::parse(client->peer_certificate());
+    EXPECT_EQ(leaf->p256_key()->spki_hash(), end->leaf_key().spki_hash());
+    ByteArray<32> context{std::byte{1}};
+    EXPECT_EQ(*end->bind(context), *client->bind_channel(ratls::AttestedEnd::kServer, context));
+    EXPECT_FALSE(connection->info()->is_challenged());
+    end->set_answered();
+    EXPECT_TRUE(connection->info()->is_challenged());
+    connection.reset();
+    EXPECT_EQ(end->bind(context).error().code(), ratls::tls_failed);
+}
+
+TEST_F(ServerConnectionTest, OnlyModeBHasNoChannel) {
+    shake_hands({.server_name = "app.example", .nonce = ByteArray<32>{}});
+    ASSERT_EQ(client->progress(), ratls::Progress::kOpen) << client->failure();
+    EXPECT_EQ(connection->info()->channel, nullptr);
+    EXPECT_TRUE(connection->info()->is_challenged());
+    stream = {};
+    connect("app.example");
+    EXPECT_NE(connection->info()->channel, nullptr);
+    EXPECT_FALSE(connection->info()->is_challenged());
 }
 
 TEST_F(ServerConnectionTest, EachRefusedHandshakeEndsWithTheAlertThatSaysWhy) {

@@ -104,6 +104,7 @@ Result<std::optional<std::string>> query_parameter(const http::RequestHead& head
 }
 
 void add_all_routes(runtime::Router& router, const ApiContext& context) {
+    add_attest_route(router, context);
     add_status_routes(router, context);
     add_config_routes(router, context);
     add_ownership_routes(router, context);

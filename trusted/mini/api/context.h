@@ -9,6 +9,7 @@
 #include "trusted/mini/control/control.h"
 #include "trusted/mini/control/snapshot.h"
 #include "trusted/runtime/body.h"
+#include "trusted/runtime/leaf_mint.h"
 #include "trusted/runtime/metrics.h"
 #include "trusted/runtime/router.h"
 
@@ -46,6 +47,7 @@ struct ApiContext {
     AppRunner& apps;
     AppLogs& logs;
     runtime::MemoryBudget& bodies;
+    runtime::BoundMinter& minter;
     const runtime::Clock& clock;
     ProgramFacts facts;
     unsigned worker_count = 1;
@@ -66,6 +68,7 @@ class OwnerAuthorizer : public runtime::Authorizer {
 };
 
 // Each adds its rows to the table; docs/api.md describes them.
+void add_attest_route(runtime::Router& router, const ApiContext& context);
 void add_status_routes(runtime::Router& router, const ApiContext& context);
 void add_config_routes(runtime::Router& router, const ApiContext& context);
 void add_ownership_routes(runtime::Router& router, const ApiContext& context);

@@ -2,6 +2,7 @@
 // For tests: one worker's routes over a control plane in memory, asked in HTTP.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <string>
 #include <string_view>
@@ -138,6 +139,20 @@ struct ApiRig : ControlRig {
         return info;
     }
 
+    /// The same without challenge; its exporter gives `exporter` for every context.
+    runtime::ConnectionInfo attested(runtime::ConnectionInfo info,
+                                     std::uint8_t exporter = 7) const {
+        info.is_bound = false;
+        auto epoch = control->snapshot()->served->find("")->epoch;
+        info.channel = std::make_shared<runtime::ChannelEnd>(
+            epoch, [exporter](const ByteArray<32>& asked) -> Result<ratls::ChannelBinding> {
+                ratls::ChannelBinding out{asked, {}};
+                out.exporter.fill(std::byte{exporter});
+                return out;
+            });
+        return info;
+    }
+
     std::unique_ptr<ApiPeer> connect(runtime::ConnectionInfo info) {
         return std::make_unique<ApiPeer>(std::move(info), router, clock);
     }
@@ -173,10 +188,13 @@ struct ApiRig : ControlRig {
     AppLogs logs;
     AppRunner apps{clock, random, logs};
     runtime::MemoryBudget bodies{128 << 20};
+    std::atomic<int> pending_in_all{0};
+    runtime::BoundMinter minter{evidence, clock, pending_in_all};
     ApiContext context{.control = port,
                        .apps = apps,
                        .logs = logs,
                        .bodies = bodies,
+                       .minter = minter,
                        .clock = clock,
                        .facts = {},
                        .worker_count = 1,

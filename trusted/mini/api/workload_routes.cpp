@@ -26,7 +26,7 @@ std::vector<wasm::EnvironmentVariable> platform_facts(const ApiContext& context,
         {"EOS_POLICY_ROOT", hex(snapshot.policy_tree->root())},
         {"EOS_INSTANCE", hex(snapshot.instance_id)},
         {"EOS_ASSURANCE", context.facts.assurance},
-        {"EOS_ATTESTATION", connection.is_bound ? "challenge" : "deterministic"}};
+        {"EOS_ATTESTATION", connection.is_challenged() ? "challenge" : "deterministic"}};
     if (connection.client_key_hash)
         facts.push_back({"EOS_CLIENT_KEY_SHA256", hex(*connection.client_key_hash)});
     return facts;
