@@ -43,6 +43,9 @@ class HttpExchange {
     [[nodiscard]] Result<Response> run(Request request, std::size_t max_body_bytes,
                                        Deadline deadline);
 
+    /// Whether the server sent more than it was asked for so far.
+    bool has_unread() const { return !unparsed_.empty(); }
+
   private:
     /// What is known of the answer so far.
     struct Answer {

@@ -22,6 +22,22 @@
 
 namespace eos::client {
 
+/// What a server shows in each mode, with one key.
+struct LoopbackLeaves {
+    std::shared_ptr<const ratls::Credential> v1, v2;
+
+    static LoopbackLeaves make() {
+        crypto::P256PrivateKey key = crypto::P256PrivateKey::generate();
+        ratls::LeafContent content;
+        content.not_after = UnixTime{} + 60;
+        content.evidence_oid = oid::kSgxQuote;
+        content.assurance = "process";
+        auto v1 = *ratls::Credential::make({ratls::mint_leaf(content, key, nullptr)}, key);
+        content.scheme = ratls::LeafScheme::kV2;
+        return {v1, *ratls::Credential::make({ratls::mint_leaf(content, key, nullptr)}, key)};
+    }
+};
+
 /// One connection as the server sees it.
 class LoopbackPeer {
   public:
@@ -49,8 +65,7 @@ class LoopbackPeer {
     }
 
     /// Answers until the handshake is over. `refusal`: instead of a leaf.
-    void shake_hands(const ratls::ServerContext& context,
-                     std::shared_ptr<const ratls::Credential> leaf,
+    void shake_hands(const ratls::ServerContext& context, const LoopbackLeaves& leaves,
                      std::optional<ratls::LeafRefusal> refusal) {
         session_ = context.accept();
         bool knows_names = refusal != ratls::LeafRefusal::kUnknownName;
@@ -63,7 +78,8 @@ class LoopbackPeer {
                 if (refusal) {
                     session_->refuse_leaf(*refusal, "as the test wants");
                 } else {
-                    session_->provide_leaf(leaf);
+                    bool for_mode_c = session_->offer().scheme == ratls::LeafScheme::kV2;
+                    session_->provide_leaf(for_mode_c ? leaves.v2 : leaves.v1);
                 }
                 session_->advance();
             }
@@ -73,6 +89,9 @@ class LoopbackPeer {
     }
     bool is_open() const { return session_ && session_->progress() == ratls::Progress::kOpen; }
     const ratls::HandshakeOffer& offer() const { return session_->offer(); }
+    ratls::ChannelBinding bind_channel(const ByteArray<32>& context) const {
+        return *session_->bind_channel(ratls::AttestedEnd::kServer, context);
+    }
 
     /// Plaintext until it ends with `end`, or the client is gone.
     std::string receive_until(std::string_view end) {
@@ -117,11 +136,12 @@ class LoopbackServer {
     }
     /// `serve` gets each connection whose handshake succeeded. `refuse`: by connection number.
     static std::unique_ptr<LoopbackServer> tls(
-        Serve serve, std::function<std::optional<ratls::LeafRefusal>(int)> refuse = {}) {
+        Serve serve, std::function<std::optional<ratls::LeafRefusal>(int)> refuse = {},
+        LoopbackLeaves leaves = LoopbackLeaves::make()) {
         auto context = std::make_shared<ratls::ServerContext>(*ratls::ServerContext::make());
         return raw([context, serve = std::move(serve), refuse = std::move(refuse),
-                    leaf = make_leaf()](LoopbackPeer& peer, int number) {
-            peer.shake_hands(*context, leaf, refuse ? refuse(number) : std::nullopt);
+                    leaves = std::move(leaves)](LoopbackPeer& peer, int number) {
+            peer.shake_hands(*context, leaves, refuse ? refuse(number) : std::nullopt);
             if (peer.is_open()) serve(peer, number);
         });
     }
@@ -153,15 +173,6 @@ class LoopbackServer {
                 serve(peer, accepted_++);
             }
         });
-    }
-
-    static std::shared_ptr<const ratls::Credential> make_leaf() {
-        crypto::P256PrivateKey key = crypto::P256PrivateKey::generate();
-        ratls::LeafContent content;
-        content.not_after = UnixTime{} + 60;
-        content.evidence_oid = oid::kSgxQuote;
-        content.assurance = "process";
-        return *ratls::Credential::make({ratls::mint_leaf(content, key, nullptr)}, key);
     }
 
     int listener_;

@@ -34,6 +34,12 @@ class TlsChannel : public Channel {
     /// The nonce that was sent and the binder of this handshake, if mode B was asked for.
     const ratls::HandshakeOffer& offer() const { return session_->offer(); }
 
+    /// What evidence about the server is bound to in mode C: ratls::TlsSession::bind_channel().
+    /// errors: ratls::tls_failed.
+    [[nodiscard]] Result<ratls::ChannelBinding> bind_channel(const ByteArray<32>& context) const {
+        return session_->bind_channel(ratls::AttestedEnd::kServer, context);
+    }
+
     /// errors: connection_lost, timed_out.
     [[nodiscard]] Result<void> send(ByteView plaintext, Deadline deadline) override;
 

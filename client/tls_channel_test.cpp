@@ -115,6 +115,7 @@ struct LimitedServer {
                                      })) {
         target.address = server->address();
         target.server_name = "app.test";
+        target.mode = BindingMode::kChallenge;
         target.retry.first_pause = milliseconds(1);
         target.retry.before_pause = [this](const Error& why, milliseconds pause) {
             EXPECT_EQ(why.code(), challenge_limited);

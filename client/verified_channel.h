@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "client/attest_exchange.h"
 #include "client/memory_file.h"
 #include "client/tls_channel.h"
 #include "common/attestation/appraise/appraise.h"
@@ -19,12 +20,13 @@ namespace eos::client {
 
 /// How the evidence is bound to the connection.
 enum class BindingMode {
-    kChallenge,      ///< mode B: to this handshake, by our nonce
+    kExporter,       ///< mode C, "v2-challenge": to this connection, by its exporter
+    kChallenge,      ///< mode B, "v1-challenge": to this handshake, by our nonce
     kDeterministic,  ///< mode A: to the leaf's key and a minute; for reading public things only
 };
 
-/// How often a handshake is begun anew that the server refused for a limit on challenges. It showed
-/// no certificate and we sent it nothing, so that trying again repeats nothing.
+/// How often a connection is begun anew on which the server refused a challenge for a limit.
+/// Nothing of the application was sent, so that trying again repeats nothing.
 struct RetryRules {
     int tries = 4;                                ///< in all, at least 1
     std::chrono::milliseconds first_pause{1000};  ///< doubled each time, and up to half more
@@ -40,9 +42,9 @@ struct Target {
     std::vector<x509::Certificate>
         anchors;  ///< root of the private PKI; empty: evidence alone decides
     attestation::endorsements::Endorsements endorsements;
-    std::shared_ptr<const ratls::Credential> credential;  ///< client certificate, mode B only
-    BindingMode mode = BindingMode::kChallenge;
-    UnixTime now;  ///< the instant to appraise at
+    std::shared_ptr<const ratls::Credential> credential;  ///< client certificate, modes C and B
+    BindingMode mode = BindingMode::kExporter;            ///< never another one without being told
+    UnixTime now;                                         ///< the instant to appraise at
     RetryRules retry;
     /// The guest's event log, or why it cannot be read; absent: none was given.
     std::optional<Result<attestation::event_log::EventLog>> event_log;
@@ -83,15 +85,19 @@ class VerifiedChannel : public Channel {
     std::vector<Bytes> chain_;
 };
 
+/// Who the server is in HTTP: the name that its certificate must be for, else where it is.
+/// errors: http::bad_authority.
+[[nodiscard]] Result<http::Authority> authority_of(const Target& target);
+
 /// The outcome of connecting: always a verdict, and the channel if it was not "rejected". What
 /// was accepted has been remembered by then.
 struct AppraisedConnection {
     attestation::appraise::AttestationResult verdict;
     std::unique_ptr<VerifiedChannel> channel;
 
-    /// Connects, shakes hands, appraises. Sends no application byte.
-    /// errors: those of TlsChannel::open, challenge_limited only after the last try or when the
-    /// next would begin after the deadline; memory_unusable.
+    /// Connects, shakes hands, in mode C asks for evidence, and appraises. Sends no application
+    /// byte. errors: those of TlsChannel::open and ask_for_evidence(), challenge_limited only after
+    /// the last try or when the next would begin after the deadline; memory_unusable.
     [[nodiscard]] static Result<AppraisedConnection> open(const Target& target, Deadline deadline);
 };
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "client/verified_server.h"
 
-#include "common/http/authority.h"
-
 namespace eos::client {
 
 VerifiedServer::VerifiedServer(std::unique_ptr<VerifiedChannel> channel, http::Authority authority)
@@ -15,8 +13,7 @@ Result<Response> VerifiedServer::request(Request request, std::size_t max_body_b
 }
 
 Result<Connection> Connection::open(const Target& target, Deadline deadline) {
-    const std::string& name = target.server_name.empty() ? target.address.host : target.server_name;
-    http::Authority authority = EOS_TRY(http::parse_authority(name, http::Scheme::kHttps));
+    http::Authority authority = EOS_TRY(authority_of(target));
     AppraisedConnection appraised = EOS_TRY(AppraisedConnection::open(target, deadline));
     Connection out{std::move(appraised.verdict), nullptr};
     if (appraised.channel) {

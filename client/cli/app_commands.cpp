@@ -73,7 +73,7 @@ std::function<void(std::size_t)> upload_progress(const Cli& cli, std::size_t tot
 }
 
 Result<std::unique_ptr<VerifiedServer>> connect_to_platform(Cli& cli) {
-    Target target = EOS_TRY(make_target(cli, BindingMode::kChallenge));
+    Target target = EOS_TRY(make_target(cli));
     return connect(cli, target);
 }
 

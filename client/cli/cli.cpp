@@ -136,7 +136,10 @@ Result<Target> make_policy_only_target(const Cli& cli) {
     return target;
 }
 
-Result<Target> make_target(const Cli& cli, BindingMode mode) {
+Result<Target> make_target(const Cli& cli, Use use) {
+    if (use == Use::kSends && cli.target.mode == BindingMode::kDeterministic) {
+        return fail(stale_mode, "only `enclavectl verify` takes --mode v1-deterministic");
+    }
     TargetOptions options = EOS_TRY(with_context(cli));
     if (options.address.empty()) {
         return fail(no_context, "say where to connect: --address HOST:PORT, or make a context");
@@ -144,7 +147,7 @@ Result<Target> make_target(const Cli& cli, BindingMode mode) {
     Target target = EOS_TRY(make_policy_only_target(cli));
     target.address = EOS_TRY(parse_address(options.address));
     if (!options.owner_key.empty()) target.credential = EOS_TRY(read_credential(options.owner_key));
-    target.mode = mode;
+    target.mode = cli.target.mode;
     if (!options.no_memory) target.memory = std::make_shared<const MemoryFile>(cli.memory());
     target.retry.before_pause = [&cli](const Error& why, std::chrono::milliseconds pause) {
         cli.remark(why.message() + "; trying again in " + std::to_string(pause.count() / 1000 + 1) +
@@ -210,9 +213,9 @@ Result<json::Value> call(const Cli& cli, VerifiedServer& server, http::Method me
 
 int exit_code_of(const Cli& cli, const Error& error) {
     const Code& code = error.code();
-    if (code == no_policy || code == no_context) return kExitUsage;
+    if (code == no_policy || code == no_context || code == stale_mode) return kExitUsage;
     for (const Code& each : {connect_failed, handshake_failed, name_unknown, challenge_limited,
-                             server_unready, connection_lost, timed_out}) {
+                             mode_unsupported, server_unready, connection_lost, timed_out}) {
         if (code == each) return kExitNoConnection;
     }
     if (code == rejected) return cli.verdict_exit_code;
@@ -235,6 +238,21 @@ void add_target_options(CLI::App& command, Cli& cli) {
     command.add_option("--root", t.root, "root certificate of the private PKI, PEM");
     command.add_option("--owner-key", t.owner_key,
                        "the owner's key, PEM; its certificate lies beside it as .pem");
+    // The short words are the strongest mode that they can mean.
+    static const std::map<std::string, BindingMode> kModes = {
+        {"v2-challenge", BindingMode::kExporter},
+        {"challenge", BindingMode::kExporter},
+        {"v1-challenge", BindingMode::kChallenge},
+        {"v1-deterministic", BindingMode::kDeterministic},
+        {"deterministic", BindingMode::kDeterministic}};
+    command
+        .add_option_function<std::string>(
+            "--mode", [&t](const std::string& word) { t.mode = kModes.at(word); },
+            "what evidence must be bound to: v2-challenge (the default): this connection, by its "
+            "exporter; v1-challenge: this handshake, for servers without the former; "
+            "v1-deterministic: the server's key and a minute of the last day, verify only")
+        ->check(CLI::IsMember(kModes))
+        ->type_name("MODE");
     command.add_flag("--no-memory", t.no_memory,
                      "neither compare with what was seen of this instance, and of collateral, nor "
                      "remember it");

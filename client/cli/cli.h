@@ -39,7 +39,7 @@ struct TargetOptions {
     std::string root;
     std::string owner_key;
     std::string collateral;
-    bool allow_deterministic = false;
+    BindingMode mode = BindingMode::kExporter;
     bool no_memory = false;
     Stapling stapling = Stapling::kWithoutOwn;
     std::vector<std::string> event_logs;
@@ -67,9 +67,16 @@ struct Cli {
     void remark(const std::string& text) const;
 };
 
+/// What a command does with the connection.
+enum class Use {
+    kSends,      ///< requests: only over evidence that was made for this connection
+    kOnlyLooks,  ///< nothing after the verdict
+};
+
 /// The target that options and context describe. Refuses one without policy and without
-/// --mrenclave. errors: those of reading files; no_policy.
-[[nodiscard]] Result<Target> make_target(const Cli& cli, BindingMode mode);
+/// --mrenclave, and --mode v1-deterministic for a command that sends something.
+/// errors: those of reading files; no_policy, stale_mode.
+[[nodiscard]] Result<Target> make_target(const Cli& cli, Use use = Use::kSends);
 
 /// Asks the target's server for the collateral that it staples, if the options want it.
 void add_stapled(const Cli& cli, Target& target);
@@ -89,6 +96,8 @@ void remember(const Cli& cli, const Target& target,
 
 inline constexpr Code no_policy{"client/cli", "no_policy",
                                 "nothing is sent to a server that is not judged by a policy"};
+inline constexpr Code stale_mode{"client/cli", "stale_mode",
+                                 "nothing is sent where the evidence may be a day old"};
 inline constexpr Code rejected{"client/cli", "rejected", "the server was rejected"};
 inline constexpr Code no_instance{"client/cli", "no_instance", "no such instance was seen"};
 inline constexpr Code server_refused{"client/cli", "server_refused", "the server refused"};

@@ -89,7 +89,7 @@ Result<json::Value> import_ca(const Cli& cli, VerifiedServer& server, const Mini
 
 Result<int> provision(Cli& cli, MiniOptions& options) {
     Pki pki = EOS_TRY(Pki::open(options.pki));
-    Target target = EOS_TRY(make_target(cli, BindingMode::kChallenge));
+    Target target = EOS_TRY(make_target(cli));
     // An enclave without owner signs its leaf itself and has no name: evidence alone decides.
     target.anchors.clear();
     target.server_name.clear();
@@ -112,7 +112,7 @@ Result<int> provision(Cli& cli, MiniOptions& options) {
 
 Result<int> rotate_ca(Cli& cli, MiniOptions& options) {
     Pki pki = EOS_TRY(Pki::open(options.pki));
-    Target target = EOS_TRY(make_target(cli, BindingMode::kChallenge));
+    Target target = EOS_TRY(make_target(cli));
     if (target.credential == nullptr) target.credential = pki.owner_credential();
     if (options.permitted.empty()) options.permitted = {target.server_name};
     // No chain leads through an expired CA to the root any more: evidence alone decides.
@@ -127,7 +127,7 @@ Result<int> rotate_ca(Cli& cli, MiniOptions& options) {
 }
 
 Result<int> status(Cli& cli) {
-    Target target = EOS_TRY(make_target(cli, BindingMode::kChallenge));
+    Target target = EOS_TRY(make_target(cli));
     std::unique_ptr<VerifiedServer> server = EOS_TRY(connect(cli, target));
     json::Value answer = EOS_TRY(call(cli, *server, http::Method::kGet, "/api/v1/status"));
     cli.print(json::pretty(answer), answer);
@@ -137,7 +137,7 @@ Result<int> status(Cli& cli) {
 // Our own time: what the enclave shows in its leaf was compared with it when the server was
 // verified.
 Result<int> confirm_time(Cli& cli) {
-    Target target = EOS_TRY(make_target(cli, BindingMode::kChallenge));
+    Target target = EOS_TRY(make_target(cli));
     std::unique_ptr<VerifiedServer> server = EOS_TRY(connect(cli, target));
     json::Value request = {{"time", rfc3339(Cli::now())}};
     json::Value answer =
@@ -170,7 +170,7 @@ Result<int> staple_bundle(Cli& cli, const MiniOptions& options) {
 }
 
 Result<int> factory_reset(Cli& cli, const MiniOptions& options) {
-    Target target = EOS_TRY(make_target(cli, BindingMode::kChallenge));
+    Target target = EOS_TRY(make_target(cli));
     std::unique_ptr<VerifiedServer> server = EOS_TRY(connect(cli, target));
     json::Value request = {{"confirm", options.confirm}};
     json::Value answer =

@@ -38,7 +38,7 @@ Result<Exhibit> exhibit_of_file(const std::string& file, const Target& target) {
 // One handshake with a challenge; nothing is sent after it.
 Result<Exhibit> exhibit_of_server(Cli& cli, const std::string& url) {
     cli.target.address = url;
-    Target target = EOS_TRY(make_target(cli, BindingMode::kChallenge));
+    Target target = EOS_TRY(make_target(cli));
     ratls::ClientOptions options{.server_name = target.server_name,
                                  .nonce = crypto::random_array<32>(),
                                  .credential = nullptr};

@@ -51,9 +51,7 @@ Result<AttestationResult> appraise_file(const Cli& cli, const std::string& file)
 
 Result<AttestationResult> appraise_server(Cli& cli, const std::string& url) {
     if (!url.empty()) cli.target.address = url;
-    BindingMode mode =
-        cli.target.allow_deterministic ? BindingMode::kDeterministic : BindingMode::kChallenge;
-    Target target = EOS_TRY(make_target(cli, mode));
+    Target target = EOS_TRY(make_target(cli, Use::kOnlyLooks));
     add_stapled(cli, target);
     Connection connection = EOS_TRY(Connection::open(target, cli.deadline()));
     remember(cli, target, connection.verdict);
@@ -89,8 +87,9 @@ void add_verify_command(CLI::App& program, Cli& cli) {
         "subject", options->subject,
         "https://HOST[:PORT], a certificate file (PEM or DER), or with --report-data evidence");
     add_target_options(*command, cli);
-    command->add_flag("--allow-deterministic", cli.target.allow_deterministic,
-                      "do not send a challenge: judge the leaf that any client is shown (mode A)");
+    command->add_flag_callback(
+        "--allow-deterministic", [&cli] { cli.target.mode = BindingMode::kDeterministic; },
+        "the same as --mode v1-deterministic: judge the leaf that any client is shown");
     command
         ->add_option("--report-data", options->report_data,
                      "the file is a quote or report, whose 64 bytes of report data must be these "

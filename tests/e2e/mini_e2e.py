@@ -13,6 +13,7 @@ import traceback
 from pathlib import Path
 
 import apps_stage
+import channel_stage
 import collateral_stage
 import host_stage
 import owner_stage
@@ -20,7 +21,7 @@ import wire_stage
 from rig import make_rig
 
 STAGES = {"unowned_": owner_stage, "owned_": owner_stage, "apps_": apps_stage, "http_": wire_stage,
-          "tls_": wire_stage, "config_": wire_stage, "collateral_": collateral_stage, "host_": host_stage}
+          "tls_": wire_stage, "channel_": channel_stage, "config_": wire_stage, "collateral_": collateral_stage, "host_": host_stage}
 # What later tests build on: always run.
 SET_UP = {"unowned_becomes_owned", "apps_cgi_answers_get_and_echoes_post"}
 

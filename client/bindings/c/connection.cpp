@@ -19,6 +19,9 @@ Result<Target> target_of(const eos_verifier& verifier, const eos_endpoint& endpo
     target.address.port = endpoint.port;
     target.server_name = EOS_TRY(checked_name(endpoint.server_name, "server_name"));
     switch (endpoint.mode) {
+        case EOS_MODE_EXPORTER:
+            target.mode = BindingMode::kExporter;
+            return target;
         case EOS_MODE_CHALLENGE:
             target.mode = BindingMode::kChallenge;
             return target;

@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "client/bindings/c/scene_test.h"
+#include "common/ratls/attest_message.h"
 #include "common/ratls/tls_session.h"
 
 namespace eos::client::bindings::c {
@@ -21,10 +22,13 @@ namespace {
 using ::testing::HasSubstr;
 
 enum class Behaviour {
-    kHonest,          ///< bound leaf; sends every byte back; ends when the client does
+    kHonest,          ///< bound evidence; sends every byte back; ends when the client does
     kOtherHandshake,  ///< genuine evidence for the client's nonce, made for another connection
     kOldNonce,        ///< genuine evidence for this handshake, but another nonce
     kIgnoresNonce,    ///< shows the deterministic leaf in spite of the nonce
+    kClientsEnd,      ///< mode C: evidence as a client would give it of itself
+    kAnswersTwice,    ///< mode C
+    kNoExchange,      ///< mode C: knows no such path
     kRefusesLeaf,
     kNoTls,
     kSilent,
@@ -89,6 +93,10 @@ class Server {
             while (session->advance() == ratls::Progress::kNeedsLeaf) decide_leaf(*session);
             if (session->progress() == ratls::Progress::kOpen) {
                 Bytes plain = session->read(buffer.size());
+                if (channel_leaf_ && !answered_) {
+                    answer(*session, plain);
+                    plain.clear();
+                }
                 append(received, plain);
                 if (behaviour_ == Behaviour::kHonest && !plain.empty()) session->write(plain);
                 if (!greeted && greet(*session)) greeted = true;
@@ -104,6 +112,32 @@ class Server {
         }
     }
 
+    // The exchange of mode C, as soon as the whole request is there.
+    void answer(ratls::ServerSession& session, ByteView plain) {
+        append(request_, plain);
+        if (!to_string(request_).ends_with("}")) return;
+        answered_ = true;
+        std::string body = to_string(request_);
+        body.erase(0, body.find("\r\n\r\n") + 4);
+        auto asked = ratls::parse_attest_request(as_bytes(body)).value();
+        auto end = behaviour_ == Behaviour::kClientsEnd ? ratls::AttestedEnd::kClient
+                                                        : ratls::AttestedEnd::kServer;
+        ratls::ChannelBinding channel = session.bind_channel(end, *asked.context).value();
+        if (behaviour_ == Behaviour::kOtherHandshake) channel.exporter.front() ^= std::byte{1};
+        if (behaviour_ == Behaviour::kOldNonce) channel.context.front() ^= std::byte{1};
+        std::string text =
+            to_text(ratls::AttestResponse{ratls::AttestMode::kChallenge,
+                                          "sgx",
+                                          scene_.channel_evidence(*channel_leaf_, channel),
+                                          {kTime}});
+        const char* status = behaviour_ == Behaviour::kNoExchange ? "404" : "200";
+        std::string whole = "HTTP/1.1 " + std::string(status) +
+                            " X\r\nContent-Length: " + std::to_string(text.size()) + "\r\n\r\n" +
+                            text;
+        if (behaviour_ == Behaviour::kAnswersTwice) whole += whole;
+        session.write(as_bytes(whole));
+    }
+
     bool greet(ratls::ServerSession& session) const {
         if (behaviour_ == Behaviour::kCutsOff) session.write(as_bytes("half"));
         if (behaviour_ == Behaviour::kEndsFirst) {
@@ -117,6 +151,12 @@ class Server {
         const ratls::HandshakeOffer& offer = session.offer();
         if (behaviour_ == Behaviour::kRefusesLeaf) {
             session.refuse_leaf(ratls::LeafRefusal::kUnavailable, "no quote");
+            return;
+        }
+        if (offer.scheme == ratls::LeafScheme::kV2 && behaviour_ != Behaviour::kIgnoresNonce) {
+            channel_leaf_ = scene_.channel_leaf();
+            session.provide_leaf(
+                ratls::Credential::make({channel_leaf_->der}, channel_leaf_->key).value());
             return;
         }
         Leaf leaf = offer.nonce && behaviour_ != Behaviour::kIgnoresNonce
@@ -143,6 +183,9 @@ class Server {
 
     Scene& scene_;
     Behaviour behaviour_;
+    std::optional<Leaf> channel_leaf_;  ///< that was shown, in mode C
+    Bytes request_;
+    bool answered_ = false;
     ratls::ServerContext context_ = ratls::ServerContext::make().value();
     int listener_ = -1;
     std::atomic<int> connection_ = -1;
@@ -178,9 +221,9 @@ class ConnectionTest : public ::testing::Test {
         return status;
     }
 
-    void expect_refused(Behaviour behaviour, const char* check) {
+    void expect_refused(Behaviour behaviour, const char* check, int mode = EOS_MODE_CHALLENGE) {
         Server server(scene_, behaviour);
-        EXPECT_EQ(connect(server.port), EOS_NOT_BOUND) << error_.message();
+        EXPECT_EQ(connect(server.port, mode), EOS_NOT_BOUND) << error_.message();
         EXPECT_EQ(connection_, nullptr);
         ASSERT_NE(verdict_, nullptr);
         EXPECT_THAT(eos_verdict_summary(verdict_.get()), HasSubstr(check));
@@ -240,6 +283,44 @@ TEST_F(ConnectionTest, AMemoryFindsARolledBackStateOut) {
     ASSERT_EQ(eos_verifier_set_memory(verifier_.get(), nullptr, error_.out()), EOS_OK);
     EXPECT_EQ(connect_at(4, std::byte{2}), EOS_ACCEPTED_EMULATED);
     std::filesystem::remove_all(folder);
+}
+
+TEST_F(ConnectionTest, InModeCTheExchangeComesFirstAndTheStreamAfterIt) {
+    Server server(scene_, Behaviour::kHonest);
+    ASSERT_EQ(connect(server.port, EOS_MODE_EXPORTER), EOS_ACCEPTED_EMULATED) << error_.message();
+    EXPECT_THAT(eos_verdict_text(verdict_.get()), HasSubstr("level 3"));
+    ASSERT_EQ(eos_connection_write(connection_.get(), "hi", 2, 20'000, error_.out()), EOS_OK);
+    std::string text;
+    ASSERT_EQ(read(text), EOS_OK);
+    EXPECT_EQ(text, "hi");
+    connection_.reset();
+    server.finish();
+    EXPECT_EQ(to_string(server.received), "hi");
+}
+
+TEST_F(ConnectionTest, EvidenceThatIsNotForThisConnectionIsRefusedInModeC) {
+    for (Behaviour each :
+         {Behaviour::kOtherHandshake, Behaviour::kOldNonce, Behaviour::kClientsEnd}) {
+        expect_refused(each, "report_data", EOS_MODE_EXPORTER);
+    }
+}
+
+TEST_F(ConnectionTest, AServerThatDoesNotPlayModeCRightIsNoServer) {
+    struct Case {
+        Behaviour behaviour;
+        const char* code;
+    };
+    for (const Case& each : {Case{Behaviour::kIgnoresNonce, "client/mode_unsupported"},
+                             Case{Behaviour::kNoExchange, "client/mode_unsupported"},
+                             Case{Behaviour::kAnswersTwice, "client/bad_response"}}) {
+        Server server(scene_, each.behaviour);
+        EXPECT_EQ(connect(server.port, EOS_MODE_EXPORTER), EOS_E_CONNECTION);
+        EXPECT_EQ(error_.code(), each.code);
+        EXPECT_EQ(connection_, nullptr);
+        EXPECT_EQ(verdict_, nullptr);
+        server.finish();
+        EXPECT_TRUE(server.received.empty());
+    }
 }
 
 TEST_F(ConnectionTest, DeterministicModeIsAskedForByName) {
@@ -333,7 +414,7 @@ TEST_F(ConnectionTest, AnOrderlyEndReadsAsNothing) {
 
 TEST_F(ConnectionTest, WrongCallsAreRefused) {
     EXPECT_EQ(connect(0), EOS_E_ARGUMENT);
-    EXPECT_EQ(connect(1, 2), EOS_E_ARGUMENT);
+    EXPECT_EQ(connect(1, 3), EOS_E_ARGUMENT);
     EXPECT_EQ(connect(1, EOS_MODE_CHALLENGE, 0), EOS_E_ARGUMENT);
     EXPECT_EQ(connect(1, EOS_MODE_CHALLENGE, kMaxTimeout_ms + 1), EOS_E_ARGUMENT);
     eos_endpoint endpoint{};

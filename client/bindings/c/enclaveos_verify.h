@@ -83,7 +83,7 @@ int eos_verifier_set_collateral(eos_verifier* verifier, const void* json, size_t
 /// certificate chain must lead to one; without, evidence alone decides.
 int eos_verifier_set_anchors(eos_verifier* verifier, const void* certificates,
                              size_t certificates_size, eos_error** error);
-/// Sets the client certificate for eos_connect() in challenge mode: its chain and its key, PEM.
+/// Sets the client certificate for eos_connect() in modes B and C: its chain and its key, PEM.
 int eos_verifier_set_client(eos_verifier* verifier, const void* chain, size_t chain_size,
                             const void* key, size_t key_size, eos_error** error);
 /// Sets a folder that exists, where what was accepted is kept from one run to the next: instances
@@ -115,7 +115,9 @@ enum eos_binding_form {
     EOS_BINDING_UNKNOWN = 0,          /* nothing is known: EOS_INCOMPLETE at best */
     EOS_BINDING_REPORT_DATA = 1,      /* report_data: 64 bytes worked out by the caller */
     EOS_BINDING_V1_DETERMINISTIC = 2, /* spki and not_before of the certificate it came in */
-    EOS_BINDING_V1_CHALLENGE = 3      /* spki, nonce that was sent, binder of the handshake */
+    EOS_BINDING_V1_CHALLENGE = 3,     /* spki, nonce that was sent, binder of the handshake */
+    EOS_BINDING_V2_CHALLENGE = 4      /* spki, nonce: the context that was sent, 32 bytes;
+                                         binder: the exporter value of the connection, 32 bytes */
 };
 
 /// Zero it, set struct_size to sizeof and the members that the form names; the others stay zero.
@@ -163,8 +165,10 @@ int eos_verify_certificate(const eos_verifier* verifier, const void* chain, size
 
 /// How evidence is asked for.
 enum eos_mode {
-    EOS_MODE_CHALLENGE = 0,    /* mode B: fresh, bound to this handshake by a nonce */
-    EOS_MODE_DETERMINISTIC = 1 /* mode A: up to a day old; for reading what is public */
+    EOS_MODE_CHALLENGE = 0,     /* mode B: fresh, bound to this handshake by a nonce */
+    EOS_MODE_DETERMINISTIC = 1, /* mode A: up to a day old; for reading what is public */
+    EOS_MODE_EXPORTER = 2 /* mode C: fresh, bound to this connection; choose this one. The server
+                             answers a challenge inside the connection, in HTTP/1.1 */
 };
 
 /// Zero it, set struct_size to sizeof and what applies.
@@ -179,9 +183,9 @@ typedef struct eos_endpoint {
 
 /// Connects with TLS 1.3, verifies, and hands over the connection only if the server was not
 /// rejected: under a policy with vendor roots that is EOS_OK, under one with test roots
-/// EOS_ACCEPTED_EMULATED. No byte of the caller's has been sent when this returns.
-/// in:      connection may not be NULL; verdict may be, and is made also for a rejection.
-/// returns: the verdict's status, or EOS_E_ARGUMENT, EOS_E_CONNECTION, EOS_E_TIMEOUT,
+/// EOS_ACCEPTED_EMULATED. No byte of the caller's has been sent when this returns; in mode C a
+/// random challenge has. in:      connection may not be NULL; verdict may be, and is made also for
+/// a rejection. returns: the verdict's status, or EOS_E_ARGUMENT, EOS_E_CONNECTION, EOS_E_TIMEOUT,
 ///          EOS_E_INTERNAL.
 int eos_connect(const eos_verifier* verifier, const eos_endpoint* endpoint, int64_t time,
                 eos_connection** connection, eos_verdict** verdict, eos_error** error);

@@ -117,6 +117,15 @@ TEST_F(EvidenceTest, OurFormsAreWorkedOutHere) {
     EXPECT_EQ(verify(scene_.intel.quote(), &binding), EOS_ACCEPTED_EMULATED) << error_.message();
     binder.back() ^= std::byte{1};
     EXPECT_EQ(verify(scene_.intel.quote(), &binding), EOS_NOT_BOUND);
+    binding.form = EOS_BINDING_V2_CHALLENGE;
+    EXPECT_EQ(verify(scene_.intel.quote(), &binding), EOS_NOT_BOUND);
+    scene_.intel.report.report_data =
+        ratls::ReportData::v2_challenge(key.public_key(),
+                                        {to_array<32>(nonce), to_array<32>(binder)})
+            .bytes();
+    EXPECT_EQ(verify(scene_.intel.quote(), &binding), EOS_ACCEPTED_EMULATED) << error_.message();
+    binding.nonce_size = 31;
+    EXPECT_EQ(verify(scene_.intel.quote(), &binding), EOS_E_ARGUMENT);
 
     scene_.intel.report.report_data =
         ratls::ReportData::v1_deterministic(key.public_key(), {kTime - 60}).bytes();
@@ -234,7 +243,7 @@ TEST_F(EvidenceTest, AMemberThatAFormDoesNotLookAtIsRefused) {
     bad.report_data = nullptr;
     EXPECT_EQ(verify(quote, &bad), EOS_E_ARGUMENT);
     bad = good;
-    bad.form = 4;
+    bad.form = 5;
     EXPECT_EQ(verify(quote, &bad), EOS_E_ARGUMENT);
     bad = good;
     bad.struct_size += 8;

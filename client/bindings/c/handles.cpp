@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "client/http_exchange.h"
+
 using eos::attestation::appraise::AttestationResult;
 
 static_assert(EOS_OK == eos::attestation::appraise::kExitAccepted);
@@ -46,6 +48,9 @@ const std::array kAdvice{
            "check server_name, and that an Enclave OS server listens there: TLS 1.3 is needed"},
     Advice{name_unknown, EOS_E_CONNECTION, "check server_name"},
     Advice{challenge_limited, EOS_E_CONNECTION, "it was tried again within timeout_ms"},
+    Advice{mode_unsupported, EOS_E_CONNECTION,
+           "choose another mode (EOS_MODE_CHALLENGE), if that is enough for you"},
+    Advice{bad_response, EOS_E_CONNECTION, "check that an Enclave OS server listens there"},
     Advice{server_unready, EOS_E_CONNECTION, "try again when it is ready"},
     Advice{ratls::bad_credential, EOS_E_INPUT,
            "give the client certificate's chain, leaf first, and the P-256 key of that leaf"},

@@ -97,23 +97,41 @@ struct Scene {
     Leaf deterministic_leaf() {
         crypto::P256PrivateKey key = crypto::P256PrivateKey::generate();
         auto bound = ratls::ReportData::v1_deterministic(key.public_key(), minted_at());
-        return mint(std::move(key), bound);
+        return mint(std::move(key), evidence_for(bound));
     }
 
     Leaf bound_leaf(ByteView nonce, const ratls::Binder& binder) {
         crypto::P256PrivateKey key = crypto::P256PrivateKey::generate();
         auto bound = ratls::ReportData::v1_challenge(key.public_key(), nonce, binder).value();
-        return mint(std::move(key), bound);
+        return mint(std::move(key), evidence_for(bound));
+    }
+
+    /// For mode C: without evidence.
+    Leaf channel_leaf() {
+        crypto::P256PrivateKey key = crypto::P256PrivateKey::generate();
+        return mint(std::move(key), {}, ratls::LeafScheme::kV2);
+    }
+
+    /// What a server of mode C answers about that leaf's key.
+    Bytes channel_evidence(const Leaf& leaf, const ratls::ChannelBinding& channel) {
+        intel.report.report_data =
+            ratls::ReportData::v2_challenge(leaf.key.public_key(), channel).bytes();
+        return intel.quote();
     }
 
   private:
     // A whole minute, as leaves have it.
     static UnixTime minted_at() { return {kTime - kTime % 60 - 60}; }
 
-    Leaf mint(crypto::P256PrivateKey key, const ratls::ReportData& bound) {
+    Bytes evidence_for(const ratls::ReportData& bound) {
         intel.report.report_data = bound.bytes();
-        Bytes quote = intel.quote();
+        return intel.quote();
+    }
+
+    Leaf mint(crypto::P256PrivateKey key, const Bytes& quote,
+              ratls::LeafScheme scheme = ratls::LeafScheme::kV1) const {
         ratls::LeafContent content;
+        content.scheme = scheme;
         content.name = "shop.example.test";
         content.not_before = minted_at();
         content.not_after = minted_at() + 600;

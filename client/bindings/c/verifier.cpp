@@ -78,6 +78,17 @@ Result<Expected> challenge(const Binding& in) {
                                   std::nullopt};
 }
 
+Result<Expected> channel(const Binding& in) {
+    EOS_TRY(in.refuse({&in.report_data}));
+    EOS_TRY(in.refuse_time());
+    ByteView spki = EOS_TRY(in.spki.view());
+    crypto::P256PublicKey key = EOS_TRY(crypto::P256PublicKey::from_spki(spki));
+    ratls::ChannelBinding binding;
+    binding.context = EOS_TRY(exactly<32>(in.nonce));
+    binding.exporter = EOS_TRY(exactly<32>(in.binder));
+    return ratls::BoundReportData{ratls::ReportData::v2_challenge(key, binding), std::nullopt};
+}
+
 Result<Expected> expected_of(const eos_binding* binding) {
     if (binding == nullptr) return Expected{};
     if (binding->struct_size != sizeof(eos_binding) || binding->reserved != 0) {
@@ -95,6 +106,8 @@ Result<Expected> expected_of(const eos_binding* binding) {
             return deterministic(in);
         case EOS_BINDING_V1_CHALLENGE:
             return challenge(in);
+        case EOS_BINDING_V2_CHALLENGE:
+            return channel(in);
         default:
             return fail(bad_argument, "binding: no such form");
     }

@@ -89,7 +89,7 @@ static int get(char** arguments) {
                              .host = arguments[3],
                              .port = (uint16_t)strtoul(arguments[4], NULL, 10),
                              .server_name = arguments[5],
-                             .mode = EOS_MODE_CHALLENGE,
+                             .mode = EOS_MODE_EXPORTER,
                              .timeout_ms = TIMEOUT_MS};
     eos_connection* connection = NULL;
     eos_verdict* verdict = NULL;

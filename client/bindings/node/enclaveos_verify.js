@@ -79,6 +79,9 @@ function seconds(value) {
   return integer(value ?? Math.floor(Date.now() / 1000), "time", Number.MAX_SAFE_INTEGER);
 }
 
+/** What evidence must be bound to: this connection; this handshake; the server's key and a minute of the last day. */
+const MODES = Object.freeze({ "v2-challenge": 2, "v1-challenge": 0, "v1-deterministic": 1 });
+
 /** A stream to a server that was verified and not rejected. */
 class Connection extends Duplex {
   #handle;
@@ -150,14 +153,15 @@ class Verifier {
       bytes(binder, "binder"), seconds(time))).verdict);
   }
 
-  /** A Connection. Fails with Rejected, which has the verdict, or VerifyError. */
-  async connect({ host, port, serverName, deterministic = false, timeoutMs = 30000, time }) {
+  /** A Connection. mode: one of MODES. Fails with Rejected, which has the verdict, or VerifyError. */
+  async connect({ host, port, serverName, mode = "v2-challenge", timeoutMs = 30000, time }) {
+    if (!Object.hasOwn(MODES, mode)) throw new TypeError(`mode: one of ${Object.keys(MODES).join(", ")}`);
     const outcome = must(await addon.connect(
       this.#handle, text(host, "host"), integer(port, "port", 65535), text(serverName, "serverName"),
-      deterministic ? 1 : 0, integer(timeoutMs, "timeoutMs", 3600000), seconds(time)));
+      MODES[mode], integer(timeoutMs, "timeoutMs", 3600000), seconds(time)));
     if (outcome.connection === undefined) throw new Rejected(new Verdict(outcome.verdict));
     return new Connection(outcome, timeoutMs);
   }
 }
 
-module.exports = { Verifier, Verdict, Connection, VerifyError, Rejected };
+module.exports = { MODES, Verifier, Verdict, Connection, VerifyError, Rejected };

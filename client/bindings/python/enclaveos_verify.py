@@ -16,6 +16,8 @@ from ctypes import POINTER, byref, c_char_p, c_int, c_int32, c_int64, c_size_t, 
 ABI_VERSION = 1
 ACCEPTED, ACCEPTED_EMULATED = 0, 10
 NOT_GENUINE, NOT_BOUND, NOT_ACCEPTABLE, INCOMPLETE, OLD_STATE = 20, 21, 22, 23, 24
+# What evidence must be bound to: this connection; this handshake; the server's key and a minute of the last day.
+MODES = {"v2-challenge": 2, "v1-challenge": 0, "v1-deterministic": 1}
 E_ARGUMENT, E_INPUT, E_CONNECTION, E_TIMEOUT, E_INTERNAL = -1, -2, -3, -4, -5
 
 
@@ -264,9 +266,9 @@ class Verifier:
         return self._verdict("eos_verify_certificate", chain, len(chain), _text(server_name), handshake,
                              self._time(time))
 
-    def connect(self, host, port, server_name=None, deterministic=False, timeout=30, time=None):
-        """A Connection. Raises Rejected, with the verdict, or VerifyError."""
-        endpoint = _Endpoint(ctypes.sizeof(_Endpoint), _text(host), _text(server_name), port, int(deterministic),
+    def connect(self, host, port, server_name=None, mode="v2-challenge", timeout=30, time=None):
+        """A Connection. mode: one of MODES. Raises Rejected, with the verdict, or VerifyError."""
+        endpoint = _Endpoint(ctypes.sizeof(_Endpoint), _text(host), _text(server_name), port, MODES[mode],
                              _milliseconds(timeout))
         connection, verdict = c_void_p(), c_void_p()
         _call("eos_connect", self._handle, byref(endpoint), self._time(time), byref(connection), byref(verdict))
