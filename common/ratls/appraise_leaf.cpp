@@ -32,7 +32,7 @@ constexpr Subject kEvidence{
     "certificate.evidence", "docs/formats/certificate.md 2",
     "the certificate must carry the evidence under the identifier of its TEE"};
 constexpr Subject kAnswerTime{
-    "binding.answer_time", "docs/formats/certificate.md 6.3",
+    "binding.answer_time", "docs/formats/verification.md 6.13",
     "the server's clock and yours differ by more than is allowed: check both"};
 constexpr Subject kChain{
     "certificate.chain", "RFC 5280, 6; docs/formats/verification.md 6.10",

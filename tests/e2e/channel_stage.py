@@ -178,11 +178,14 @@ class Between:
 
     def talk(self, channel):
         request = b""
-        while not request.endswith(b"}"):
+        while not request.endswith((b"}", b"\r\n\r\n") if request.startswith(b"GET ") else b"}"):
             data = channel.recv(65536)
             if not data:
-                break
+                return
             request += data
+        if request.startswith(b"GET "):  # for stapled collateral, on a connection of its own
+            channel.sendall(b"HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n")
+            return
         self.received.append(request)
         status, body = self.answer(json.loads(request.partition(b"\r\n\r\n")[2]))
         channel.sendall(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body))

@@ -155,7 +155,7 @@ void ServerConnection::opened() {
     info.peer_address = peer_address_;
     info.sent_server_name = !offer.server_name.empty();
     info.is_bound = session_->is_bound();
-    if (!info.is_bound) info.channel = channel_end(shown->epoch);
+    if (!info.is_bound && shown->epoch) info.channel = channel_end(shown->epoch);
     if (std::optional<crypto::P256PublicKey> key = session_->client_key()) {
         info.client_key_hash = key->spki_hash();
     }

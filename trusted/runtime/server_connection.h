@@ -66,8 +66,8 @@ struct ConnectionInfo {
     bool sent_server_name = false;  ///< without SNI the platform's leaf was shown
     bool is_bound = false;          ///< mode B: the leaf was made for this handshake
     std::optional<crypto::Digest32> client_key_hash;  ///< SHA-256 of the SPKI it proved to hold
-    /// For mode C; null in mode B, whose leaf keys must not be spoken for a second time: both forms
-    /// of report data have the same lengths.
+    /// For mode C; null where there is no evidence, and in mode B, whose leaf keys must not be
+    /// spoken for a second time: both forms of report data have the same lengths.
     std::shared_ptr<ChannelEnd> channel;
 
     /// Whether the client's own challenge was answered on this connection, in mode B or C.
