@@ -158,7 +158,7 @@ Result<int> staple_bundle(Cli& cli, const MiniOptions& options) {
         EOS_TRY(request.head.headers.add("content-type", "application/json"));
         request.body = text;
     }
-    Target target = EOS_TRY(make_target(cli, BindingMode::kChallenge));
+    Target target = EOS_TRY(make_target(cli));
     std::unique_ptr<VerifiedServer> server = EOS_TRY(connect(cli, target));
     Response response =
         EOS_TRY(server->request(std::move(request), kMaxStapleAnswer, cli.deadline()));
