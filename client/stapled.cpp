@@ -27,7 +27,8 @@ Result<Bundle> fetch_stapled(const Target& target, Deadline deadline) {
 }
 
 void staple(Target& target, Deadline deadline) {
-    attestation::endorsements::Origin origin{.text = "stapled by " + target.address.host};
+    attestation::endorsements::Origin origin{
+        .text = "stapled by " + target.address.host, .failure = {}, .is_judged_server = true};
     Result<Bundle> bundle = fetch_stapled(target, deadline);
     if (bundle) {
         origin.text += ", made " + rfc3339(bundle->made) + ", " +

@@ -166,6 +166,10 @@ void add_stapled(const Cli& cli, Target& target) {
 void remember(const Cli& cli, const Target& target,
               const attestation::appraise::AttestationResult& verdict) {
     if (cli.target.no_memory) return;
+    // Whoever answers for a server may staple a genuine number that is not standard yet: learnt, it
+    // would have everyone else's collateral refused for months.
+    for (const attestation::endorsements::Origin& origin : target.endorsements.origins)
+        if (origin.is_judged_server && origin.failure.empty()) return;
     Result<void> learnt = CollateralMemory(cli.home).learn(target.policy.roots, verdict);
     // The verdict stands: what is lost is that a rollback would be found out the next time.
     if (!learnt) cli.remark("NOT REMEMBERED: " + learnt.error().message());

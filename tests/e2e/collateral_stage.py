@@ -161,6 +161,9 @@ def collateral_is_stapled_by_the_owner_and_used_by_clients(rig):
     assert own.code == 10 and node(own, "collateral.origin")["notes"][0].startswith("file "), own
     both = verify(rig, home, policy, "--collateral", rig.work / "platform/collateral.json", "--stapled")
     assert both.code == 10 and "stapled" in json.dumps(both.json()["tree"]), both
+    # Nor is anything learnt from it.
+    verify(rig, "home-stapled-only", policy)
+    assert not (rig.work / "home-stapled-only" / "collateral-seen.json").exists()
     unasked = verify(rig, home, policy, "--no-stapled")
     assert unasked.code == 23 and node(unasked, "collateral.origin") is None, unasked
 

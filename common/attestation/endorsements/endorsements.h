@@ -30,8 +30,9 @@ struct AmdEndorsements {
 
 /// Where endorsements came from, for the verdict: nothing rests on it.
 struct Origin {
-    std::string text;     ///< "stapled by …", a file's name
-    std::string failure;  ///< why nothing came from there; empty if something did
+    std::string text;               ///< "stapled by …", a file's name
+    std::string failure;            ///< why nothing came from there; empty if something did
+    bool is_judged_server = false;  ///< it came from whom it is about
 };
 
 /// The Endorsements of a piece of evidence, one by one, or those of a set of platforms, from which
