@@ -38,8 +38,8 @@ enum class Own { kPlatform, kWorkload };
 // The tree that `?scope=` asks for: the policy tree on every name, the platform's to the owner, an
 // app's own on its name only.
 Result<std::shared_ptr<const config_tree::Tree>> tree_of(const ApiContext& context,
+                                                         const Snapshot& snapshot,
                                                          const RoutedRequest& request, Own own) {
-    const Snapshot& snapshot = *context.control.snapshot();
     std::string scope = EOS_TRY(query_parameter(request.head, "scope")).value_or("policy");
     if (scope == "policy") return snapshot.policy_tree;
     if (scope == "platform" && own == Own::kPlatform) {
@@ -55,7 +55,8 @@ Result<std::shared_ptr<const config_tree::Tree>> tree_of(const ApiContext& conte
     return fail(no_such_tree, scope);
 }
 
-Result<std::string> proof_of(const config_tree::Tree& tree, const http::RequestHead& head) {
+Result<std::string> proof_of(const Snapshot&, const config_tree::Tree& tree,
+                             const http::RequestHead& head) {
     std::optional<std::string> text = EOS_TRY(query_parameter(head, "name"));
     if (!text) return fail(config_tree::bad_name, "say which: ?name=a.b.c");
     config_tree::Name name = EOS_TRY(config_tree::parse_name(*text));
@@ -67,11 +68,13 @@ Result<std::string> proof_of(const config_tree::Tree& tree, const http::RequestH
 
 void add(runtime::Router& router, const ApiContext& context, const runtime::RouteSpec& spec,
          Own own,
-         Result<std::string> (*document)(const config_tree::Tree&, const http::RequestHead&)) {
+         Result<std::string> (*document)(const Snapshot&, const config_tree::Tree&,
+                                         const http::RequestHead&)) {
     router.add(spec, [&context, own, document](RoutedRequest request) -> Dispatched {
-        auto tree = tree_of(context, request, own);
+        const SnapshotPtr snapshot = context.control.snapshot();
+        auto tree = tree_of(context, *snapshot, request, own);
         Result<std::string> text =
-            tree ? document(**tree, request.head) : fail(std::move(tree).error());
+            tree ? document(*snapshot, **tree, request.head) : fail(std::move(tree).error());
         if (text) {
             respond_document(request.exchange, std::move(*text));
         } else {
@@ -82,7 +85,9 @@ void add(runtime::Router& router, const ApiContext& context, const runtime::Rout
     });
 }
 
-Result<std::string> manifest_of(const config_tree::Tree& tree, const http::RequestHead&) {
+Result<std::string> manifest_of(const Snapshot& snapshot, const config_tree::Tree& tree,
+                                const http::RequestHead&) {
+    if (&tree == snapshot.policy_tree.get()) return snapshot.policy_manifest;
     return config_tree::encode_manifest(tree);
 }
 

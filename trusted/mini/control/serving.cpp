@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "trusted/mini/control/serving.h"
 
+#include "common/config_tree/manifest.h"
 #include "common/oid/registry.h"
 #include "trusted/mini/control/authority.h"
 
@@ -71,6 +72,7 @@ Result<Draft> draft_of(std::shared_ptr<const runtime::PlatformState> state,
     snapshot.stage = state->ownership ? Stage::kOwned : Stage::kUnowned;
     snapshot.policy_tree = std::make_shared<const config_tree::Tree>(
         EOS_TRY(runtime::policy_tree(*state, facts.build)));
+    snapshot.policy_manifest = config_tree::encode_manifest(*snapshot.policy_tree);
     snapshot.platform_tree = std::make_shared<const config_tree::Tree>(
         EOS_TRY(runtime::platform_tree(*state, facts.build)));
     auto served = std::make_shared<runtime::Served>();

@@ -30,6 +30,7 @@ struct Snapshot {
     std::map<crypto::Digest32, std::shared_ptr<const SecretBytes>> modules;
 
     std::shared_ptr<const config_tree::Tree> policy_tree;
+    std::string policy_manifest;  ///< of policy_tree: anyone may ask for it, as often as they like
     std::shared_ptr<const config_tree::Tree> platform_tree;
     std::map<std::string, std::shared_ptr<const config_tree::Tree>, std::less<>> workload_trees;
 
