@@ -269,7 +269,7 @@ TEST(Chain, KeyUsage) {
     Scene crl_only = scene();
     auto intermediate = peer::certificate(crl_only.intermediates[0].der());
     int index = X509_get_ext_by_NID(intermediate.get(), NID_key_usage, -1);
-    peer::Handle<X509_EXTENSION>(X509_delete_ext(intermediate.get(), index));
+    peer::Handle<X509_EXTENSION> removed(X509_delete_ext(intermediate.get(), index));
     peer::add_extension(intermediate.get(), NID_key_usage, "critical,cRLSign");
     crl_only.intermediates = {Certificate::parse(peer::sign(intermediate.get(), ca_key())).value()};
     expect_refused(crl_only, key_usage);
