@@ -57,7 +57,9 @@ ByteArray<16> peer_of(const SocketAddress& address) {
         std::memcpy(&out[12], &v4->sin_addr, 4);
     } else {
         const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&address.storage);
-        std::memcpy(out.data(), &v6->sin6_addr, 8);
+        // An IPv4 client of a listener of both kinds is that client, not part of one large network.
+        const bool is_v4 = IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr);
+        std::memcpy(out.data(), &v6->sin6_addr, is_v4 ? 16 : 8);
     }
     return out;
 }

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "trusted/attestd/listener.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "common/x509/ip_address.h"
+
+namespace eos::attestd {
+namespace {
+
+constexpr int kWaitMs = 5000;
+
+/// A listener on this machine, and what came in.
+struct World {
+    explicit World(const char* host) {
+        listener = Listener::open(loop, {host, 0}, [this](UniqueFd, const ByteArray<16>& peer) {
+                       peers.push_back(peer);
+                   }).value();
+    }
+
+    /// An IPv4 client whose address is `source`.
+    UniqueFd connect_from(const char* source) const {
+        UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        sockaddr_in own{};
+        own.sin_family = AF_INET;
+        EXPECT_EQ(::inet_pton(AF_INET, source, &own.sin_addr), 1);
+        EXPECT_EQ(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&own), sizeof own), 0);
+        sockaddr_in target{};
+        target.sin_family = AF_INET;
+        target.sin_port = htons(listener->address().port);
+        target.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        EXPECT_EQ(::connect(fd.get(), reinterpret_cast<const sockaddr*>(&target), sizeof target),
+                  0);
+        return fd;
+    }
+
+    EventLoop loop;
+    std::unique_ptr<Listener> listener;
+    std::vector<ByteArray<16>> peers;
+};
+
+/// As IPv6 has it.
+ByteArray<16> mapped(const char* address) {
+    return to_array<16>(x509::IpAddress::parse(address).value().bytes());
+}
+
+TEST(Listener, Ipv4ClientsAreDistinctOnEveryKindOfSocket) {
+    for (const char* host : {"127.0.0.1", "::ffff:127.0.0.1"}) {
+        World world(host);
+        UniqueFd one = world.connect_from("127.0.0.1");
+        UniqueFd two = world.connect_from("127.0.0.2");
+        world.loop.turn(kWaitMs);
+        ASSERT_EQ(world.peers.size(), 2U) << host;
+        EXPECT_EQ(world.peers[0], mapped("::ffff:127.0.0.1")) << host;
+        EXPECT_EQ(world.peers[1], mapped("::ffff:127.0.0.2")) << host;
+    }
+}
+
+}  // namespace
+}  // namespace eos::attestd
