@@ -238,7 +238,9 @@ Result<Answer> answer(const VerifyRequest& request, const Standing& standing, Un
     if (result.claims().is_object()) add_claims(out.body, result.claims(), result.tree());
     if (request.event_log) {
         out.body["eventLogVerified"] = passes(result.tree(), "event_log");
-        if (request.include_event_log && *request.event_log) {
+        // Events of nothing genuine would only make the answer large.
+        const bool is_listed = request.include_event_log && result.claims().is_object();
+        if (is_listed && *request.event_log) {
             out.body["eventLog"] = events_of(**request.event_log);
         }
     }

@@ -94,6 +94,25 @@ TEST(Appraiser, WhatDoesNotParseIsAVerdict) {
     EXPECT_FALSE(out.contains("mrenclave"));
 }
 
+TEST(Appraiser, EventsAreListedForGenuineEvidenceOnly) {
+    SyntheticIntel intel;
+    json::Value event = {{"imr", 3},
+                         {"event_type", 1},
+                         {"digest", std::string(96, '0')},
+                         {"event", "e"},
+                         {"event_payload", ""}};
+    const std::string log = json::compact(json::Value::array({event}));
+    for (json::Value body : {whole_body(intel), body_for(Bytes(100, std::byte{7}))}) {
+        const bool is_genuine = body.contains("collateral");
+        body["eventLog"] = base64(as_bytes(log));
+        body["includeEventLog"] = true;
+        json::Value out = ask(body, standing_of(intel));
+        EXPECT_EQ(out.contains("mrenclave"), is_genuine);
+        EXPECT_EQ(out.contains("eventLog"), is_genuine);
+        EXPECT_EQ(out["eventLogVerified"], false);
+    }
+}
+
 TEST(Appraiser, TheServicesCollateralCountsBeforeTheCallers) {
     SyntheticIntel intel;
     Standing standing = standing_of(intel);

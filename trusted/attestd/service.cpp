@@ -85,6 +85,21 @@ CallLimiter::Rules rules_for_callers(const Limits& limits) {
 
 }  // namespace
 
+/// Collects a body, and keeps what the call takes up for as long as the connection keeps the
+/// exchange: a peer that does not read its answer makes room for nobody, itself included.
+class Service::Holder final : public runtime::RequestHandler {
+  public:
+    Holder(std::shared_ptr<Held> held, std::unique_ptr<RequestHandler> collector)
+        : held_(std::move(held)), collector_(std::move(collector)) {}
+
+    runtime::BodyFlow on_body(ByteView piece) override { return collector_->on_body(piece); }
+    void on_end() override { collector_->on_end(); }
+
+  private:
+    std::shared_ptr<Held> held_;
+    std::unique_ptr<RequestHandler> collector_;
+};
+
 Service::Service(const Parts& parts, const Limits& limits)
     : parts_(parts),
       limits_(limits),
@@ -197,14 +212,18 @@ Dispatched Service::verify(RoutedRequest request) {
         refused(request.exchange, slot.error());
         return {};
     }
-    return runtime::collect_body(
+    auto held = std::make_shared<Held>(*std::move(slot), std::nullopt);
+    Dispatched out = runtime::collect_body(
         request.head.body, limits_.body_bytes, budget_, std::move(request.exchange),
-        [this, slot = *std::move(slot), name = hex(*caller)](Exchange exchange,
-                                                             runtime::CollectedBody body) mutable {
-            start(Call{std::move(exchange), std::move(body.loan), std::move(slot),
-                       parts_.clock.monotonic_ms(), std::move(name)},
+        [this, held, name = hex(*caller)](Exchange exchange, runtime::CollectedBody body) mutable {
+            held->loan.emplace(std::move(body.loan));
+            start(Call{std::move(exchange), std::move(held), parts_.clock.monotonic_ms(),
+                       std::move(name)},
                   std::move(body.bytes));
         });
+    if (out.handler)
+        out.handler = std::make_unique<Holder>(std::move(held), std::move(out.handler));
+    return out;
 }
 
 void Service::start(Call call, Bytes body) {
@@ -212,6 +231,7 @@ void Service::start(Call call, Bytes body) {
     auto job = [this, id, body = std::move(body), standing = standing_,
                 now = parts_.clock.now()]() mutable {
         Made made = make(body, limits_.body_bytes, *standing, now, parts_.cache);
+        body = Bytes();
         parts_.loop.post(
             [this, id, made = std::move(made)]() mutable { finish(id, std::move(made)); });
     };
@@ -238,6 +258,13 @@ void Service::finish(std::uint64_t id, Made made) {
     auto call = calls_.extract(id);
     EOS_ASSERT(!call.empty());
     Call& of = call.mapped();
+    // The body is gone; the answer is there until it was read.
+    of.held->loan.emplace(budget_);
+    if (!of.held->loan->grow_to(made.body.size())) {
+        runtime::respond_busy(of.exchange, "too many answers wait to be read; try again",
+                              kRetryAfterSeconds);
+        return;
+    }
     auto counter = verdicts_.find(made.status);
     (counter == verdicts_.end() ? other_verdicts_ : counter->second)->add();
     parts_.log.write(Severity::info, "answered",

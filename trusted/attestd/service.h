@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "trusted/attestd/appraiser.h"
 #include "trusted/attestd/callers.h"
@@ -62,11 +63,17 @@ class Service final : public runtime::ConnectionServices, private runtime::Autho
         const runtime::ConnectionInfo& info, runtime::PlaintextSink& sink) override;
 
   private:
+    /// What a call takes up until its answer has left, or nobody waits for it and no thread works
+    /// on it.
+    struct Held {
+        CallLimiter::Slot slot;
+        std::optional<runtime::MemoryBudget::Loan> loan;  ///< for the body, then for the answer
+    };
+    class Holder;
     /// One request that a thread works on; what belongs to the loop's thread stays here.
     struct Call {
         runtime::Exchange exchange;
-        runtime::MemoryBudget::Loan loan;
-        CallLimiter::Slot slot;
+        std::shared_ptr<Held> held;
         std::uint64_t began_ms = 0;
         std::string caller;
     };

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "trusted/attestd/service.h"
+
+#include <gtest/gtest.h>
+
+#include "common/attestation/verify/synthetic_intel_test.h"
+#include "trusted/attestd/testing.h"
+#include "trusted/runtime/http_test_peer.h"
+
+namespace eos::attestd {
+namespace {
+
+using attestation::testing::kNow;
+using attestation::testing::SyntheticIntel;
+using runtime::read_response;
+
+constexpr std::size_t kSmallWindow = 20 * 1024;
+
+class TestClock final : public runtime::Clock {
+  public:
+    UnixTime now() const override { return kNow; }
+    std::uint64_t monotonic_ms() const override { return 1'000'000; }
+};
+
+/// A service without tokens: a caller is an address.
+struct World {
+    explicit World(const Limits& limits)
+        : service({loop, pool, cache, clock, log, nullptr}, limits) {
+        service.set_standing(std::make_shared<const Standing>(
+            Standing{default_policy(intel.roots()), {}, std::nullopt}));
+    }
+
+    /// Until no request is worked on any more.
+    void work() {
+        for (int i = 0; i < 100 && service.in_flight() > 0; ++i) loop.turn(100);
+        ASSERT_EQ(service.in_flight(), 0U);
+    }
+
+    SyntheticIntel intel;
+    EventLoop loop;
+    WorkerPool pool{1, 8};
+    SignatureCache cache{16};
+    TestClock clock;
+    Log log{LogFormat::text};
+    Service service;
+};
+
+/// One connection of a caller.
+struct Peer {
+    explicit Peer(World& of, std::uint8_t caller = 1) : world(of) {
+        runtime::ConnectionInfo info = runtime::platform_connection();
+        info.peer_address[15] = std::byte{caller};
+        connection = world.service.start_protocol(info, sink);
+    }
+    void send(std::string_view bytes) { connection->receive(as_bytes(bytes)); }
+    /// A request of `size` bytes whose body does not come yet.
+    void announce(std::size_t size) {
+        send("POST / HTTP/1.1\r\nHost: mini.example\r\nContent-Length: " + std::to_string(size) +
+             "\r\n\r\n");
+    }
+    void ask(const std::string& body) {
+        announce(body.size());
+        send(body);
+        world.work();
+        connection->writable();
+    }
+    int status() { return read_response(std::exchange(sink.written, {})).status; }
+
+    World& world;
+    runtime::FakeSink sink;
+    std::unique_ptr<runtime::ConnectionProtocol> connection;
+};
+
+/// Genuine evidence, with a log that makes the answer large.
+std::string large_request(const SyntheticIntel& intel) {
+    json::Value events = json::Value::array();
+    for (int i = 0; i < 1000; ++i) {
+        events.push_back({{"imr", 3},
+                          {"event_type", 1},
+                          {"digest", std::string(96, '0')},
+                          {"event", "e"},
+                          {"event_payload", ""}});
+    }
+    json::Value body = testing::body_for(intel.quote());
+    body["collateral"] = base64(as_bytes(testing::collateral_file(intel.endorsements())));
+    body["eventLog"] = base64(as_bytes(json::compact(events)));
+    body["includeEventLog"] = true;
+    return json::compact(body);
+}
+
+const std::string kSmallRequest = json::compact(testing::body_for(Bytes(9)));
+
+TEST(Service, AnUnreadAnswerIsHeldAgainstItsCaller) {
+    Limits limits;
+    limits.in_flight_per_caller = 1;
+    World world(limits);
+    Peer idle(world);
+    idle.sink.window = kSmallWindow;
+    idle.ask(large_request(world.intel));
+    ASSERT_EQ(idle.sink.written.size(), kSmallWindow);
+    Peer other(world);
+    other.ask(kSmallRequest);
+    EXPECT_EQ(other.status(), 429);
+    Peer bob(world, 2);
+    bob.ask(kSmallRequest);
+    EXPECT_EQ(bob.status(), 200);
+    idle.sink.window = 1 << 20;
+    idle.connection->writable();
+    EXPECT_EQ(idle.status(), 200);
+    other.ask(kSmallRequest);
+    EXPECT_EQ(other.status(), 200);
+    // One who goes away holds nothing, either.
+    idle.sink.window = kSmallWindow;
+    idle.ask(large_request(world.intel));
+    idle.connection.reset();
+    other.ask(kSmallRequest);
+    EXPECT_EQ(other.status(), 200);
+}
+
+TEST(Service, AnswersAreCountedAsMemory) {
+    Limits limits;
+    limits.body_bytes = 1024;
+    limits.body_memory_bytes = 1024;
+    World world(limits);
+    Peer peer(world);
+    peer.ask(kSmallRequest);
+    const auto response = read_response(peer.sink.written);
+    EXPECT_EQ(response.status, 503);
+    EXPECT_TRUE(response.headers.first("retry-after"));
+}
+
+}  // namespace
+}  // namespace eos::attestd
