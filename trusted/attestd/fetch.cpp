@@ -257,13 +257,20 @@ bool is_within(Reach reach, ByteView address) {
     bool is_special = true;
     if (address.size() == 4) {
         is_loopback = at(0) == 127;
-        is_special = at(0) == 0 || at(0) >= 224 || (at(0) == 169 && at(1) == 254);
+        // 100.64.0.0/10 is shared by a provider and his customers; machines' metadata is there,
+        // too.
+        is_special = at(0) == 0 || at(0) >= 224 || (at(0) == 169 && at(1) == 254) ||
+                     (at(0) == 100 && (at(1) & 0xc0) == 64);
     } else if (address.size() == 16) {
         is_loopback = all_zero(address.first(15)) && at(15) == 1;
-        // What embeds an IPv4 address (::/96, NAT64) could lead anywhere.
+        // What embeds an IPv4 address (::/96, NAT64, 6to4, Teredo) could lead anywhere;
+        // fd00:ec2::/32 is a cloud's metadata.
         is_special = all_zero(address.first(12)) || at(0) == 0xff ||
                      (at(0) == 0xfe && (at(1) & 0xc0) == 0x80) ||
-                     (at(0) == 0 && at(1) == 0x64 && at(2) == 0xff && at(3) == 0x9b);
+                     (at(0) == 0 && at(1) == 0x64 && at(2) == 0xff && at(3) == 0x9b) ||
+                     (at(0) == 0x20 && at(1) == 0x02) ||
+                     (at(0) == 0x20 && at(1) == 0x01 && at(2) == 0 && at(3) == 0) ||
+                     (at(0) == 0xfd && at(1) == 0 && at(2) == 0x0e && at(3) == 0xc2);
     }
     if (is_loopback) return reach == Reach::loopback_as_well;
     return !is_special;

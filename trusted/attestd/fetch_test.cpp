@@ -13,13 +13,33 @@ bool reaches(Reach reach, const char* address) {
 }
 
 TEST(Fetch, LeadsToNoSpecialAddress) {
-    for (const char* address : {"192.0.2.7", "10.0.0.1", "2001:db8::1", "fd00::1"}) {
+    for (const char* address : {"192.0.2.7", "10.0.0.1", "2001:db8::1", "2001:1::1", "2003::1",
+                                "fd00::1", "100.63.0.1", "100.128.0.1"}) {
         EXPECT_TRUE(reaches(Reach::elsewhere, address)) << address;
     }
-    for (const char* address :
-         {"127.0.0.1", "127.9.9.9", "0.0.0.0", "0.1.2.3", "169.254.169.254", "224.0.0.1",
-          "255.255.255.255", "::", "::1", "fe80::1", "febf::1", "ff02::1", "::ffff:127.0.0.1",
-          "::ffff:169.254.169.254", "::127.0.0.1", "64:ff9b::7f00:1"}) {
+    for (const char* address : {"127.0.0.1",
+                                "127.9.9.9",
+                                "0.0.0.0",
+                                "0.1.2.3",
+                                "169.254.169.254",
+                                "224.0.0.1",
+                                "255.255.255.255",
+                                "::",
+                                "::1",
+                                "fe80::1",
+                                "febf::1",
+                                "ff02::1",
+                                "::ffff:127.0.0.1",
+                                "::ffff:169.254.169.254",
+                                "::127.0.0.1",
+                                "64:ff9b::7f00:1",
+                                "2002:7f00:1::1",
+                                "2001::1",
+                                "2001:0:a9fe:a9fe::1",
+                                "fd00:ec2::254",
+                                "100.64.0.1",
+                                "100.100.100.200",
+                                "100.127.255.255"}) {
         EXPECT_FALSE(reaches(Reach::elsewhere, address)) << address;
     }
     EXPECT_TRUE(reaches(Reach::loopback_as_well, "127.0.0.1"));
