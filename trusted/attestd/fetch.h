@@ -29,7 +29,9 @@ struct FetchOptions {
     std::chrono::milliseconds timeout{5000};
 };
 
-/// GET. Redirects are not followed; each address that a name has is held to `reach`.
+/// GET. Redirects are not followed; each address that a name has is held to `reach`. The timeout
+/// does not cover looking up the name, for which the system's resolver takes what it is configured
+/// to: who ends a thread that fetches may wait for that.
 /// returns: the body of an answer with status 200.
 /// errors:  bad_url, address_refused, fetch_failed.
 [[nodiscard]] Result<Bytes> fetch(const std::string& url, const FetchOptions& options);
