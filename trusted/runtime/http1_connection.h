@@ -27,7 +27,7 @@ struct Http1Limits {
     std::uint64_t write_bytes_per_second = 1024;  ///< a peer that takes less is cut off
     std::uint64_t write_stall_ms = 30'000;        ///< as is one that takes nothing for so long
     std::uint64_t linger_ms = 2'000;  ///< input dropped after a refusal, so that it arrives
-    std::uint64_t linger_bytes = 24 * 1024 * 1024;  ///< a module and more: who looks late sees it
+    std::uint64_t linger_bytes = 1024 * 1024;
     std::uint64_t discard_bytes = 64 * 1024;  ///< an unwanted body up to here keeps the connection
     std::uint32_t requests = 10'000;          ///< then the connection closes
     std::size_t output_bytes = 64 * 1024;     ///< buffered for a slow peer
