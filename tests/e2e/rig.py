@@ -66,18 +66,32 @@ class Relay:
                 near.close()
                 continue
             far.settimeout(None)
-            for pair in ((near, far), (far, near)):
-                threading.Thread(target=self.carry, args=pair, daemon=True).start()
+            threading.Thread(target=self.carry_requests, args=(near, far), daemon=True).start()
+            threading.Thread(target=self.carry_answers, args=(near, far), daemon=True).start()
 
     @staticmethod
     def carry(source, sink):
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+
+    def carry_requests(self, near, far):
         try:
-            while data := source.recv(65536):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
+            self.carry(near, far)
+        except OSError:
+            # The server takes no more, but its answer may still be under way: go on as if it did.
+            try:
+                while near.recv(65536):
+                    pass
+            except OSError:
+                pass
+
+    def carry_answers(self, near, far):
+        try:
+            self.carry(far, near)
         except OSError:
             # One side is gone, so both go. Closed, not only shut down: else the other side goes on sending.
-            for side in (source, sink):
+            for side in (near, far):
                 try:
                     side.shutdown(socket.SHUT_RDWR)
                 except OSError:
