@@ -33,6 +33,11 @@ std::vector<verify::Check> td_checks(const evidence::TdReport& report, const Pol
 /// What only a guest of SEV-SNP has: product, signing key, VMPL, launch policy, platform, TCB.
 std::vector<verify::Check> guest_checks(const verify::SnpClaims& claims, const Policy& policy);
 
+/// "identity.platform" under a policy that lists no machines: a pinned instance decides, or nothing
+/// does. `machine`: "platform", "chip"; `found`: which one it is.
+verify::Check check_without_list(const verify::Subject& subject, std::string_view machine,
+                                 const std::string& found, const Policy& policy);
+
 /// "identity.platform" of SEV-SNP.
 verify::Check chip_check(const verify::SnpClaims& claims, const Policy& policy);
 

@@ -72,15 +72,7 @@ Check platform_check(const endorsements::PckExtension& platform, const Policy& p
             expected += (expected.empty() ? "" : " or ") + hex(allowed);
         return failed(kSubject, {expected, found});
     }
-    if (policy.instance.has_value()) {
-        return passed(kSubject, "no platform list; the pinned instance id decides (instance.id)");
-    }
-    Check check = not_evaluated(kSubject,
-                                "the policy lists no platforms and pins no instance: any "
-                                "genuine machine is as good as another");
-    check.weight = Weight::informative;
-    check.found = found;
-    return check;
+    return check_without_list(kSubject, "platform", found, policy);
 }
 
 /// What would bring the status up, in words.
@@ -156,6 +148,21 @@ Check platform_check(const verify::TeeClaims& claims, const Policy& policy) {
 }
 
 }  // namespace
+
+Check check_without_list(const verify::Subject& subject, std::string_view machine,
+                         const std::string& found, const Policy& policy) {
+    const std::string name(machine);
+    if (policy.instance.has_value()) {
+        return passed(subject,
+                      "no " + name + " list; the pinned instance id decides (instance.id)");
+    }
+    Check check = not_evaluated(subject, "the policy lists no " + name +
+                                             "s and pins no instance: any genuine machine is as "
+                                             "good as another");
+    check.weight = Weight::informative;
+    check.found = found;
+    return check;
+}
 
 std::string_view tee_name(const verify::TeeClaims& claims) {
     if (std::holds_alternative<verify::TdxClaims>(claims)) return kTeeTdx;

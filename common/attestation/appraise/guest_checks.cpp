@@ -196,15 +196,7 @@ Check chip_check(const SnpClaims& claims, const Policy& policy) {
         return failed(kSubject,
                       {join(policy.snp.chip_ids, [](const auto& id) { return hex(id); }), found});
     }
-    if (policy.instance.has_value()) {
-        return passed(kSubject, "no chip list; the pinned instance id decides (instance.id)");
-    }
-    Check check = not_evaluated(kSubject,
-                                "the policy lists no chips and pins no instance: any genuine "
-                                "machine is as good as another");
-    check.weight = Weight::informative;
-    check.found = found;
-    return check;
+    return check_without_list(kSubject, "chip", found, policy);
 }
 
 std::vector<Check> guest_checks(const SnpClaims& claims, const Policy& policy) {
