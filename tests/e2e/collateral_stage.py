@@ -7,7 +7,7 @@ import ssl
 import subprocess
 import threading
 
-from rig import PLATFORM, Outcome
+from rig import PLATFORM, Outcome, carry_on
 
 
 def drill(rig):
@@ -293,19 +293,7 @@ class HostileServer:
 
     def carry(self, near):
         # Challenges are counted by address: each run comes from a new place.
-        far = socket.create_connection(("127.0.0.1", self.enclave_port),
-                                       source_address=(f"127.3.0.{next(PLACES)}", 0))
-        threading.Thread(target=pump, args=(far, near), daemon=True).start()
-        pump(near, far)
+        carry_on(near, self.enclave_port, f"127.3.0.{next(PLACES)}")
 
 
 PLACES = itertools.count(1)
-
-
-def pump(source, sink):
-    try:
-        while data := source.recv(65536):
-            sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
-    except OSError:
-        pass

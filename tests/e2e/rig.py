@@ -42,6 +42,49 @@ def free_ports(count):
     return ports
 
 
+def carry_on(near, target_port, source):
+    """Carries a connection on to a port of this machine, from that source address; returns at once."""
+    try:
+        far = socket.create_connection(("127.0.0.1", target_port), 30, (source, 0))
+    except OSError:
+        near.close()
+        return
+    far.settimeout(None)
+    for carry in (carry_requests, carry_answers):
+        threading.Thread(target=carry, args=(near, far), daemon=True).start()
+
+
+def pump(source, sink):
+    while data := source.recv(65536):
+        sink.sendall(data)
+    sink.shutdown(socket.SHUT_WR)
+
+
+def carry_requests(near, far):
+    try:
+        pump(near, far)
+    except OSError:
+        # The server takes no more, but its answer may still be under way: go on as if it did.
+        try:
+            while near.recv(65536):
+                pass
+        except OSError:
+            pass
+
+
+def carry_answers(near, far):
+    try:
+        pump(far, near)
+    except OSError:
+        # One side is gone, so both go. Closed, not only shut down: else the other side goes on sending.
+        for side in (near, far):
+            try:
+                side.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            side.close()
+
+
 class Relay:
     """Carries each connection on from a source address of its own, 127.1.0.1 and so on, because challenges
     are counted by address: a command through it comes from a new place, as from another machine."""
@@ -60,43 +103,7 @@ class Relay:
                 return
             self.count += 1
             source = f"127.1.{self.count // 250}.{self.count % 250 + 1}"
-            try:
-                far = socket.create_connection(("127.0.0.1", self.target_port), 30, (source, 0))
-            except OSError:
-                near.close()
-                continue
-            far.settimeout(None)
-            threading.Thread(target=self.carry_requests, args=(near, far), daemon=True).start()
-            threading.Thread(target=self.carry_answers, args=(near, far), daemon=True).start()
-
-    @staticmethod
-    def carry(source, sink):
-        while data := source.recv(65536):
-            sink.sendall(data)
-        sink.shutdown(socket.SHUT_WR)
-
-    def carry_requests(self, near, far):
-        try:
-            self.carry(near, far)
-        except OSError:
-            # The server takes no more, but its answer may still be under way: go on as if it did.
-            try:
-                while near.recv(65536):
-                    pass
-            except OSError:
-                pass
-
-    def carry_answers(self, near, far):
-        try:
-            self.carry(far, near)
-        except OSError:
-            # One side is gone, so both go. Closed, not only shut down: else the other side goes on sending.
-            for side in (near, far):
-                try:
-                    side.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
-                side.close()
+            carry_on(near, self.target_port, source)
 
 
 class Answer:
