@@ -128,6 +128,7 @@ class Program {
                              Connections::Limits{config_.limits.connections,
                                                  config_.limits.connections_per_address});
         add_metrics();
+        show_end_of_collateral();
         listener_ = EOS_TRY(
             Listener::open(loop_, config_.listen, [this](UniqueFd fd, const ByteArray<16>& peer) {
                 connections_->accepted(std::move(fd), peer);
@@ -211,17 +212,20 @@ class Program {
         runtime::Metric& failed =
             registry.add(MetricType::kCounter, "attestd_handshakes_failed_total",
                          "Connections that ended before their handshake did");
-        runtime::Metric& ends =
-            registry.add(MetricType::kGauge, "attestd_collateral_ends_seconds",
-                         "When the service's first statement or list ends; 0 if it has none");
-        service_->set_more_metrics(
-            [this, &open, &refused, &failed, &ends](runtime::MetricRegistry&) {
-                open.set(connections_->count());
-                refused.set(connections_->counters().refused);
-                failed.set(connections_->counters().handshakes_failed);
-                const UnixTime end = end_of_collateral(service_->standing()).value_or(UnixTime{});
-                ends.set(static_cast<std::uint64_t>(std::max<std::int64_t>(end.seconds, 0)));
-            });
+        collateral_ends_ =
+            &registry.add(MetricType::kGauge, "attestd_collateral_ends_seconds",
+                          "When the service's first statement or list ends; 0 if it has none");
+        service_->set_more_metrics([this, &open, &refused, &failed](runtime::MetricRegistry&) {
+            open.set(connections_->count());
+            refused.set(connections_->counters().refused);
+            failed.set(connections_->counters().handshakes_failed);
+        });
+    }
+
+    // It takes parsing all collateral, which changes with the standing only.
+    void show_end_of_collateral() {
+        const UnixTime end = end_of_collateral(service_->standing()).value_or(UnixTime{});
+        collateral_ends_->set(static_cast<std::uint64_t>(std::max<std::int64_t>(end.seconds, 0)));
     }
 
     void received(int signal) {
@@ -248,6 +252,7 @@ class Program {
             return;
         }
         service_->set_standing(std::move(loaded->standing));
+        show_end_of_collateral();
         service_->set_leaf_source(loaded->leaf);
         connections_->served_changed(*loaded->leaf->served(), config_.drain_s * 1000ULL);
         for (std::size_t i = 0; tokens_ && i < loaded->keys.size(); ++i) {
@@ -286,6 +291,7 @@ class Program {
     std::optional<KeyFetcher> fetcher_;
     std::optional<WorkerPool> pool_;
     std::optional<Service> service_;
+    runtime::Metric* collateral_ends_ = nullptr;  ///< the service's, from add_metrics() on
     std::optional<Connections> connections_;
     std::unique_ptr<Listener> listener_;
     std::optional<std::uint64_t> stop_at_ms_;
