@@ -34,7 +34,8 @@ set(EOS_ARROWS
   "trusted/mini/control|trusted/runtime boundary COMMON"
   "trusted/mini/api|trusted/mini/host_services trusted/mini/control trusted/mini/apps trusted/runtime trusted/wasm boundary COMMON"
   "trusted/mini|trusted/mini/host_services trusted/mini/ingress trusted/mini/apps trusted/mini/control trusted/mini/api trusted/platform trusted/runtime trusted/wasm boundary COMMON"
-  "trusted/attestd|trusted/runtime COMMON"
+  "trusted/os|trusted/runtime COMMON"
+  "trusted/attestd|trusted/os trusted/runtime COMMON"
   "untrusted/aesm|common/base"
   "untrusted/daemon|untrusted/aesm boundary COMMON"
   "untrusted/runner|boundary COMMON"
@@ -42,7 +43,7 @@ set(EOS_ARROWS
   "emulation/snp|COMMON"
   "emulation/quoting|emulation/sgx_cpu untrusted/aesm COMMON"
   "emulation/process|emulation/sgx_cpu trusted/platform trusted/platform/libc boundary COMMON"
-  "emulation/attestd|trusted/attestd COMMON"
+  "emulation/attestd|trusted/attestd trusted/os COMMON"
   "client|COMMON"
   "client/measure|client COMMON"
   "client/cli|client client/measure COMMON"
@@ -51,7 +52,7 @@ set(EOS_ARROWS
 )
 
 # Zones whose code is linked into a TCB: no exceptions, no RTTI.
-set(EOS_NOEXCEPT_FOLDERS common boundary trusted/platform trusted/runtime trusted/wasm trusted/mini)
+set(EOS_NOEXCEPT_FOLDERS common boundary trusted/platform trusted/runtime trusted/os trusted/wasm trusted/mini)
 
 function(eos_allowed_dependencies folder out)
   foreach(row IN LISTS EOS_ARROWS)

@@ -6,8 +6,8 @@
 #include <memory>
 
 #include "common/x509/pem.h"
-#include "trusted/attestd/files.h"
 #include "trusted/attestd/program.h"
+#include "trusted/os/files.h"
 
 namespace {
 
@@ -22,7 +22,7 @@ constexpr std::size_t kMaxRootBytes = 64 * 1024;
 Result<TestRoot> read_root(const std::string& text) {
     std::size_t equals = std::min(text.find('='), text.size());
     std::string file = text.substr(std::min(equals + 1, text.size()));
-    Bytes pem = EOS_TRY(eos::attestd::read_file(file, kMaxRootBytes));
+    Bytes pem = EOS_TRY(eos::os::read_file(file, kMaxRootBytes));
     std::vector<eos::x509::Certificate> all =
         EOS_TRY(eos::x509::parse_pem_certificates(eos::as_chars(pem)));
     return TestRoot{text.substr(0, equals), all.front()};

@@ -2,7 +2,6 @@
 #include "trusted/attestd/config.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "common/base/encoding.h"
 #include "common/json/json.h"
@@ -142,43 +141,21 @@ Result<void> read_log(json::Object& root, Config& out) {
     std::string name = "json";
     EOS_TRY(read(root, "log", name));
     if (name != "json" && name != "text") return fail(bad_config, "log: json or text");
-    out.log = name == "json" ? LogFormat::json : LogFormat::text;
+    out.log = name == "json" ? os::LogFormat::json : os::LogFormat::text;
     return {};
 }
 
 }  // namespace
-
-bool ListenAddress::is_loopback() const {
-    return host.starts_with("127.") || host == "::1";
-}
-
-std::string ListenAddress::text() const {
-    bool is_v6 = host.find(':') != std::string::npos;
-    return (is_v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
-}
-
-Result<ListenAddress> parse_listen_address(std::string_view text) {
-    std::size_t colon = text.rfind(':');
-    std::string_view host = text.substr(0, std::min(colon, text.size()));
-    const bool has_brackets = host.starts_with('[') && host.ends_with(']');
-    if (has_brackets) host = host.substr(1, host.size() - 2);
-    const bool is_v6 = host.find(':') != host.npos;
-    ListenAddress out{std::string(host), 0};
-    std::string_view port = colon == text.npos ? "" : text.substr(colon + 1);
-    auto [end, error] = std::from_chars(port.data(), port.data() + port.size(), out.port);
-    bool is_port = error == std::errc() && end == port.data() + port.size() && !port.empty();
-    if (!is_port || is_v6 != has_brackets || !x509::IpAddress::parse(host)) {
-        return fail(bad_config, "listen: an address of the form 127.0.0.1:8443 or [::1]:8443");
-    }
-    return out;
-}
 
 Result<Config> parse_config(ByteView text) {
     json::Value value = EOS_TRY(json::parse(text, {.size_bytes = kMaxConfigBytes, .depth = 6}));
     json::Object root = EOS_TRY(json::Object::of(value, ""));
     if (EOS_TRY(root.number("version", 1)) != 1) return fail(bad_config, "version is not 1");
     Config out;
-    out.listen = EOS_TRY(parse_listen_address(EOS_TRY(root.text("listen", kMaxText))));
+    Result<os::ListenAddress> listen =
+        os::parse_listen_address(EOS_TRY(root.text("listen", kMaxText)));
+    if (!listen) return fail(std::move(listen).error().within("listen"));
+    out.listen = std::move(*listen);
     out.certificate_file = EOS_TRY(root.text("certificate_file", kMaxText));
     out.key_file = EOS_TRY(root.text("key_file", kMaxText));
     out.names = EOS_TRY(read_list(root, "names"));

@@ -10,6 +10,8 @@
 
 #include "common/base/result.h"
 #include "common/jose/jwt.h"
+#include "trusted/os/listen_address.h"
+#include "trusted/os/log.h"
 
 namespace eos::attestd {
 
@@ -55,24 +57,9 @@ struct Limits {
     std::uint32_t cache_entries = 4096;
 };
 
-/// Lines for people, or one JSON object a line.
-enum class LogFormat { text, json };
-
-/// A numeric address and port.
-struct ListenAddress {
-    std::string host;  ///< without brackets
-    std::uint16_t port = 0;
-
-    bool is_loopback() const;
-    std::string text() const;
-};
-/// "127.0.0.1:8443" or "[::1]:8443"; port 0 lets the system choose.
-/// errors: bad_config.
-[[nodiscard]] Result<ListenAddress> parse_listen_address(std::string_view text);
-
 /// The whole file. Names are those of its members.
 struct Config {
-    ListenAddress listen;
+    os::ListenAddress listen;
     std::string certificate_file;
     std::string key_file;
     std::vector<std::string> names;  ///< empty: those of the certificate
@@ -83,14 +70,14 @@ struct Config {
     std::optional<TokenConfig> token;
     Limits limits;
     std::uint32_t drain_s = 30;
-    LogFormat log = LogFormat::json;
+    os::LogFormat log = os::LogFormat::json;
 };
 
 /// Whether callers must say who they are.
 enum class Authentication { tokens, none };
 
 /// errors:  those of json::parse; json::missing_member, unknown_member, wrong_type, out_of_range;
-///          bad_config.
+///          bad_config, os::bad_address.
 /// source:  docs/attestd.md, Configuration.
 /// bound:   kMaxConfigBytes.
 [[nodiscard]] Result<Config> parse_config(ByteView text);

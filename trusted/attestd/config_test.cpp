@@ -34,7 +34,7 @@ TEST(Config, WhatIsLeftOutHasTheDocumentedValue) {
     EXPECT_EQ(config.clock_leeway_s, 60U);
     EXPECT_EQ(config.drain_s, 30U);
     EXPECT_EQ(config.limits.body_bytes, 8U * 1024 * 1024);
-    EXPECT_EQ(config.log, LogFormat::json);
+    EXPECT_EQ(config.log, os::LogFormat::json);
     EXPECT_FALSE(config.token.has_value());
     json::Value with = minimal();
     with["issuers"] = {{{"issuer", "https://id"}}};
@@ -68,11 +68,7 @@ TEST(Config, EverythingUnknownOrOutOfRangeIsRefused) {
     EXPECT_EQ(refusal("issuers", {{{"issuer", "a"}, {"jwks_file", "f"}, {"ca_file", "c"}}}),
               bad_config);
     EXPECT_EQ(refusal("issuers", {{{"issuer", "a"}, {"secret", "x"}}}), json::unknown_member);
-    for (const char* address : {"", "localhost:1", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
-                                "127.0.0.1:8x", "::1:8443", "[127.0.0.1]:1", "[::1]", "[::1:1"}) {
-        EXPECT_EQ(refusal("listen", address), bad_config) << address;
-    }
-    EXPECT_EQ(parse_listen_address("[::1]:8443").value().text(), "[::1]:8443");
+    EXPECT_EQ(refusal("listen", "localhost:1"), os::bad_address);
 }
 
 TEST(Config, WithoutAuthenticationOnlyThisMachineMayCall) {
@@ -80,10 +76,10 @@ TEST(Config, WithoutAuthenticationOnlyThisMachineMayCall) {
     EXPECT_FALSE(check_authentication(config, Authentication::tokens).has_value());
     EXPECT_TRUE(check_authentication(config, Authentication::none).has_value());
     for (const char* address : {"0.0.0.0:1", "192.0.2.1:1", "[::]:1", "[::ffff:127.0.0.1]:1"}) {
-        config.listen = parse_listen_address(address).value();
+        config.listen = os::parse_listen_address(address).value();
         EXPECT_FALSE(check_authentication(config, Authentication::none).has_value()) << address;
     }
-    config.listen = parse_listen_address("[::1]:1").value();
+    config.listen = os::parse_listen_address("[::1]:1").value();
     EXPECT_TRUE(check_authentication(config, Authentication::none).has_value());
     config.issuers.push_back({.issuer = "https://id"});
     EXPECT_TRUE(check_authentication(config, Authentication::tokens).has_value());

@@ -19,7 +19,7 @@
 #include "common/http/response_parser.h"
 #include "common/http/serialize.h"
 #include "common/x509/ip_address.h"
-#include "trusted/attestd/unique_fd.h"
+#include "trusted/os/unique_fd.h"
 
 // libssl's convenience macros cast the C way.
 #pragma GCC diagnostic ignored "-Wold-style-cast"
@@ -66,8 +66,8 @@ ByteView address_of(const sockaddr* address) {
     return {};
 }
 
-Result<UniqueFd> connect_to(const addrinfo& target, Deadline deadline) {
-    UniqueFd fd(::socket(target.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+Result<os::UniqueFd> connect_to(const addrinfo& target, Deadline deadline) {
+    os::UniqueFd fd(::socket(target.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!fd.valid()) return fail(fetch_failed, errno_text());
     if (::connect(fd.get(), target.ai_addr, target.ai_addrlen) != 0) {
         if (errno != EINPROGRESS) return fail(fetch_failed, errno_text());
@@ -82,7 +82,7 @@ Result<UniqueFd> connect_to(const addrinfo& target, Deadline deadline) {
 }
 
 /// The address that was checked is the one that is connected to: a name is looked up once.
-Result<UniqueFd> connect_to(const Url& url, Reach reach, Deadline deadline) {
+Result<os::UniqueFd> connect_to(const Url& url, Reach reach, Deadline deadline) {
     addrinfo hints{};
     hints.ai_socktype = SOCK_STREAM;
     addrinfo* found = nullptr;
@@ -94,7 +94,7 @@ Result<UniqueFd> connect_to(const Url& url, Reach reach, Deadline deadline) {
         if (!is_within(reach, address_of(target->ai_addr))) {
             return fail(address_refused, url.host);
         }
-        Result<UniqueFd> fd = connect_to(*target, deadline);
+        Result<os::UniqueFd> fd = connect_to(*target, deadline);
         if (fd) return fd;
         last = std::move(fd).error().within(url.host);
     }
@@ -104,7 +104,7 @@ Result<UniqueFd> connect_to(const Url& url, Reach reach, Deadline deadline) {
 /// One connection, with TLS or without.
 class Channel {
   public:
-    Channel(UniqueFd fd, Deadline deadline)
+    Channel(os::UniqueFd fd, Deadline deadline)
         : fd_(std::move(fd)),
           deadline_(deadline),
           context_(nullptr, SSL_CTX_free),
@@ -191,7 +191,7 @@ class Channel {
         }
     }
 
-    UniqueFd fd_;
+    os::UniqueFd fd_;
     Deadline deadline_;
     std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context_;
     std::unique_ptr<SSL, decltype(&SSL_free)> ssl_;

@@ -3,22 +3,22 @@
 
 #include <signal.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <optional>
 
 #include "common/base/assert.h"
 #include "common/base/encoding.h"
-#include "trusted/attestd/connections.h"
-#include "trusted/attestd/files.h"
 #include "trusted/attestd/key_fetcher.h"
-#include "trusted/attestd/listener.h"
 #include "trusted/attestd/service.h"
 #include "trusted/attestd/standing.h"
+#include "trusted/os/connections.h"
+#include "trusted/os/files.h"
+#include "trusted/os/listener.h"
+#include "trusted/os/signals.h"
+#include "trusted/os/system_clock.h"
 
 namespace eos::attestd {
 namespace {
@@ -31,25 +31,6 @@ constexpr std::uint64_t kMaxKeyAgeMs = 24ULL * 3600 * 1000;
 constexpr std::uint64_t kStopGraceMs = 8'000;
 constexpr int kTurnMs = 1'000;
 constexpr std::uint32_t kSpareDescriptors = 64;
-
-class SystemClock final : public runtime::Clock {
-  public:
-    /// threads: one, the loop's.
-    UnixTime now() const override {
-        auto since = std::chrono::system_clock::now().time_since_epoch();
-        latest_ = std::max(
-            latest_, UnixTime{std::chrono::duration_cast<std::chrono::seconds>(since).count()});
-        return latest_;
-    }
-    std::uint64_t monotonic_ms() const override {
-        auto since = std::chrono::steady_clock::now().time_since_epoch();
-        auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
-        return static_cast<std::uint64_t>(ms);
-    }
-
-  private:
-    mutable UnixTime latest_;
-};
 
 /// Everything that comes from files.
 struct Loaded {
@@ -69,37 +50,6 @@ Result<Loaded> load(const Config& config, const Roots& roots) {
     return Loaded{EOS_TRY(FileLeaf::load(config)), EOS_TRY(load_standing(config, roots)),
                   EOS_TRY(load_keys(config))};
 }
-
-/// SIGTERM, SIGINT and SIGHUP as events.
-class Signals final : public EventHandler {
-  public:
-    /// Before any thread is started, so that all inherit the mask.
-    Signals(EventLoop& loop, std::function<void(int)> received)
-        : loop_(loop), received_(std::move(received)) {
-        sigset_t set;
-        ::sigemptyset(&set);
-        for (int one : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&set, one);
-        EOS_ASSERT(::pthread_sigmask(SIG_BLOCK, &set, nullptr) == 0);
-        // libssl writes to sockets whose other end may be gone.
-        EOS_ASSERT(::signal(SIGPIPE, SIG_IGN) != SIG_ERR);
-        fd_ = UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-        EOS_ASSERT(fd_.valid());
-        loop_.add(fd_.get(), EPOLLIN, *this);
-    }
-    ~Signals() override { loop_.remove(fd_.get(), *this); }
-
-    void on_events(std::uint32_t events) override {
-        (void)events;
-        signalfd_siginfo info{};
-        while (::read(fd_.get(), &info, sizeof info) == sizeof info)
-            received_(static_cast<int>(info.ssi_signo));
-    }
-
-  private:
-    EventLoop& loop_;
-    std::function<void(int)> received_;
-    UniqueFd fd_;
-};
 
 /// The running service: its parts, in the order in which they are made.
 class Program {
@@ -125,16 +75,16 @@ class Program {
         service_->set_standing(std::move(loaded.standing));
         service_->set_leaf_source(std::move(loaded.leaf));
         connections_.emplace(loop_, *tls_, *service_,
-                             Connections::Limits{config_.limits.connections,
-                                                 config_.limits.connections_per_address});
+                             os::Connections::Limits{config_.limits.connections,
+                                                     config_.limits.connections_per_address});
         add_metrics();
         show_end_of_collateral();
-        listener_ = EOS_TRY(
-            Listener::open(loop_, config_.listen, [this](UniqueFd fd, const ByteArray<16>& peer) {
-                connections_->accepted(std::move(fd), peer);
-            }));
+        listener_ = EOS_TRY(os::Listener::open(loop_, config_.listen,
+                                               [this](os::UniqueFd fd, const ByteArray<16>& peer) {
+                                                   connections_->accepted(std::move(fd), peer);
+                                               }));
         log_.write(
-            Severity::info, "listening",
+            os::Severity::info, "listening",
             {{"program", flavour_.name},
              {"address", listener_->address().text()},
              {"authentication", authentication_ == Authentication::tokens ? "tokens" : "none"},
@@ -147,9 +97,9 @@ class Program {
         while (!is_done()) {
             loop_.turn(next_timeout_ms());
             connections_->turn();
-            if (listener_) listener_->turn();
+            if (listener_) listener_->turn(clock_.monotonic_ms());
         }
-        log_.write(Severity::info, "stopped",
+        log_.write(os::Severity::info, "stopped",
                    {{"connections_cut", std::to_string(connections_->count())}});
         // Threads end before what they work for.
         pool_.reset();
@@ -189,12 +139,12 @@ class Program {
         const std::uint64_t now_ms = clock_.monotonic_ms();
         const std::string name = printable(as_bytes(config_.issuers[issuer].issuer));
         if (!keys) {
-            log_.write(Severity::warning, "keys_not_fetched",
+            log_.write(os::Severity::warning, "keys_not_fetched",
                        {{"issuer", name}, {"why", keys.error().message()}});
             if (now_ms - fetched_ms_[issuer] > kMaxKeyAgeMs) tokens_->set_keys(issuer, nullptr);
             return;
         }
-        log_.write(Severity::info, "keys_fetched",
+        log_.write(os::Severity::info, "keys_fetched",
                    {{"issuer", name}, {"count", std::to_string(keys->size())}});
         fetched_ms_[issuer] = now_ms;
         tokens_->set_keys(issuer,
@@ -230,7 +180,7 @@ class Program {
 
     void received(int signal) {
         if (signal == SIGHUP) return reload();
-        log_.write(Severity::info, "stopping", {{"drain_s", std::to_string(config_.drain_s)}});
+        log_.write(os::Severity::info, "stopping", {{"drain_s", std::to_string(config_.drain_s)}});
         // Whoever says it twice does not want to wait.
         if (stop_at_ms_) {
             stop_at_ms_ = 0;
@@ -248,7 +198,7 @@ class Program {
         if (!service_) return;
         Result<Loaded> loaded = load(config_, roots_);
         if (!loaded) {
-            log_.write(Severity::error, "reload_failed", {{"why", loaded.error().message()}});
+            log_.write(os::Severity::error, "reload_failed", {{"why", loaded.error().message()}});
             return;
         }
         service_->set_standing(std::move(loaded->standing));
@@ -258,7 +208,7 @@ class Program {
         for (std::size_t i = 0; tokens_ && i < loaded->keys.size(); ++i) {
             if (loaded->keys[i]) tokens_->set_keys(i, loaded->keys[i]);
         }
-        log_.write(Severity::info, "reloaded", {{"policy_sha256", policy_hash_text()}});
+        log_.write(os::Severity::info, "reloaded", {{"policy_sha256", policy_hash_text()}});
     }
 
     std::string policy_hash_text() const { return hex(policy_hash(service_->standing().policy)); }
@@ -270,6 +220,8 @@ class Program {
 
     int next_timeout_ms() const {
         std::optional<std::uint64_t> next = connections_->next_deadline_ms();
+        const auto accepts_again = listener_ ? listener_->next_deadline_ms() : std::nullopt;
+        if (accepts_again && (!next || *accepts_again < *next)) next = accepts_again;
         const std::uint64_t now_ms = clock_.monotonic_ms();
         if (!next) return kTurnMs;
         if (*next <= now_ms) return 0;
@@ -280,20 +232,20 @@ class Program {
     const Authentication authentication_;
     const Flavour& flavour_;
     const Roots roots_;
-    const Log log_;
-    const SystemClock clock_;
-    EventLoop loop_;
-    Signals signals_;
+    const os::Log log_;
+    const os::SystemClock clock_;
+    os::EventLoop loop_;
+    os::Signals signals_;
     SignatureCache cache_;
     std::optional<ratls::ServerContext> tls_;
     std::optional<TokenVerifier> tokens_;
     std::vector<std::uint64_t> fetched_ms_;
     std::optional<KeyFetcher> fetcher_;
-    std::optional<WorkerPool> pool_;
+    std::optional<os::WorkerPool> pool_;
     std::optional<Service> service_;
     runtime::Metric* collateral_ends_ = nullptr;  ///< the service's, from add_metrics() on
-    std::optional<Connections> connections_;
-    std::unique_ptr<Listener> listener_;
+    std::optional<os::Connections> connections_;
+    std::unique_ptr<os::Listener> listener_;
     std::optional<std::uint64_t> stop_at_ms_;
 };
 
@@ -304,7 +256,7 @@ struct Arguments {
 };
 
 Result<Config> read_config(const Arguments& arguments, Authentication authentication) {
-    Bytes text = EOS_TRY(read_file(arguments.config, kMaxConfigBytes));
+    Bytes text = EOS_TRY(os::read_file(arguments.config, kMaxConfigBytes));
     Result<Config> config = parse_config(text);
     if (!config) return fail(std::move(config).error().within(arguments.config));
     EOS_TRY(check_authentication(*config, authentication));

@@ -197,7 +197,7 @@ void Service::refused(Exchange& exchange, const Error& error) {
     const std::uint64_t now_ms = parts_.clock.monotonic_ms();
     if (now_ms - refusal_logged_ms_ >= kRefusalLogMs) {
         refusal_logged_ms_ = now_ms;
-        parts_.log.write(Severity::warning, "refused",
+        parts_.log.write(os::Severity::warning, "refused",
                          {{"why", std::string(error.code().name)},
                           {"refused_so_far", std::to_string(refused_->get())}});
     }
@@ -267,7 +267,7 @@ void Service::finish(std::uint64_t id, Made made) {
     }
     auto counter = verdicts_.find(made.status);
     (counter == verdicts_.end() ? other_verdicts_ : counter->second)->add();
-    parts_.log.write(Severity::info, "answered",
+    parts_.log.write(os::Severity::info, "answered",
                      {{"status", made.status},
                       {"caller", of.caller},
                       {"ms", std::to_string(parts_.clock.monotonic_ms() - of.began_ms)}});

@@ -11,11 +11,11 @@
 
 #include "trusted/attestd/appraiser.h"
 #include "trusted/attestd/callers.h"
-#include "trusted/attestd/event_loop.h"
-#include "trusted/attestd/log.h"
 #include "trusted/attestd/signature_cache.h"
 #include "trusted/attestd/tls_identity.h"
-#include "trusted/attestd/worker_pool.h"
+#include "trusted/os/event_loop.h"
+#include "trusted/os/log.h"
+#include "trusted/os/worker_pool.h"
 #include "trusted/runtime/body.h"
 #include "trusted/runtime/http1_connection.h"
 #include "trusted/runtime/metrics.h"
@@ -30,11 +30,11 @@ class Service final : public runtime::ConnectionServices, private runtime::Autho
     /// What the service uses; all outlive it. `tokens` is null if callers need not say who they
     /// are.
     struct Parts {
-        EventLoop& loop;
-        WorkerPool& pool;
+        os::EventLoop& loop;
+        os::WorkerPool& pool;
         SignatureCache& cache;
         const runtime::Clock& clock;
-        const Log& log;
+        const os::Log& log;
         TokenVerifier* tokens;
     };
     Service(const Parts& parts, const Limits& limits);

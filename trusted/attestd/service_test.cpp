@@ -37,11 +37,11 @@ struct World {
     }
 
     SyntheticIntel intel;
-    EventLoop loop;
-    WorkerPool pool{1, 8};
+    os::EventLoop loop;
+    os::WorkerPool pool{1, 8};
     SignatureCache cache{16};
     TestClock clock;
-    Log log{LogFormat::text};
+    os::Log log{os::LogFormat::text};
     Service service;
 };
 

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "trusted/attestd/files.h"
+#include "trusted/os/files.h"
 
 namespace eos::attestd {
 namespace {
@@ -24,14 +24,14 @@ Result<std::vector<std::string>> files_of(const std::string& path) {
         if (at->path().extension() == ".json") out.push_back(at->path().string());
         if (out.size() > kMaxFiles) return fail(bad_config, path + ": more than 256 files");
     }
-    if (error) return fail(file_unreadable, path + ": " + error.message());
+    if (error) return fail(os::file_unreadable, path + ": " + error.message());
     if (out.empty()) return fail(bad_config, path + ": no *.json in this folder");
     std::ranges::sort(out);
     return out;
 }
 
 Result<std::vector<endorsements::Piece>> pieces_of(const std::string& file) {
-    Bytes text = EOS_TRY(read_file(file, endorsements::kMaxBundleBytes));
+    Bytes text = EOS_TRY(os::read_file(file, endorsements::kMaxBundleBytes));
     endorsements::Endorsements all = EOS_TRY(endorsements::parse_endorsements(text));
     return to_pieces(all, {}, file);
 }
@@ -54,7 +54,7 @@ Result<void> add_file(std::vector<endorsements::Piece>& all, const std::string& 
 }
 
 Result<appraise::Policy> load_policy(const std::string& path) {
-    Bytes text = EOS_TRY(read_file(path, appraise::kMaxPolicyBytes));
+    Bytes text = EOS_TRY(os::read_file(path, appraise::kMaxPolicyBytes));
     Result<appraise::Policy> policy = appraise::parse_policy(text);
     if (!policy) return fail(std::move(policy).error().within(path));
     return policy;
@@ -82,7 +82,7 @@ Result<std::shared_ptr<const Standing>> load_standing(const Config& config,
     out->collateral = EOS_TRY(load_collateral(config.collateral));
     if (config.token) {
         out->signer =
-            TokenSigner{config.token->issuer, EOS_TRY(read_private_key(config.token->key_file)),
+            TokenSigner{config.token->issuer, EOS_TRY(os::read_private_key(config.token->key_file)),
                         config.token->life_s};
     }
     return out;
@@ -105,7 +105,7 @@ std::optional<UnixTime> end_of_collateral(const Standing& standing) {
 }
 
 Result<KeySetPtr> load_key_set(const std::string& path) {
-    Bytes text = EOS_TRY(read_file(path, jose::kMaxKeySetBytes));
+    Bytes text = EOS_TRY(os::read_file(path, jose::kMaxKeySetBytes));
     Result<std::vector<jose::IssuerKey>> keys = jose::parse_key_set(text);
     if (!keys) return fail(std::move(keys).error().within(path));
     return std::make_shared<const std::vector<jose::IssuerKey>>(*std::move(keys));

@@ -9,8 +9,8 @@
 
 #include "common/attestation/verify/synthetic_intel_test.h"
 #include "common/base/encoding.h"
-#include "trusted/attestd/files.h"
 #include "trusted/attestd/testing.h"
+#include "trusted/os/files.h"
 
 namespace eos::attestd {
 namespace {
@@ -92,16 +92,6 @@ TEST_F(StandingTest, APolicyOfTheOtherKindOfRootsIsRefused) {
     EXPECT_TRUE(load_standing(config, intel_.roots()).has_value());
     config.policy_file = write("policy.json", json::compact(policy_to_json(default_policy(both))));
     EXPECT_EQ(load_standing(config, intel_.roots()).error().code(), wrong_roots);
-}
-
-TEST_F(StandingTest, AKeyThatOthersMayReadIsRefused) {
-    std::string path = write("key.pem", "-----BEGIN PRIVATE KEY-----\n");
-    std::filesystem::permissions(path, std::filesystem::perms(0640));
-    EXPECT_EQ(read_private_key(path).error().code(), file_exposed);
-    std::filesystem::permissions(path, std::filesystem::perms(0600));
-    EXPECT_NE(read_private_key(path).error().code(), file_exposed);
-    EXPECT_EQ(read_file(folder_.string(), 10).error().code(), file_unreadable);
-    EXPECT_EQ(read_file(path, 10).error().code(), file_unreadable);
 }
 
 }  // namespace

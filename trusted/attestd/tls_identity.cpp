@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "common/x509/pem.h"
-#include "trusted/attestd/files.h"
+#include "trusted/os/files.h"
 
 namespace eos::attestd {
 namespace {
@@ -51,10 +51,10 @@ std::shared_ptr<const runtime::Served> serve(std::vector<std::string> names) {
 }  // namespace
 
 Result<std::shared_ptr<FileLeaf>> FileLeaf::load(const Config& config) {
-    Bytes text = EOS_TRY(read_file(config.certificate_file, kMaxChainBytes));
+    Bytes text = EOS_TRY(os::read_file(config.certificate_file, kMaxChainBytes));
     Result<std::vector<x509::Certificate>> chain = x509::parse_pem_certificates(as_chars(text));
     if (!chain) return fail(std::move(chain).error().within(config.certificate_file));
-    crypto::P256PrivateKey key = EOS_TRY(read_private_key(config.key_file));
+    crypto::P256PrivateKey key = EOS_TRY(os::read_private_key(config.key_file));
     std::vector<Bytes> der;
     for (const x509::Certificate& certificate : *chain) der.push_back(to_bytes(certificate.der()));
     Result<std::shared_ptr<const ratls::Credential>> credential = ratls::Credential::make(der, key);

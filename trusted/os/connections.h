@@ -10,10 +10,10 @@
 #include <utility>
 #include <vector>
 
-#include "trusted/attestd/event_loop.h"
+#include "trusted/os/event_loop.h"
 #include "trusted/runtime/server_connection.h"
 
-namespace eos::attestd {
+namespace eos::os {
 
 /// threads: the loop's.
 class Connections {
@@ -71,4 +71,4 @@ class Connections {
     bool accepting_ = true;
 };
 
-}  // namespace eos::attestd
+}  // namespace eos::os

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include "trusted/attestd/files.h"
+#include "trusted/os/files.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -8,9 +8,9 @@
 #include <cstring>
 
 #include "common/x509/pem.h"
-#include "trusted/attestd/unique_fd.h"
+#include "trusted/os/unique_fd.h"
 
-namespace eos::attestd {
+namespace eos::os {
 namespace {
 
 constexpr std::size_t kMaxKeyBytes = 16 * 1024;
@@ -66,4 +66,4 @@ Result<crypto::P256PrivateKey> read_private_key(const std::string& path) {
     return key;
 }
 
-}  // namespace eos::attestd
+}  // namespace eos::os

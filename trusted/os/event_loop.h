@@ -11,9 +11,9 @@
 #include <span>
 #include <vector>
 
-#include "trusted/attestd/unique_fd.h"
+#include "trusted/os/unique_fd.h"
 
-namespace eos::attestd {
+namespace eos::os {
 
 /// Hears of what happens on a descriptor.
 class EventHandler {
@@ -51,4 +51,4 @@ class EventLoop {
     std::vector<std::move_only_function<void()>> posted_;
 };
 
-}  // namespace eos::attestd
+}  // namespace eos::os

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include "trusted/attestd/socket_stream.h"
+#include "trusted/os/socket_stream.h"
 
 #include <sys/socket.h>
 
@@ -8,7 +8,7 @@
 
 #include "common/base/assert.h"
 
-namespace eos::attestd {
+namespace eos::os {
 namespace {
 
 bool is_passing(int error) {
@@ -64,4 +64,4 @@ void SocketStream::shut_down() {
     if (::shutdown(fd_.get(), SHUT_WR) != 0) broken_ = true;
 }
 
-}  // namespace eos::attestd
+}  // namespace eos::os

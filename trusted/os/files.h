@@ -7,11 +7,10 @@
 #include "common/base/result.h"
 #include "common/crypto/p256.h"
 
-namespace eos::attestd {
+namespace eos::os {
 
-inline constexpr Code file_unreadable{"trusted/attestd", "file_unreadable",
-                                      "the file cannot be read"};
-inline constexpr Code file_exposed{"trusted/attestd", "file_exposed",
+inline constexpr Code file_unreadable{"trusted/os", "file_unreadable", "the file cannot be read"};
+inline constexpr Code file_exposed{"trusted/os", "file_exposed",
                                    "a private key may be read by others; chmod 600 it"};
 
 /// The whole file, at most max_bytes.
@@ -22,4 +21,4 @@ inline constexpr Code file_exposed{"trusted/attestd", "file_exposed",
 /// errors: file_unreadable, file_exposed, those of x509::parse_pem, crypto::bad_key.
 [[nodiscard]] Result<crypto::P256PrivateKey> read_private_key(const std::string& path);
 
-}  // namespace eos::attestd
+}  // namespace eos::os

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include "trusted/attestd/listener.h"
+#include "trusted/os/listener.h"
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -11,7 +12,7 @@
 
 #include "common/x509/ip_address.h"
 
-namespace eos::attestd {
+namespace eos::os {
 namespace {
 
 constexpr int kWaitMs = 5000;
@@ -62,5 +63,29 @@ TEST(Listener, Ipv4ClientsAreDistinctOnEveryKindOfSocket) {
     }
 }
 
+TEST(Listener, WithoutDescriptorsItWaitsAndThenGoesOn) {
+    World world("127.0.0.1");
+    rlimit limit{};
+    ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+    UniqueFd client = world.connect_from("127.0.0.1");
+    // The next descriptor would be the one after the client's.
+    const rlimit none{static_cast<rlim_t>(client.get()) + 1, limit.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+    world.loop.turn(kWaitMs);
+    world.listener->turn(1000);
+    EXPECT_TRUE(world.peers.empty());
+    EXPECT_EQ(world.listener->next_deadline_ms(), 1100U);
+    world.loop.turn(0);
+    EXPECT_TRUE(world.peers.empty());
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+    world.listener->turn(1099);
+    world.loop.turn(0);
+    EXPECT_TRUE(world.peers.empty());
+    world.listener->turn(1100);
+    EXPECT_EQ(world.listener->next_deadline_ms(), std::nullopt);
+    world.loop.turn(kWaitMs);
+    EXPECT_EQ(world.peers.size(), 1U);
+}
+
 }  // namespace
-}  // namespace eos::attestd
+}  // namespace eos::os

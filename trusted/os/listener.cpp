@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include "trusted/attestd/listener.h"
+#include "trusted/os/listener.h"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -12,11 +12,13 @@
 
 #include "common/x509/ip_address.h"
 
-namespace eos::attestd {
+namespace eos::os {
 namespace {
 
 constexpr int kBacklog = 512;
 constexpr int kAcceptsPerTurn = 64;
+/// Without descriptors for another connection.
+constexpr std::uint64_t kPauseMs = 100;
 
 std::string errno_text(const ListenAddress& address) {
     char text[128];
@@ -115,18 +117,21 @@ void Listener::on_events(std::uint32_t events) {
         }
         if (errno == ECONNABORTED || errno == EINTR) continue;
         // Out of descriptors or memory: what waits goes on waiting, and must not wake us.
-        if (errno != EAGAIN && !paused_) {
-            paused_ = true;
+        if (errno != EAGAIN && !out_of_descriptors_) {
+            out_of_descriptors_ = true;
             loop_.modify(fd_.get(), 0, *this);
         }
         return;
     }
 }
 
-void Listener::turn() {
-    if (!paused_) return;
-    paused_ = false;
+void Listener::turn(std::uint64_t now_ms) {
+    if (!out_of_descriptors_) return;
+    if (!resume_ms_) resume_ms_ = now_ms + kPauseMs;
+    if (now_ms < *resume_ms_) return;
+    out_of_descriptors_ = false;
+    resume_ms_.reset();
     loop_.modify(fd_.get(), EPOLLIN, *this);
 }
 
-}  // namespace eos::attestd
+}  // namespace eos::os

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
-#include "trusted/attestd/unique_fd.h"
+#include "trusted/os/unique_fd.h"
 #include "trusted/runtime/interfaces.h"
 
-namespace eos::attestd {
+namespace eos::os {
 
 /// A TCP socket as the runtime's transport: bounded both ways, never waiting.
 class SocketStream final : public runtime::ByteStream {
@@ -47,4 +47,4 @@ class SocketStream final : public runtime::ByteStream {
     bool broken_ = false;
 };
 
-}  // namespace eos::attestd
+}  // namespace eos::os

@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-namespace eos::attestd {
+namespace eos::os {
 
 /// Threads for what takes longer than an event loop may wait.
 class WorkerPool {
@@ -38,4 +38,4 @@ class WorkerPool {
     std::vector<std::jthread> threads_;
 };
 
-}  // namespace eos::attestd
+}  // namespace eos::os

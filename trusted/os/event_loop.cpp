@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include "trusted/attestd/event_loop.h"
+#include "trusted/os/event_loop.h"
 
 #include <sys/eventfd.h>
 
@@ -8,7 +8,7 @@
 
 #include "common/base/assert.h"
 
-namespace eos::attestd {
+namespace eos::os {
 namespace {
 
 void control(int epoll_fd, int operation, int fd, epoll_event event) {
@@ -80,4 +80,4 @@ void EventLoop::run_posted() {
     for (auto& one : work) one();
 }
 
-}  // namespace eos::attestd
+}  // namespace eos::os

@@ -6,9 +6,10 @@
 #include <string_view>
 #include <utility>
 
-#include "trusted/attestd/config.h"
+namespace eos::os {
 
-namespace eos::attestd {
+/// Lines for people, or one JSON object a line.
+enum class LogFormat { text, json };
 
 /// How much somebody should care.
 enum class Severity { info, warning, error };
@@ -29,4 +30,4 @@ class Log {
     LogFormat format_;
 };
 
-}  // namespace eos::attestd
+}  // namespace eos::os

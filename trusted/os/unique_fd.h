@@ -5,7 +5,7 @@
 
 #include <utility>
 
-namespace eos::attestd {
+namespace eos::os {
 
 /// Owns a file descriptor; empty is -1.
 class UniqueFd {
@@ -28,4 +28,4 @@ class UniqueFd {
     int fd_ = -1;
 };
 
-}  // namespace eos::attestd
+}  // namespace eos::os

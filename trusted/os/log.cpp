@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include "trusted/attestd/log.h"
+#include "trusted/os/log.h"
 
 #include <unistd.h>
 
@@ -9,7 +9,7 @@
 #include "common/base/time.h"
 #include "common/json/json.h"
 
-namespace eos::attestd {
+namespace eos::os {
 namespace {
 
 std::string_view name_of(Severity severity) {
@@ -50,4 +50,4 @@ void Log::write(Severity severity, std::string_view event,
     (void)!::write(STDERR_FILENO, line.data(), line.size());
 }
 
-}  // namespace eos::attestd
+}  // namespace eos::os

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <memory>
+#include <optional>
 
-#include "trusted/attestd/config.h"
-#include "trusted/attestd/event_loop.h"
+#include "common/base/bytes.h"
+#include "common/base/result.h"
+#include "trusted/os/event_loop.h"
+#include "trusted/os/listen_address.h"
 
-namespace eos::attestd {
+namespace eos::os {
 
-inline constexpr Code listen_failed{"trusted/attestd", "listen_failed",
+inline constexpr Code listen_failed{"trusted/os", "listen_failed",
                                     "the address cannot be listened on"};
 
 /// A listening socket that hands over what it accepts. threads: the loop's.
@@ -28,9 +33,10 @@ class Listener final : public EventHandler {
     /// With the port that the system chose.
     const ListenAddress& address() const { return address_; }
 
-    /// Takes up accepting again where descriptors had run out; once a turn of the loop.
-    void turn();
-    bool is_paused() const { return paused_; }
+    /// Takes up accepting again some time after descriptors had run out; once a turn of the loop.
+    void turn(std::uint64_t now_ms);
+    /// When turn() is due; nothing while it accepts.
+    std::optional<std::uint64_t> next_deadline_ms() const { return resume_ms_; }
 
   private:
     Listener(EventLoop& loop, UniqueFd fd, ListenAddress address, Accepted accepted);
@@ -39,7 +45,8 @@ class Listener final : public EventHandler {
     UniqueFd fd_;
     ListenAddress address_;
     Accepted accepted_;
-    bool paused_ = false;
+    bool out_of_descriptors_ = false;
+    std::optional<std::uint64_t> resume_ms_;
 };
 
-}  // namespace eos::attestd
+}  // namespace eos::os

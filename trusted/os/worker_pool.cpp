@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include "trusted/attestd/worker_pool.h"
+#include "trusted/os/worker_pool.h"
 
-namespace eos::attestd {
+namespace eos::os {
 
 WorkerPool::WorkerPool(std::size_t threads, std::size_t max_queued) : max_queued_(max_queued) {
     for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
@@ -44,4 +44,4 @@ void WorkerPool::run() {
     }
 }
 
-}  // namespace eos::attestd
+}  // namespace eos::os

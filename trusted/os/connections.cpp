@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include "trusted/attestd/connections.h"
+#include "trusted/os/connections.h"
 
 #include <algorithm>
 
-#include "trusted/attestd/socket_stream.h"
+#include "trusted/os/socket_stream.h"
 
-namespace eos::attestd {
+namespace eos::os {
 namespace {
 
 /// How long a connection that is over may take to send what is queued, and then to see it read: a
@@ -216,4 +216,4 @@ void Connections::drain_all(std::uint64_t drain_ms) {
     for (auto& [id, row] : rows_) row->connection().drain(drain_ms);
 }
 
-}  // namespace eos::attestd
+}  // namespace eos::os
