@@ -36,6 +36,7 @@ set(EOS_ARROWS
   "trusted/mini|trusted/mini/host_services trusted/mini/ingress trusted/mini/apps trusted/mini/control trusted/mini/api trusted/platform trusted/runtime trusted/wasm boundary COMMON"
   "trusted/os|trusted/runtime COMMON"
   "trusted/attestd|trusted/os trusted/runtime COMMON"
+  "trusted/virtual/config|trusted/runtime COMMON"
   "untrusted/aesm|common/base"
   "untrusted/daemon|untrusted/aesm boundary COMMON"
   "untrusted/runner|boundary COMMON"

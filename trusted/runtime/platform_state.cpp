@@ -6,19 +6,14 @@
 #include <set>
 
 #include "common/base/encoding.h"
-#include "common/x509/extensions.h"
+#include "trusted/runtime/host_name.h"
 
 namespace eos::runtime {
 namespace {
 
 constexpr std::string_view kLower = "abcdefghijklmnopqrstuvwxyz0123456789-";
-constexpr std::string_view kLowerWithDot = "abcdefghijklmnopqrstuvwxyz0123456789-.";
 constexpr std::string_view kVariable =
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_";
-
-bool is_hostname(std::string_view name) {
-    return x509::is_dns_name(name) && name.find_first_not_of(kLowerWithDot) == name.npos;
-}
 
 bool is_text(ByteView bytes, std::size_t max_bytes) {
     return bytes.size() <= max_bytes && is_utf8(bytes) &&
@@ -106,7 +101,7 @@ PlatformState PlatformState::duplicate() const {
 
 Result<void> check_app(std::string_view name, const App& app) {
     EOS_TRY(config_tree::check_workload_name(name));
-    if (!is_hostname(app.hostname)) {
+    if (!is_host_name(app.hostname)) {
         return fail(bad_app, "hostname '" + printable(as_bytes(app.hostname), 64) +
                                  "' is not a lower-case DNS name");
     }
@@ -133,7 +128,7 @@ Result<void> check_state(const PlatformState& state) {
         return fail(inconsistent_state, "apps or collateral without an owner");
     }
     const Ownership& owned = *state.ownership;
-    if (!is_hostname(owned.platform_name)) {
+    if (!is_host_name(owned.platform_name)) {
         return fail(inconsistent_state, "the platform name is not a lower-case DNS name");
     }
     if (owned.authority.chain.empty()) return fail(inconsistent_state, "no CA certificate");
