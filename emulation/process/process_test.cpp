@@ -89,7 +89,7 @@ class Enclave : public HostSignals {
             ends_.emplace_back(std::make_unique<HostWorkerEndpoint>(*layout_, i, *this));
     }
 
-    ~Enclave() {
+    ~Enclave() override {
         if (testing::Test::HasFailure()) std::fputs(printed_so_far().c_str(), stderr);
         if (!status_) {
             kill(child_, SIGKILL);

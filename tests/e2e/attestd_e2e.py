@@ -239,10 +239,11 @@ def nobody_takes_all_places(stage):
     service = Service(stage, "enclave-os-attestd", stage.tokens | {"limits": limits})
     token, bob = stage.issuer.token(), stage.issuer.token(sub="bob")
     slow = [service.connect() for _ in range(2)]
-    for channel in slow:
-        begin(channel, 50000, token)
+    begin(slow[0], 50000, token)
+    assert service.ask("POST", "/", b"x" * 40000, token).status == 503, "a caller's share of the memory"
+    begin(slow[1], 10000, token)
     assert service.verify(request(bytes(9)), token).status == 429, "a third one of the same caller"
-    assert service.ask("POST", "/", b"x" * 40000, bob).status == 503, "the memory of bodies is bounded"
+    assert service.ask("POST", "/", b"x" * 60000, bob).status == 400, "others have theirs"
     assert service.verify(request(bytes(9)), bob).status == 200
     # Those of the requests above may still be about to be forgotten.
     more = [wait_for("a place", lambda: connected(service)) for _ in range(4)]

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """Mini from end to end, as its users see it: the real daemon, the real enclave program, an emulated platform.
 
-usage: mini_e2e.py BIN_FOLDER APPS_FOLDER [TEST…]     (TEST: only these functions; set-up always runs)
+usage: mini_e2e.py BIN_FOLDER APPS_FOLDER [TEST…]     (TEST: only these functions, or those of a stage: host_;
+                                                       set-up always runs)
 
 Each function of a *_stage.py whose name begins with one of STAGES is one test. They run in the order of STAGES,
 then of their file, and share one enclave. Ends with 'N passed, N failed'.
@@ -31,6 +32,10 @@ def tests_of_all_stages():
             if name.startswith(prefix) and callable(function)]
 
 
+def stage_of(test):
+    return next(prefix for prefix in STAGES if test.__name__.startswith(prefix))
+
+
 def run(test, rig):
     begun = time.monotonic()
     try:
@@ -48,10 +53,11 @@ def main(arguments):
     if len(arguments) < 2:
         sys.exit(__doc__)
     tests = tests_of_all_stages()
-    if unknown := set(arguments[2:]) - {test.__name__ for test in tests}:
+    wanted = set(arguments[2:])
+    if unknown := wanted - STAGES.keys() - {test.__name__ for test in tests}:
         sys.exit(f"no such test: {', '.join(sorted(unknown))}")
-    if len(arguments) > 2:
-        tests = [test for test in tests if test.__name__ in SET_UP.union(arguments[2:])]
+    if wanted:
+        tests = [test for test in tests if {test.__name__, stage_of(test)} & (wanted | SET_UP)]
     folder, rig = make_rig(arguments[0])
     rig.hello = Path(arguments[1], "hello-cgi.wasm").read_bytes()
     rig.text_json = Path(arguments[1], "text-json.wasm").read_bytes()

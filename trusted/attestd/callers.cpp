@@ -91,17 +91,20 @@ Result<CallerId> TokenVerifier::identify(const http::RequestHead& head, Role rol
 }
 
 CallLimiter::Slot::~Slot() {
-    if (counts_ == nullptr) return;
-    auto count = counts_->find(caller_);
-    if (--count->second == 0) counts_->erase(count);
+    if (callers_ != nullptr && --row_->second.calls == 0) callers_->erase(row_);
 }
 
 Result<CallLimiter::Slot> CallLimiter::admit(const CallerId& caller, std::uint64_t now_ms) {
-    auto count = in_flight_->find(caller);
-    if (count != in_flight_->end() && count->second >= max_) return fail(too_many_calls, "at once");
+    auto row = callers_->find(caller);
+    if (row != callers_->end() && row->second.calls >= rules_.in_flight)
+        return fail(too_many_calls, "at once");
     if (!rate_.take(caller, now_ms)) return fail(too_many_calls, "a minute");
-    ++(*in_flight_)[caller];
-    return Slot(in_flight_, caller);
+    if (row == callers_->end()) {
+        runtime::MemoryBudget share(memory_, rules_.share_bytes);
+        row = callers_->emplace(caller, Underway{0, share}).first;
+    }
+    ++row->second.calls;
+    return Slot(callers_, row);
 }
 
 }  // namespace eos::attestd

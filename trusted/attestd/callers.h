@@ -13,6 +13,7 @@
 #include "common/http/message.h"
 #include "common/jose/jwt.h"
 #include "trusted/attestd/config.h"
+#include "trusted/runtime/body.h"
 #include "trusted/runtime/interfaces.h"
 #include "trusted/runtime/leaf_mint.h"
 
@@ -77,39 +78,53 @@ class TokenVerifier {
 /// in realm_access.roles, or in the claim of that name.
 bool has_role(const json::Value& claims, std::string_view role, const std::string& claim);
 
-/// How many calls each may make, and how many at once. threads: one.
+/// How many calls each may make, how many at once, and how much memory they may hold. threads: one.
 class CallLimiter {
+    /// What one caller has under way.
+    struct Underway {
+        std::size_t calls = 0;
+        runtime::MemoryBudget share;
+    };
+    using Callers = std::map<CallerId, Underway>;
+
   public:
     struct Rules {
         runtime::PeerRateLimiter::Limits rate;
         std::size_t in_flight = 8;
+        std::size_t share_bytes = 0;  ///< of `memory`, for each
     };
-    explicit CallLimiter(Rules rules)
-        : rate_(rules.rate), in_flight_(std::make_shared<Counts>()), max_(rules.in_flight) {}
+    /// `memory` outlives the limiter and its slots.
+    CallLimiter(Rules rules, runtime::MemoryBudget& memory)
+        : rules_(rules),
+          memory_(memory),
+          rate_(rules.rate),
+          callers_(std::make_shared<Callers>()) {}
 
-    /// Held while a call is under way.
+    /// Held while a call is under way, and longer than what its memory() lends.
     class Slot {
       public:
         Slot(Slot&&) noexcept = default;
         Slot& operator=(Slot&&) = delete;
         ~Slot();
 
+        runtime::MemoryBudget& memory() const { return row_->second.share; }
+
       private:
         friend class CallLimiter;
-        Slot(std::shared_ptr<std::map<CallerId, std::size_t>> counts, const CallerId& caller)
-            : counts_(std::move(counts)), caller_(caller) {}
-        std::shared_ptr<std::map<CallerId, std::size_t>> counts_;
-        CallerId caller_;
+        Slot(std::shared_ptr<Callers> callers, Callers::iterator row)
+            : callers_(std::move(callers)), row_(row) {}
+        std::shared_ptr<Callers> callers_;
+        Callers::iterator row_;
     };
 
     /// errors: too_many_calls.
     [[nodiscard]] Result<Slot> admit(const CallerId& caller, std::uint64_t now_ms);
 
   private:
-    using Counts = std::map<CallerId, std::size_t>;
+    const Rules rules_;
+    runtime::MemoryBudget& memory_;
     runtime::PeerRateLimiter rate_;
-    std::shared_ptr<Counts> in_flight_;
-    std::size_t max_;
+    std::shared_ptr<Callers> callers_;
 };
 
 }  // namespace eos::attestd

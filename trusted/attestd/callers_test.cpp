@@ -152,7 +152,8 @@ CallerId id(std::uint8_t n) {
 }
 
 TEST(CallLimiter, BoundsCallsAtOnceAndAMinute) {
-    CallLimiter limiter({{.burst = 3, .per_minute = 60, .max_peers = 8}, 2});
+    runtime::MemoryBudget memory(0);
+    CallLimiter limiter({{.burst = 3, .per_minute = 60, .max_peers = 8}, 2}, memory);
     {
         Result<CallLimiter::Slot> first = limiter.admit(id(1), 0);
         Result<CallLimiter::Slot> second = limiter.admit(id(1), 0);
@@ -168,13 +169,34 @@ TEST(CallLimiter, BoundsCallsAtOnceAndAMinute) {
 }
 
 TEST(CallLimiter, SlotsMayOutliveIt) {
+    runtime::MemoryBudget memory(0);
     std::optional<CallLimiter::Slot> slot;
     {
-        CallLimiter limiter({{}, 2});
+        CallLimiter limiter({{}, 2}, memory);
         Result<CallLimiter::Slot> made = limiter.admit(id(1), 0);
         slot.emplace(*std::move(made));
     }
     slot.reset();
+}
+
+TEST(CallLimiter, ACallerHoldsNoMoreThanItsShareOfTheMemory) {
+    runtime::MemoryBudget memory(100);
+    CallLimiter limiter({.rate = {}, .in_flight = 2, .share_bytes = 60}, memory);
+    CallLimiter::Slot first = limiter.admit(id(1), 0).value();
+    CallLimiter::Slot second = limiter.admit(id(1), 0).value();
+    CallLimiter::Slot other = limiter.admit(id(2), 0).value();
+    {
+        runtime::MemoryBudget::Loan held(first.memory());
+        ASSERT_TRUE(held.grow_to(40));
+        EXPECT_EQ(memory.free_bytes(), 60U);
+        EXPECT_FALSE(runtime::MemoryBudget::Loan(second.memory()).grow_to(21)) << "over its share";
+        EXPECT_TRUE(runtime::MemoryBudget::Loan(second.memory()).grow_to(20));
+        runtime::MemoryBudget::Loan others(other.memory());
+        ASSERT_TRUE(others.grow_to(60));
+        EXPECT_FALSE(runtime::MemoryBudget::Loan(second.memory()).grow_to(1)) << "nothing is left";
+    }
+    EXPECT_EQ(memory.free_bytes(), 100U);
+    EXPECT_TRUE(runtime::MemoryBudget::Loan(second.memory()).grow_to(60));
 }
 
 }  // namespace

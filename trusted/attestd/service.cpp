@@ -76,11 +76,15 @@ void refuse_call(Exchange& exchange, const Error& error) {
 CallLimiter::Rules rules_for_addresses(const Limits& limits) {
     // Calls at once are bounded by the connections of an address.
     return {{limits.address_burst, limits.address_requests_per_minute, kRemembered},
-            limits.connections_per_address};
+            limits.connections_per_address,
+            0};
 }
 
 CallLimiter::Rules rules_for_callers(const Limits& limits) {
-    return {{limits.burst, limits.requests_per_minute, kRemembered}, limits.in_flight_per_caller};
+    // A quarter of the memory, or one body: slow callers keep nobody else out.
+    return {{limits.burst, limits.requests_per_minute, kRemembered},
+            limits.in_flight_per_caller,
+            std::max(limits.body_bytes, limits.body_memory_bytes / 4)};
 }
 
 }  // namespace
@@ -104,8 +108,8 @@ Service::Service(const Parts& parts, const Limits& limits)
     : parts_(parts),
       limits_(limits),
       budget_(limits.body_memory_bytes),
-      addresses_(rules_for_addresses(limits)),
-      callers_(rules_for_callers(limits)),
+      addresses_(rules_for_addresses(limits), budget_),
+      callers_(rules_for_callers(limits), budget_),
       router_(*this) {
     add_routes();
     http_metrics_ = std::make_unique<runtime::HttpMetrics>(registry_, router_.table());
@@ -184,6 +188,10 @@ std::unique_ptr<runtime::ConnectionProtocol> Service::start_protocol(
         runtime::Http1Limits{});
 }
 
+Result<CallLimiter::Slot> Service::admit(const CallerId& caller) {
+    return callers_.admit(caller, parts_.clock.monotonic_ms());
+}
+
 Result<CallerId> Service::identify(const RoutedRequest& request, Role role) {
     const CallerId& address = request.connection.peer_address;
     // Before a signature is verified for whoever asks; the slot is given back at once.
@@ -206,15 +214,15 @@ void Service::refused(Exchange& exchange, const Error& error) {
 
 Dispatched Service::verify(RoutedRequest request) {
     Result<CallerId> caller = identify(request, Role::client);
-    Result<CallLimiter::Slot> slot = caller ? callers_.admit(*caller, parts_.clock.monotonic_ms())
-                                            : Result<CallLimiter::Slot>(fail(caller.error()));
+    Result<CallLimiter::Slot> slot =
+        caller ? admit(*caller) : Result<CallLimiter::Slot>(fail(caller.error()));
     if (!slot) {
         refused(request.exchange, slot.error());
         return {};
     }
     auto held = std::make_shared<Held>(*std::move(slot), std::nullopt);
     Dispatched out = runtime::collect_body(
-        request.head.body, limits_.body_bytes, budget_, std::move(request.exchange),
+        request.head.body, limits_.body_bytes, held->slot.memory(), std::move(request.exchange),
         [this, held, name = hex(*caller)](Exchange exchange, runtime::CollectedBody body) mutable {
             held->loan.emplace(std::move(body.loan));
             start(Call{std::move(exchange), std::move(held), parts_.clock.monotonic_ms(),
@@ -259,7 +267,7 @@ void Service::finish(std::uint64_t id, Made made) {
     EOS_ASSERT(!call.empty());
     Call& of = call.mapped();
     // The body is gone; the answer is there until it was read.
-    of.held->loan.emplace(budget_);
+    of.held->loan.emplace(of.held->slot.memory());
     if (!of.held->loan->grow_to(made.body.size())) {
         runtime::respond_busy(of.exchange, "too many answers wait to be read; try again",
                               kRetryAfterSeconds);
@@ -292,8 +300,10 @@ Dispatched Service::ready(RoutedRequest request) {
 
 Dispatched Service::scrape(RoutedRequest request) {
     Result<CallerId> caller = identify(request, Role::monitoring);
-    if (!caller) {
-        refused(request.exchange, caller.error());
+    Result<CallLimiter::Slot> slot =
+        caller ? admit(*caller) : Result<CallLimiter::Slot>(fail(caller.error()));
+    if (!slot) {
+        refused(request.exchange, slot.error());
         return {};
     }
     const SignatureCache::Counters cache = parts_.cache.counters();

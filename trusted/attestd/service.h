@@ -95,6 +95,7 @@ class Service final : public runtime::ConnectionServices, private runtime::Autho
     runtime::Dispatched scrape(runtime::RoutedRequest request);
     runtime::Dispatched key_set(runtime::RoutedRequest request);
     Result<CallerId> identify(const runtime::RoutedRequest& request, Role role);
+    Result<CallLimiter::Slot> admit(const CallerId& caller);
     void refused(runtime::Exchange& exchange, const Error& error);
     void start(Call call, Bytes body);
     void finish(std::uint64_t id, Made made);

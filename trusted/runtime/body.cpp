@@ -53,10 +53,20 @@ class BodyCollector final : public RequestHandler {
 
 }  // namespace
 
+bool MemoryBudget::take(std::size_t bytes) {
+    if (bytes > free_ || (whole_ != nullptr && !whole_->take(bytes))) return false;
+    free_ -= bytes;
+    return true;
+}
+
+void MemoryBudget::give_back(std::size_t bytes) {
+    free_ += bytes;
+    if (whole_ != nullptr) whole_->give_back(bytes);
+}
+
 bool MemoryBudget::Loan::grow_to(std::size_t bytes) {
     if (bytes <= bytes_) return true;
-    if (bytes - bytes_ > budget_->free_) return false;
-    budget_->free_ -= bytes - bytes_;
+    if (!budget_->take(bytes - bytes_)) return false;
     bytes_ = bytes;
     return true;
 }

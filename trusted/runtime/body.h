@@ -17,6 +17,8 @@ namespace eos::runtime {
 class MemoryBudget {
   public:
     explicit MemoryBudget(std::size_t bytes) : free_(bytes) {}
+    /// One borrower's share of `whole`, which outlives it: what it lends is lent by both.
+    MemoryBudget(MemoryBudget& whole, std::size_t bytes) : free_(bytes), whole_(&whole) {}
 
     /// Bytes on loan; given back when it dies.
     class Loan {
@@ -25,7 +27,7 @@ class MemoryBudget {
         Loan(Loan&& other) noexcept
             : budget_(other.budget_), bytes_(std::exchange(other.bytes_, 0)) {}
         Loan& operator=(Loan&&) = delete;
-        ~Loan() { budget_->free_ += bytes_; }
+        ~Loan() { budget_->give_back(bytes_); }
 
         /// Makes the loan at least `bytes`; false if the budget does not have them.
         [[nodiscard]] bool grow_to(std::size_t bytes);
@@ -38,7 +40,11 @@ class MemoryBudget {
     std::size_t free_bytes() const { return free_; }
 
   private:
+    bool take(std::size_t bytes);
+    void give_back(std::size_t bytes);
+
     std::size_t free_;
+    MemoryBudget* whole_ = nullptr;
 };
 
 /// A whole body and the loan that its memory is counted under.

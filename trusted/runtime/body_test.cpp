@@ -44,6 +44,23 @@ std::string chunks(std::size_t count, std::size_t size) {
     return out + "0\r\n\r\n";
 }
 
+TEST(MemoryBudget, AShareLendsWhatBothHave) {
+    MemoryBudget whole(100);
+    MemoryBudget share(whole, 80);
+    {
+        MemoryBudget::Loan loan(share);
+        EXPECT_FALSE(loan.grow_to(81));
+        EXPECT_TRUE(loan.grow_to(70));
+        MemoryBudget::Loan other(whole);
+        EXPECT_TRUE(other.grow_to(25));
+        EXPECT_FALSE(loan.grow_to(76)) << "the whole has less left than the share";
+        EXPECT_EQ(share.free_bytes(), 10U);
+        EXPECT_EQ(whole.free_bytes(), 5U);
+    }
+    EXPECT_EQ(share.free_bytes(), 80U);
+    EXPECT_EQ(whole.free_bytes(), 100U);
+}
+
 TEST(CollectBody, OfKnownSizeIsLentBeforeTheFirstByte) {
     BodyWorld world(1000);
     world.peer.send(post("Content-Length: 600", std::string(100, 'x')));
