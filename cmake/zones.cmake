@@ -35,6 +35,7 @@ set(EOS_ARROWS
   "trusted/mini/api|trusted/mini/host_services trusted/mini/control trusted/mini/apps trusted/runtime trusted/wasm boundary COMMON"
   "trusted/mini|trusted/mini/host_services trusted/mini/ingress trusted/mini/apps trusted/mini/control trusted/mini/api trusted/platform trusted/runtime trusted/wasm boundary COMMON"
   "trusted/os|trusted/runtime COMMON"
+  "trusted/virtual/evidence|trusted/os COMMON"
   "trusted/attestd|trusted/os trusted/runtime COMMON"
   "trusted/virtual/config|trusted/runtime COMMON"
   "untrusted/aesm|common/base"
