@@ -38,6 +38,7 @@ set(EOS_ARROWS
   "trusted/virtual/evidence|trusted/os COMMON"
   "trusted/attestd|trusted/os trusted/runtime COMMON"
   "trusted/virtual/config|trusted/runtime COMMON"
+  "trusted/virtual/proxy|trusted/virtual/config trusted/runtime trusted/os COMMON"
   "untrusted/aesm|common/base"
   "untrusted/daemon|untrusted/aesm boundary COMMON"
   "untrusted/runner|boundary COMMON"

@@ -158,10 +158,7 @@ Result<void> Headers::add(std::string_view name, std::string_view value) {
 
 HeaderView Headers::operator[](std::size_t index) const {
     EOS_ASSERT(index < fields_.size());
-    const Field& field = fields_[index];
-    const std::string_view text(text_);
-    return {text.substr(field.name_offset, field.name_size),
-            text.substr(field.name_offset + field.name_size, field.value_size)};
+    return view(fields_[index]);
 }
 
 Result<std::optional<std::string_view>> Headers::single(std::string_view name) const {

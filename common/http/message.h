@@ -71,6 +71,13 @@ class Headers {
     /// Whether a comma-separated list field holds `token`, compared without case.
     bool list_contains(std::string_view name, std::string_view token) const;
 
+    /// Takes out every field of which `unwanted(HeaderView)` says so; the others keep their order.
+    /// The bytes of those taken out still count towards kMaxHeaderBytes.
+    template <typename Unwanted>
+    void remove_if(Unwanted unwanted) {
+        std::erase_if(fields_, [&](const Field& field) { return unwanted(view(field)); });
+    }
+
     /// Empties the section and keeps its memory.
     void clear();
 
@@ -80,6 +87,12 @@ class Headers {
         std::uint16_t name_size;
         std::uint16_t value_size;
     };
+    HeaderView view(const Field& field) const {
+        const std::string_view text(text_);
+        return {text.substr(field.name_offset, field.name_size),
+                text.substr(field.name_offset + field.name_size, field.value_size)};
+    }
+
     std::string text_;  ///< name ‖ value of every field, back to back: one allocation for all
     std::vector<Field> fields_;
 };

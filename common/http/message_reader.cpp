@@ -109,6 +109,7 @@ void MessageReader::begin_message() {
     value_.clear();
     headers_.clear();
     body_ = {};
+    described_ = {};
     until_end_ = false;
     line_size_ = 0;
     after_cr_ = false;
@@ -398,6 +399,7 @@ Result<void> MessageReader::decide_framing() {
     }
     body_ = BodySize::none();
     if (kind_ == MessageKind::kResponse) {
+        described_ = bytes ? BodySize::known(*bytes) : BodySize::unknown();
         const bool bodiless =
             skip_body_ == SkipBody::kYes || status_ < 200 || status_ == 204 || status_ == 304;
         if (bodiless) return {};

@@ -49,6 +49,8 @@ class MessageReader {
     Version version() const { return version_; }
     int status() const { return status_; }
     BodySize body() const { return body_; }
+    /// As body(), but by the fields alone: of a response that has none, too.
+    BodySize described() const { return described_; }
     Headers take_headers() { return std::move(headers_); }
 
   private:
@@ -101,6 +103,7 @@ class MessageReader {
     int status_ = 0;
     Headers headers_;
     BodySize body_;
+    BodySize described_;
     bool until_end_ = false;  ///< body_ is unknown because the connection ends it
 
     std::size_t blank_lines_ = 0;

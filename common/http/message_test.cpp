@@ -82,5 +82,16 @@ TEST(Message, ReasonPhrases) {
     EXPECT_EQ(reason_phrase(599), "Unknown");
 }
 
+TEST(Headers, RemovesWhatIsUnwantedAndKeepsTheOrder) {
+    Headers headers;
+    for (std::string_view name : {"a", "b", "c", "b"}) ASSERT_TRUE(headers.add(name, name));
+    headers.remove_if([](const HeaderView& field) { return field.name == "b"; });
+    ASSERT_EQ(headers.count(), 2U);
+    EXPECT_EQ(headers[0].value, "a");
+    EXPECT_EQ(headers[1].value, "c");
+    ASSERT_TRUE(headers.add("d", "4"));
+    EXPECT_EQ(headers[2].value, "4");
+}
+
 }  // namespace
 }  // namespace eos::http

@@ -13,8 +13,9 @@ ResponseParser::~ResponseParser() = default;
 ResponseParser::ResponseParser(ResponseParser&&) noexcept = default;
 ResponseParser& ResponseParser::operator=(ResponseParser&&) noexcept = default;
 
-void ResponseParser::expect(Method request_method) {
+void ResponseParser::expect(Method request_method, Switching switching) {
     expecting_ = true;
+    switching_ = switching;
     interim_count_ = 0;
     reader_->set_skip_body(request_method == Method::kHead ? SkipBody::kYes : SkipBody::kNo);
 }
@@ -29,16 +30,19 @@ Result<Step> ResponseParser::feed(ByteView input) {
         consumed += step.consumed;
         step.consumed = consumed;
         if (step.event == Event::kHead) {
-            skipping_ = reader_->status() < 200;
-            if (reader_->status() == 101) {
+            const bool switches = reader_->status() == 101;
+            skipping_ = reader_->status() < 200 && !switches;
+            if (switches && switching_ == Switching::kRefused) {
                 return reader_->fail_with(Error(unexpected_response, "an upgrade"));
             }
             if (skipping_ && ++interim_count_ > kMaxInterimResponses) {
                 return reader_->fail_with(Error(unexpected_response, "too many interim ones"));
             }
             reader_->set_body_limit(0);
-            head_ = {
-                {reader_->status(), reader_->take_headers()}, reader_->version(), reader_->body()};
+            head_ = {{reader_->status(), reader_->take_headers()},
+                     reader_->version(),
+                     reader_->body(),
+                     reader_->described()};
         } else if (step.event == Event::kComplete) {
             expecting_ = skipping_;
         }

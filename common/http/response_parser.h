@@ -18,10 +18,16 @@ struct ReceivedResponse {
     ResponseHead head;  ///< framing fields included, as they came
     Version version = Version::kHttp11;
     BodySize body;
+    /// What the fields say of a body, also where none follows: of an answer to HEAD, of a 304.
+    BodySize described;
 };
 
+/// Whether a request asked for another protocol, so that 101 is an answer to it.
+enum class Switching : std::uint8_t { kRefused, kAsked };
+
 /// Reads HTTP/1.x responses from one connection, as strictly as RequestParser reads requests.
-/// Interim (1xx) responses are skipped; 101 is refused, since nobody asks for an upgrade.
+/// Interim (1xx) responses are skipped. 101 is refused, unless it was asked for: then it is the
+/// last response, without a body, and what follows it is not HTTP.
 /// threads: one at a time.
 class ResponseParser {
   public:
@@ -32,7 +38,7 @@ class ResponseParser {
 
     /// Says which request the next response answers; before its first byte is fed. Bytes that
     /// arrive when no response is expected are refused.
-    void expect(Method request_method);
+    void expect(Method request_method, Switching switching = Switching::kRefused);
 
     /// Looks at the input up to the next event (parser.h).
     /// errors: those of RequestParser but the ones about targets, methods and authorities;
@@ -54,6 +60,7 @@ class ResponseParser {
     std::unique_ptr<MessageReader> reader_;
     ReceivedResponse head_;
     bool expecting_ = false;
+    Switching switching_ = Switching::kRefused;
     bool skipping_ = false;  ///< inside an interim response
     std::size_t interim_count_ = 0;
 };

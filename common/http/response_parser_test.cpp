@@ -159,5 +159,37 @@ TEST(ResponseParser, StrictAsTheRequestSide) {
     EXPECT_EQ(refused_with("HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\nx"), "body_too_large");
 }
 
+TEST(ResponseParser, SwitchingIsAnAnswerToWhoeverAskedForIt) {
+    constexpr std::string_view kInput =
+        "HTTP/1.1 100 Continue\r\n\r\n"
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\nnot HTTP";
+    ResponseParser parser;
+    parser.expect(Method::kGet, Switching::kAsked);
+    const auto head = parser.feed(as_bytes(kInput));
+    ASSERT_TRUE(head && head->event == Event::kHead);
+    EXPECT_EQ(parser.take_head().head.status, 101);
+    const auto end = parser.feed(as_bytes(kInput.substr(head->consumed)));
+    ASSERT_TRUE(end && end->event == Event::kComplete);
+    EXPECT_EQ(kInput.substr(head->consumed + end->consumed), "not HTTP");
+    // It was the answer to that request only.
+    parser.expect(Method::kGet);
+    const auto other = parser.feed(as_bytes(kInput));
+    ASSERT_FALSE(other);
+    EXPECT_EQ(other.error().code().name, "unexpected_response");
+}
+
+TEST(ResponseParser, SaysWhatTheFieldsDescribe) {
+    const auto described = [](std::string_view input, Method method) {
+        ResponseParser parser;
+        parser.expect(method);
+        EXPECT_TRUE(parser.feed(as_bytes(input)));
+        return parser.take_head().described;
+    };
+    constexpr std::string_view kKnown = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
+    EXPECT_EQ(described(kKnown, Method::kHead), BodySize::known(5));
+    EXPECT_EQ(described(kKnown, Method::kGet), BodySize::known(5));
+    EXPECT_EQ(described("HTTP/1.1 200 OK\r\n\r\n", Method::kHead), BodySize::unknown());
+}
+
 }  // namespace
 }  // namespace eos::http

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "trusted/virtual/proxy/http1_client.h"
+
+#include <limits>
+#include <utility>
+
+#include "common/base/assert.h"
+#include "common/http/serialize.h"
+
+namespace eos::cvm::proxy {
+namespace {
+
+// What an idle connection keeps of its output buffer.
+constexpr std::size_t kKeptOutputBytes = 4 * 1024;
+
+}  // namespace
+
+void Http1Client::begin(UpstreamRequest request, ResponseHandler& handler) {
+    EOS_ASSERT(is_idle());
+    handler_ = &handler;
+    ++request_count_;
+    is_chunked_ = request.body.kind == http::BodyKind::kUnknown;
+    request_complete_ = !is_chunked_ && request.body.bytes == 0;
+    has_received_ = false;
+    has_head_ = false;
+    last_moved_ms_ = clock_.monotonic_ms();
+    parser_.expect(request.method);
+    if (output_.empty()) {
+        output_ = std::move(request.head);
+    } else {
+        append(output_, request.head);
+    }
+}
+
+void Http1Client::write(ByteView piece) {
+    if (handler_ == nullptr || !sends_) return;
+    EOS_ASSERT(!request_complete_);
+    if (is_chunked_) {
+        http::append_chunk(output_, piece);
+    } else {
+        append(output_, piece);
+    }
+}
+
+void Http1Client::finish() {
+    if (handler_ == nullptr || request_complete_) return;
+    request_complete_ = true;
+    last_moved_ms_ = clock_.monotonic_ms();
+    if (is_chunked_ && sends_) http::append_last_chunk(output_);
+}
+
+bool Http1Client::has_room() {
+    wants_room_ = output().size() >= kRoomBytes;
+    return !wants_room_;
+}
+
+void Http1Client::output_taken(std::size_t count) {
+    output_offset_ += count;
+    last_moved_ms_ = clock_.monotonic_ms();
+    if (output_offset_ == output_.size()) {
+        if (output_.capacity() > kKeptOutputBytes) output_ = Bytes();
+        output_.clear();
+        output_offset_ = 0;
+    } else if (output_offset_ >= kRoomBytes) {
+        output_.erase(output_.begin(),
+                      output_.begin() + static_cast<std::ptrdiff_t>(output_offset_));
+        output_offset_ = 0;
+    }
+    if (wants_room_ && output().size() <= kRoomBytes / 2 && handler_ != nullptr) {
+        wants_room_ = false;
+        handler_->on_request_room();
+    }
+}
+
+void Http1Client::output_refused() {
+    sends_ = false;
+    output_ = Bytes();
+    output_offset_ = 0;
+    if (std::exchange(wants_room_, false) && handler_ != nullptr) handler_->on_request_room();
+}
+
+void Http1Client::receive(ByteView input) {
+    if (is_over_) return;
+    if (handler_ == nullptr) {  // nothing was asked for
+        is_over_ = true;
+        return;
+    }
+    last_moved_ms_ = clock_.monotonic_ms();
+    has_received_ = true;
+    parse(input);
+}
+
+void Http1Client::parse(ByteView input) {
+    while (handler_ != nullptr && held_body_.empty()) {
+        const auto step = parser_.feed(input);
+        if (!step) return fail(UpstreamFailure::kMalformed);
+        input = input.subspan(step->consumed);
+        switch (step->event) {
+            case http::Event::kNeedInput:
+                if (ended_) conclude();
+                return;
+            case http::Event::kHead:
+                take_head();
+                break;
+            case http::Event::kBody:
+                take_body(step->body);
+                break;
+            case http::Event::kComplete:
+                return end_response(input.size());
+        }
+    }
+    if (handler_ != nullptr) held_input_.assign(input.begin(), input.end());
+}
+
+void Http1Client::take_head() {
+    has_head_ = true;
+    http::ReceivedResponse response = parser_.take_head();
+    persists_ = response.version == http::Version::kHttp11 &&
+                !response.head.headers.list_contains("connection", "close");
+    parser_.set_body_limit(std::numeric_limits<std::uint64_t>::max());
+    handler_->on_response(std::move(response));
+}
+
+void Http1Client::take_body(ByteView piece) {
+    const std::size_t taken = handler_->on_response_body(piece);
+    if (handler_ == nullptr || taken == piece.size()) return;
+    const ByteView rest = piece.subspan(taken);
+    held_body_.assign(rest.begin(), rest.end());
+}
+
+void Http1Client::end_response(std::size_t excess_bytes) {
+    // Bytes behind an answer answer nothing: whoever sent them cannot be understood any more.
+    const bool is_whole = request_complete_ && output().empty() && sends_ && excess_bytes == 0;
+    if (!is_whole || !persists_ || ended_) is_over_ = true;
+    std::exchange(handler_, nullptr)->on_response_end();
+}
+
+void Http1Client::resume() {
+    if (handler_ == nullptr) return;
+    last_moved_ms_ = clock_.monotonic_ms();
+    if (!held_body_.empty()) take_body(std::exchange(held_body_, {}));
+    if (handler_ != nullptr && held_body_.empty()) parse(std::exchange(held_input_, {}));
+}
+
+void Http1Client::input_ended(InputEnd end) {
+    if (ended_) return;
+    ended_ = end;
+    if (handler_ == nullptr) {
+        is_over_ = true;
+    } else if (held_body_.empty()) {
+        conclude();
+    }
+}
+
+/// All that was received has been handed on, and nothing more will come.
+void Http1Client::conclude() {
+    if (*ended_ == InputEnd::kBroken) return fail(UpstreamFailure::kClosed);
+    const auto step = parser_.finish();
+    if (!step || step->event != http::Event::kComplete) return fail(UpstreamFailure::kClosed);
+    end_response(0);
+}
+
+void Http1Client::fail(UpstreamFailure failure) {
+    is_over_ = true;
+    if (handler_ == nullptr) return;
+    const bool may_be_stale =
+        failure == UpstreamFailure::kClosed && request_count_ > 1 && !has_received_;
+    std::exchange(handler_, nullptr)
+        ->on_failure(failure, may_be_stale ? Staleness::kMaybeStale : Staleness::kNotStale);
+}
+
+void Http1Client::abandon() {
+    handler_ = nullptr;
+    is_over_ = true;
+}
+
+std::optional<std::uint64_t> Http1Client::next_deadline_ms() const {
+    if (handler_ == nullptr || !held_body_.empty()) return std::nullopt;
+    if (has_head_ || !output().empty()) return last_moved_ms_ + timeouts_.stall_ms;
+    if (request_complete_ || !sends_) return last_moved_ms_ + timeouts_.response_ms;
+    return std::nullopt;  // the client's turn
+}
+
+void Http1Client::tick(std::uint64_t now_ms) {
+    const auto deadline = next_deadline_ms();
+    if (!deadline || now_ms < *deadline) return;
+    const bool begun = has_head_ || !output().empty();
+    fail(begun ? UpstreamFailure::kStalled : UpstreamFailure::kResponseTimeout);
+}
+
+}  // namespace eos::cvm::proxy

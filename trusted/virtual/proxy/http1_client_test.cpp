@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "trusted/virtual/proxy/http1_client.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace eos::cvm::proxy {
+namespace {
+
+using http::BodySize;
+using http::Method;
+
+class FakeClock final : public runtime::Clock {
+  public:
+    UnixTime now() const override { return {}; }
+    std::uint64_t monotonic_ms() const override { return ms; }
+    std::uint64_t ms = 1000;
+};
+
+/// Writes down what it hears.
+class Recorder final : public ResponseHandler {
+  public:
+    void on_response(http::ReceivedResponse response) override {
+        status = response.head.status;
+        described = response.described;
+    }
+    std::size_t on_response_body(ByteView piece) override {
+        const std::size_t taken = std::min(piece.size(), room);
+        body += as_chars(piece.first(taken));
+        room -= taken;
+        return taken;
+    }
+    void on_response_end() override { outcome = "end"; }
+    void on_request_room() override { ++rooms; }
+    void on_failure(UpstreamFailure failure, Staleness staleness) override {
+        static constexpr const char* kNames[] = {"unreachable", "connect timeout",  "closed",
+                                                 "malformed",   "response timeout", "stalled"};
+        outcome = kNames[static_cast<std::size_t>(failure)];
+        if (staleness == Staleness::kMaybeStale) outcome += ", maybe stale";
+    }
+
+    int status = 0;
+    BodySize described;
+    std::string body;
+    std::size_t room = 1 << 30;
+    std::string outcome = "open";
+    int rooms = 0;
+};
+
+struct Http1ClientTest : testing::Test {
+    void ask(Method method = Method::kGet, BodySize body = BodySize::none()) {
+        heard = Recorder();
+        client.begin({to_bytes("HEAD\r\n\r\n"), method, body}, heard);
+    }
+    std::string sent() {
+        std::string out(as_chars(client.output()));
+        client.output_taken(out.size());
+        return out;
+    }
+    void answer(std::string_view text) { client.receive(as_bytes(text)); }
+    void end() { client.input_ended(Http1Client::InputEnd::kOrderly); }
+
+    FakeClock clock;
+    Http1Client client{clock, UpstreamTimeouts{.response_ms = 100, .stall_ms = 50}};
+    Recorder heard;
+};
+
+constexpr std::string_view kOk = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+TEST_F(Http1ClientTest, ServesOneRequestAfterTheOther) {
+    for (int i = 0; i < 3; ++i) {
+        ask();
+        EXPECT_EQ(sent(), "HEAD\r\n\r\n");
+        answer(kOk);
+        EXPECT_EQ(heard.outcome, "end");
+        EXPECT_EQ(heard.body, "ok");
+        EXPECT_TRUE(client.is_idle());
+    }
+}
+
+TEST_F(Http1ClientTest, InterimAnswersAndTrailersArePassedOver) {
+    ask();
+    sent();
+    answer("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: ");
+    answer("chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n");
+    EXPECT_EQ(heard.outcome, "end");
+    EXPECT_EQ(heard.body, "abc");
+    EXPECT_TRUE(client.is_idle());
+}
+
+TEST_F(Http1ClientTest, AnswersWithoutABodyKeepTheirDescription) {
+    ask(Method::kHead);
+    sent();
+    answer("HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n");
+    EXPECT_EQ(heard.outcome, "end");
+    EXPECT_EQ(heard.described, BodySize::known(12));
+    ask();
+    sent();
+    answer("HTTP/1.1 304 Not Modified\r\nContent-Length: 12\r\n\r\n");
+    EXPECT_EQ(heard.outcome, "end");
+    EXPECT_TRUE(client.is_idle());
+}
+
+TEST_F(Http1ClientTest, ABodyThatEndsWithTheConnectionIsWholeOnlyIfItEndsInOrder) {
+    ask();
+    sent();
+    answer("HTTP/1.1 200 OK\r\n\r\npart");
+    EXPECT_EQ(heard.outcome, "open");
+    end();
+    EXPECT_EQ(heard.outcome, "end");
+    EXPECT_TRUE(client.is_over());
+
+    Http1Client other(clock, {});
+    Recorder broken;
+    other.begin({to_bytes("x"), Method::kGet, {}}, broken);
+    other.receive(as_bytes("HTTP/1.1 200 OK\r\n\r\npart"));
+    other.input_ended(Http1Client::InputEnd::kBroken);
+    EXPECT_EQ(broken.outcome, "closed");
+}
+
+TEST_F(Http1ClientTest, TruncatedAnswersAreFailures) {
+    for (std::string_view part :
+         {"", "HTTP/1.1 2", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabcd",
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+          "HTTP/1.1 100 Continue\r\n\r\n"}) {
+        Http1Client one(clock, {});
+        Recorder recorder;
+        one.begin({to_bytes("x"), Method::kGet, {}}, recorder);
+        if (!part.empty()) one.receive(as_bytes(part));
+        one.input_ended(Http1Client::InputEnd::kOrderly);
+        EXPECT_EQ(recorder.outcome, "closed") << part;
+        EXPECT_TRUE(one.is_over());
+    }
+}
+
+TEST_F(Http1ClientTest, WhatCanBeReadInTwoWaysIsRefused) {
+    for (std::string_view lie :
+         {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
+          "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n",
+          "HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\n",
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, identity\r\n\r\n",
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked\r\n\r\n",
+          "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+          "HTTP/1.1 200 OK\r\nA: b\r\n folded\r\n\r\n", "HTTP/1.1 200 OK\nA: b\n\n",
+          "HTTP/1.1 200 OK\r\nA : b\r\n\r\n", "HTTP/2 200\r\n\r\n", "nonsense\r\n\r\n",
+          "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n",
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff0\r\n"}) {
+        Http1Client one(clock, {});
+        Recorder recorder;
+        one.begin({to_bytes("x"), Method::kGet, {}}, recorder);
+        one.receive(as_bytes(lie));
+        EXPECT_EQ(recorder.outcome, "malformed") << lie;
+        EXPECT_TRUE(one.is_over());
+    }
+}
+
+TEST_F(Http1ClientTest, BytesThatNobodyAskedForEndTheConnection) {
+    ask();
+    sent();
+    answer(std::string(kOk) + "HTTP/1.1 200 OK\r\n");
+    EXPECT_EQ(heard.outcome, "end");
+    EXPECT_EQ(heard.body, "ok");
+    EXPECT_TRUE(client.is_over());
+
+    Http1Client idle(clock, {});
+    idle.receive(as_bytes("HTTP/1.1 200 OK\r\n"));
+    EXPECT_TRUE(idle.is_over());
+}
+
+TEST_F(Http1ClientTest, ConnectionsThatSayCloseAreNotReused) {
+    ask();
+    sent();
+    answer("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    EXPECT_EQ(heard.outcome, "end");
+    EXPECT_TRUE(client.is_over());
+}
+
+TEST_F(Http1ClientTest, FramesTheRequestsBody) {
+    ask(Method::kPost, BodySize::unknown());
+    client.write(as_bytes("hello"));
+    client.finish();
+    EXPECT_EQ(sent(), "HEAD\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+    answer(kOk);
+    ask(Method::kPost, BodySize::known(5));
+    client.write(as_bytes("hello"));
+    client.finish();
+    EXPECT_EQ(sent(), "HEAD\r\n\r\nhello");
+    answer(kOk);
+    EXPECT_TRUE(client.is_idle());
+}
+
+TEST_F(Http1ClientTest, AnEarlyAnswerIsHandedOnAndEndsTheConnection) {
+    ask(Method::kPost, BodySize::known(10));
+    sent();
+    client.write(as_bytes("12345"));
+    answer("HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno");
+    EXPECT_EQ(heard.status, 413);
+    EXPECT_EQ(heard.outcome, "end");
+    EXPECT_TRUE(client.is_over());
+    client.write(as_bytes("67890"));  // nothing happens
+}
+
+TEST_F(Http1ClientTest, AnAnswerIsHeardAfterTheUpstreamStoppedReading) {
+    ask(Method::kPost, BodySize::known(10));
+    client.output_refused();
+    client.write(as_bytes("12345"));
+    EXPECT_TRUE(client.output().empty());
+    answer("HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n");
+    EXPECT_EQ(heard.status, 413);
+    EXPECT_TRUE(client.is_over());
+}
+
+TEST_F(Http1ClientTest, ASlowClientHoldsTheAnswerBack) {
+    ask();
+    sent();
+    heard.room = 1;
+    answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n");
+    EXPECT_FALSE(client.wants_input());
+    EXPECT_EQ(client.next_deadline_ms(), std::nullopt);  // not the upstream's fault
+    end();                                               // waits until all was handed on
+    EXPECT_EQ(heard.outcome, "open");
+    heard.room = 3;
+    client.resume();
+    EXPECT_EQ(heard.body, "abcd");
+    EXPECT_FALSE(client.wants_input());
+    heard.room = 100;
+    client.resume();
+    EXPECT_EQ(heard.body, "abcde");
+    EXPECT_EQ(heard.outcome, "closed");  // the last chunk never came
+}
+
+TEST_F(Http1ClientTest, ASlowUpstreamHoldsTheRequestBack) {
+    ask(Method::kPost, BodySize::unknown());
+    client.write(Bytes(Http1Client::kRoomBytes));
+    EXPECT_FALSE(client.has_room());
+    client.output_taken(10);
+    EXPECT_EQ(heard.rooms, 0);
+    client.output_taken(Http1Client::kRoomBytes / 2 + 10);
+    EXPECT_EQ(heard.rooms, 1);
+    EXPECT_TRUE(client.has_room());
+}
+
+TEST_F(Http1ClientTest, TimesOut) {
+    ask();
+    EXPECT_EQ(client.next_deadline_ms(), clock.ms + 50);  // does not take the request
+    sent();
+    EXPECT_EQ(client.next_deadline_ms(), clock.ms + 100);
+    client.tick(clock.ms + 99);
+    EXPECT_EQ(heard.outcome, "open");
+    client.tick(clock.ms + 100);
+    EXPECT_EQ(heard.outcome, "response timeout");
+}
+
+TEST_F(Http1ClientTest, StallsInsideAnAnswer) {
+    ask();
+    sent();
+    answer("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no");
+    clock.ms += 10;
+    client.tick(clock.ms + 39);
+    EXPECT_EQ(heard.outcome, "open");
+    client.tick(clock.ms + 40);
+    EXPECT_EQ(heard.outcome, "stalled");
+}
+
+TEST_F(Http1ClientTest, WaitsForTheClientsBodyWithoutADeadline) {
+    ask(Method::kPost, BodySize::known(2));
+    sent();
+    EXPECT_EQ(client.next_deadline_ms(), std::nullopt);
+}
+
+TEST_F(Http1ClientTest, OnlyAReusedConnectionCanBeStale) {
+    ask();
+    sent();
+    answer(kOk);
+    ask();
+    end();
+    EXPECT_EQ(heard.outcome, "closed, maybe stale");
+
+    Http1Client fresh(clock, {});
+    Recorder recorder;
+    fresh.begin({to_bytes("x"), Method::kGet, {}}, recorder);
+    fresh.input_ended(Http1Client::InputEnd::kBroken);
+    EXPECT_EQ(recorder.outcome, "closed");
+}
+
+TEST_F(Http1ClientTest, NothingIsStaleOnceSomethingOfTheAnswerCame) {
+    ask();
+    sent();
+    answer(kOk);
+    ask();
+    sent();
+    answer("H");
+    end();
+    EXPECT_EQ(heard.outcome, "closed");
+}
+
+TEST_F(Http1ClientTest, AnAbandonedConnectionIsOver) {
+    ask();
+    client.abandon();
+    EXPECT_TRUE(client.is_over());
+    answer(kOk);
+    EXPECT_EQ(heard.outcome, "open");
+}
+
+}  // namespace
+}  // namespace eos::cvm::proxy

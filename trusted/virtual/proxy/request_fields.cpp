@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "trusted/virtual/proxy/request_fields.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "common/http/authority.h"
+#include "common/x509/ip_address.h"
+
+namespace eos::cvm::proxy {
+namespace {
+
+constexpr std::string_view kPseudonym = "enclave-os";
+
+/// What a client must not say: this proxy does, or answers it itself.
+constexpr auto kOwnFields = std::to_array<std::string_view>(
+    {"host", "expect", "forwarded", "http2-settings", "proxy", "x-real-ip"});
+
+bool is_portable_name(std::string_view name) {
+    return std::ranges::all_of(
+        name, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
+}
+
+bool is_reserved(std::string_view name) {
+    return name.starts_with("x-privasys-");
+}
+
+std::string lower(std::string_view text) {
+    std::string out(text);
+    std::ranges::transform(out, out.begin(), [](char c) {
+        return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+    });
+    return out;
+}
+
+std::string_view trim(std::string_view text) {
+    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+    return text;
+}
+
+/// The names that Connection lists beyond those that every connection keeps to itself.
+std::vector<std::string> nominated_by_connection(const http::Headers& headers) {
+    std::vector<std::string> out;
+    for (std::size_t i = 0; i < headers.count(); ++i) {
+        if (headers[i].name != "connection") continue;
+        std::string_view rest = headers[i].value;
+        while (!rest.empty()) {
+            const std::size_t comma = std::min(rest.find(','), rest.size());
+            std::string name = lower(trim(rest.substr(0, comma)));
+            rest.remove_prefix(std::min(comma + 1, rest.size()));
+            const bool is_usual = name.empty() || name == "close" || name == "keep-alive";
+            if (!is_usual && !http::is_connection_specific(name)) out.push_back(std::move(name));
+        }
+    }
+    return out;
+}
+
+bool contains(const std::vector<std::string>& names, std::string_view name) {
+    return std::ranges::find(names, name) != names.end();
+}
+
+/// RFC 7239 §4: what is no token is quoted. in: text without '"' and '\', as addresses and
+/// authorities are.
+std::string forwarded_value(std::string_view text) {
+    if (http::is_token(text)) return std::string(text);
+    std::string out = "\"";
+    out.append(text).push_back('"');
+    return out;
+}
+
+bool is_mapped_v4(const ByteArray<16>& address) {
+    return all_zero(ByteView(address).first(10)) && address[10] == std::byte{0xff} &&
+           address[11] == std::byte{0xff};
+}
+
+}  // namespace
+
+std::string address_text(const ByteArray<16>& address) {
+    const ByteView bytes = is_mapped_v4(address) ? ByteView(address).subspan(12) : address;
+    return x509::IpAddress::from_bytes(bytes)->text();
+}
+
+bool asks_for_websocket(const http::RequestHead& head) {
+    if (head.method != http::Method::kGet || head.version != http::Version::kHttp11) return false;
+    if (head.body.kind == http::BodyKind::kUnknown || head.body.bytes > 0) return false;
+    const auto upgrade = head.headers.single("upgrade");
+    return upgrade && *upgrade && http::equal_ignoring_case(**upgrade, "websocket") &&
+           head.headers.list_contains("connection", "upgrade");
+}
+
+Result<void> rewrite_request(http::RequestHead& head, const ByteArray<16>& client) {
+    http::Headers& headers = head.headers;
+    const std::vector<std::string> nominated = nominated_by_connection(headers);
+    headers.remove_if([&](const http::HeaderView& field) {
+        return http::is_connection_specific(field.name) || !is_portable_name(field.name) ||
+               is_reserved(field.name) || field.name.starts_with("x-forwarded-") ||
+               std::ranges::find(kOwnFields, field.name) != kOwnFields.end() ||
+               contains(nominated, field.name);
+    });
+    const std::string address = address_text(client);
+    const std::string host = http::to_string(head.authority);
+    EOS_TRY(headers.add("x-forwarded-for", address));
+    EOS_TRY(headers.add("x-forwarded-proto", "https"));
+    EOS_TRY(headers.add("x-forwarded-host", host));
+    EOS_TRY(headers.add("x-real-ip", address));
+    std::string forwarded = "for=";
+    forwarded += is_mapped_v4(client) ? address : "\"[" + address + "]\"";
+    forwarded += ";host=" + forwarded_value(host) + ";proto=https";
+    EOS_TRY(headers.add("forwarded", forwarded));
+    std::string via = head.version == http::Version::kHttp2    ? "2.0 "
+                      : head.version == http::Version::kHttp10 ? "1.0 "
+                                                               : "1.1 ";
+    return headers.add("via", via.append(kPseudonym));
+}
+
+void rewrite_response(http::ResponseHead& head) {
+    const std::vector<std::string> nominated = nominated_by_connection(head.headers);
+    head.headers.remove_if([&](const http::HeaderView& field) {
+        return http::is_connection_specific(field.name) || is_reserved(field.name) ||
+               contains(nominated, field.name);
+    });
+}
+
+}  // namespace eos::cvm::proxy

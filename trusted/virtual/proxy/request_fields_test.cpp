@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "trusted/virtual/proxy/request_fields.h"
+
+#include <gtest/gtest.h>
+
+namespace eos::cvm::proxy {
+namespace {
+
+constexpr ByteArray<16> kV4 = [] {
+    ByteArray<16> out{};
+    out[10] = out[11] = std::byte{0xff};
+    out[12] = std::byte{192};
+    out[14] = std::byte{2};
+    out[15] = std::byte{1};
+    return out;
+}();
+constexpr ByteArray<16> kV6 = [] {
+    ByteArray<16> out{};
+    out[0] = std::byte{0x20};
+    out[1] = out[15] = std::byte{1};
+    return out;
+}();
+
+using Fields = std::vector<std::pair<std::string, std::string>>;
+
+http::RequestHead request(const Fields& fields) {
+    http::RequestHead head;
+    head.path = "/";
+    head.authority = {http::Authority::Kind::kDnsName, "a.example", std::nullopt};
+    for (const auto& [name, value] : fields) EXPECT_TRUE(head.headers.add(name, value)) << name;
+    return head;
+}
+
+std::string text(const http::Headers& headers) {
+    std::string out;
+    for (std::size_t i = 0; i < headers.count(); ++i) {
+        out.append(headers[i].name).append("=").append(headers[i].value).append("\n");
+    }
+    return out;
+}
+
+const std::string kSaid =
+    "x-forwarded-for=192.0.2.1\nx-forwarded-proto=https\nx-forwarded-host=a.example\n"
+    "x-real-ip=192.0.2.1\nforwarded=for=192.0.2.1;host=a.example;proto=https\n"
+    "via=1.1 enclave-os\n";
+
+std::string rewritten(const Fields& fields) {
+    http::RequestHead head = request(fields);
+    EXPECT_TRUE(rewrite_request(head, kV4));
+    const std::string all = text(head.headers);
+    EXPECT_TRUE(all.ends_with(kSaid)) << all;
+    return all.substr(0, all.size() - kSaid.size());
+}
+
+TEST(RequestFields, OrdinaryFieldsPassInOrder) {
+    EXPECT_EQ(rewritten({{"Accept", "*/*"}, {"cookie", "a=b"}, {"Accept", "x"}}),
+              "accept=*/*\ncookie=a=b\naccept=x\n");
+    EXPECT_EQ(rewritten({{"authorization", "Bearer x"}, {"via", "1.0 other"}}),
+              "authorization=Bearer x\nvia=1.0 other\n");
+}
+
+TEST(RequestFields, NobodyOutsideSaysWhereARequestComesFrom) {
+    EXPECT_EQ(rewritten({{"X-Forwarded-For", "10.0.0.1"},
+                         {"x-forwarded-proto", "http"},
+                         {"x-forwarded-prefix", "/x"},
+                         {"Forwarded", "for=10.0.0.1"},
+                         {"x-real-ip", "10.0.0.1"},
+                         {"x_forwarded_for", "10.0.0.1"},
+                         {"x.real.ip", "10.0.0.1"},
+                         {"X-Privasys-App", "x"},
+                         {"proxy", "evil"},
+                         {"host", "a.example"},
+                         {"expect", "100-continue"}}),
+              "");
+}
+
+TEST(RequestFields, WhatConcernsTheConnectionStaysBehind) {
+    EXPECT_EQ(rewritten({{"Connection", "close, X-Hop ,,te"},
+                         {"connection", "upgrade, second"},
+                         {"x-hop", "1"},
+                         {"second", "2"},
+                         {"upgrade", "h2c"},
+                         {"http2-settings", "x"},
+                         {"te", "trailers"},
+                         {"trailer", "x"},
+                         {"keep-alive", "5"},
+                         {"proxy-connection", "close"},
+                         {"content-length", "5"},
+                         {"x-stays", "3"}}),
+              "x-stays=3\n");
+    // What the proxy says itself cannot be nominated away.
+    EXPECT_EQ(rewritten({{"connection", "x-forwarded-for, x-real-ip, forwarded, via"}}), "");
+}
+
+TEST(RequestFields, AddressesAreWrittenAsTheirFormsDemand) {
+    http::RequestHead head = request({});
+    head.authority.port = 8443;
+    ASSERT_TRUE(rewrite_request(head, kV6));
+    EXPECT_EQ(*head.headers.first("x-forwarded-for"), "2001::1");
+    EXPECT_EQ(*head.headers.first("x-forwarded-host"), "a.example:8443");
+    EXPECT_EQ(*head.headers.first("forwarded"),
+              "for=\"[2001::1]\";host=\"a.example:8443\";proto=https");
+}
+
+TEST(RequestFields, AHeadThatIsFullIsRefused) {
+    Fields fields;
+    for (int i = 0; i < 99; ++i) fields.emplace_back("x-" + std::to_string(i), "v");
+    http::RequestHead head = request(fields);
+    const auto result = rewrite_request(head, kV4);
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().code(), http::headers_too_large);
+}
+
+TEST(RequestFields, AnUpgradeToWebSocketIsSeen) {
+    const Fields good = {{"connection", "keep-alive, Upgrade"}, {"upgrade", "WebSocket"}};
+    EXPECT_TRUE(asks_for_websocket(request(good)));
+    EXPECT_FALSE(asks_for_websocket(request({{"upgrade", "websocket"}})));
+    EXPECT_FALSE(asks_for_websocket(request({{"connection", "upgrade"}, {"upgrade", "h2c"}})));
+    EXPECT_FALSE(asks_for_websocket(
+        request({{"connection", "upgrade"}, {"upgrade", "websocket"}, {"upgrade", "h2c"}})));
+    http::RequestHead post = request(good);
+    post.method = http::Method::kPost;
+    EXPECT_FALSE(asks_for_websocket(post));
+    http::RequestHead with_body = request(good);
+    with_body.body = http::BodySize::known(1);
+    EXPECT_FALSE(asks_for_websocket(with_body));
+}
+
+TEST(ResponseFields, ThoseOfTheConnectionStayBehind) {
+    http::ResponseHead head;
+    for (const auto& [name, value] : Fields{{"connection", "x-hop"},
+                                            {"x-hop", "1"},
+                                            {"transfer-encoding", "chunked"},
+                                            {"content-length", "3"},
+                                            {"keep-alive", "5"},
+                                            {"x-privasys-app", "x"},
+                                            {"set_cookie", "kept"},
+                                            {"server", "nginx"}}) {
+        ASSERT_TRUE(head.headers.add(name, value));
+    }
+    rewrite_response(head);
+    EXPECT_EQ(text(head.headers), "set_cookie=kept\nserver=nginx\n");
+}
+
+}  // namespace
+}  // namespace eos::cvm::proxy
