@@ -2,6 +2,7 @@
 #include "trusted/os/connections.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "trusted/os/socket_stream.h"
 
@@ -19,26 +20,37 @@ constexpr int kPumps = 16;
 
 class Connections::Row final : public EventHandler {
   public:
-    Row(Connections& owner, std::uint64_t id, UniqueFd fd, const ByteArray<16>& peer_address)
-        : owner_(owner),
-          id_(id),
-          peer_address_(peer_address),
-          stream_(std::move(fd)),
-          connection_(owner.tls_.accept(), owner.services_, stream_, peer_address,
-                      [this] { owner_.touch(id_); }) {
+    Row(Connections& owner, std::uint64_t id, UniqueFd fd, ReadPreface preface)
+        : owner_(owner), id_(id), preface_(preface), stream_(std::move(fd)) {
         owner_.loop_.add(stream_.fd(), interest_, *this);
     }
     ~Row() override { owner_.loop_.remove(stream_.fd(), *this); }
+
+    /// Waits for the preface, whose sender is `peer`.
+    void await_preface(const ByteArray<16>& peer, std::uint64_t now_ms) {
+        peer_address_ = peer;
+        deadline_ms_ = now_ms + kPrefaceMs;
+    }
+
+    /// Begins with TLS. The client was admitted.
+    void open(const ByteArray<16>& client_address) {
+        peer_address_ = client_address;
+        is_admitted_ = true;
+        phase_ = Phase::open;
+        connection_.emplace(owner_.tls_.accept(), owner_.services_, stream_,
+                            network_of(client_address), [this] { owner_.touch(id_); });
+        connection_->set_client_address(client_address);
+    }
 
     void on_events(std::uint32_t events) override {
         owner_.touch(id_);
         if (phase_ == Phase::lingering) return linger();
         if ((events & EPOLLOUT) != 0) {
             stream_.flush();
-            if (phase_ == Phase::open && !stream_.is_broken()) connection_.writable();
+            if (phase_ == Phase::open && !stream_.is_broken()) connection_->writable();
         }
         bool readable = (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0;
-        if (phase_ == Phase::open && readable) read();
+        if (phase_ <= Phase::open && readable) read();
         // Nobody is there any more, and nothing can be sent.
         if ((events & (EPOLLERR | EPOLLHUP)) != 0) stream_.abort();
     }
@@ -46,9 +58,9 @@ class Connections::Row final : public EventHandler {
     /// Goes as far as it gets.
     /// returns: whether it is over for good.
     bool settle(std::uint64_t now_ms) {
-        if (phase_ == Phase::open) connection_.carry_on();
+        if (phase_ == Phase::open) connection_->carry_on();
         pump();
-        if (phase_ == Phase::open && (connection_.is_over() || stream_.is_closed())) {
+        if (phase_ == Phase::open && (connection_->is_over() || stream_.is_closed())) {
             phase_ = Phase::flushing;
             deadline_ms_ = now_ms + kFlushMs;
         }
@@ -65,29 +77,54 @@ class Connections::Row final : public EventHandler {
     }
 
     void tick(std::uint64_t now_ms) {
-        std::optional<std::uint64_t> due = connection_.next_deadline_ms();
-        if (phase_ == Phase::open && due && *due <= now_ms) connection_.tick();
+        if (phase_ != Phase::open) return;
+        std::optional<std::uint64_t> due = connection_->next_deadline_ms();
+        if (due && *due <= now_ms) connection_->tick();
     }
 
     std::optional<std::uint64_t> next_deadline_ms() const {
         if (phase_ != Phase::open) return deadline_ms_;
-        return connection_.next_deadline_ms();
+        return connection_->next_deadline_ms();
     }
 
-    runtime::ServerConnection& connection() { return connection_; }
+    /// Null while the preface is awaited.
+    runtime::ServerConnection* connection() { return connection_ ? &*connection_ : nullptr; }
+    /// Stops waiting for a preface.
+    void give_up() { stream_.abort(); }
     const ByteArray<16>& peer_address() const { return peer_address_; }
-    bool had_handshake() const { return connection_.info().has_value(); }
+    bool is_admitted() const { return is_admitted_; }
+    bool had_handshake() const { return connection_ && connection_->info().has_value(); }
 
     std::optional<std::uint64_t> timer_ms;
     bool is_touched = false;
 
   private:
-    enum class Phase : std::uint8_t { open, flushing, lingering };
+    enum class Phase : std::uint8_t { preface, open, flushing, lingering };
 
     void read() {
-        Bytes bytes = stream_.receive();
-        if (!bytes.empty()) connection_.receive(bytes);
-        if (stream_.has_ended()) connection_.input_ended();
+        ByteView bytes = stream_.receive(owner_.scratch_);
+        if (phase_ == Phase::preface) {
+            read_preface(bytes);
+            if (stream_.has_ended() && phase_ == Phase::preface) stream_.abort();
+        } else if (!bytes.empty()) {
+            connection_->receive(bytes);
+        }
+        if (stream_.has_ended() && phase_ == Phase::open) connection_->input_ended();
+    }
+
+    void read_preface(ByteView bytes) {
+        append(preface_bytes_, bytes);
+        const auto preface = preface_(preface_bytes_);
+        const bool is_waiting = preface && !*preface;
+        if (is_waiting && preface_bytes_.size() < kMaxPrefaceBytes) return;
+        if (!preface || is_waiting || !owner_.admit((*preface)->client.value_or(peer_address_))) {
+            return stream_.abort();
+        }
+        const std::size_t size = (*preface)->size;
+        const Bytes received = std::exchange(preface_bytes_, {});
+        open((*preface)->client.value_or(peer_address_));
+        stream_.consumed(size);
+        if (received.size() > size) connection_->receive(ByteView(received).subspan(size));
     }
 
     /// Sends, and lets the connection go on wherever that made room. What is left after kPumps
@@ -96,7 +133,7 @@ class Connections::Row final : public EventHandler {
         for (int i = 0; i < kPumps && stream_.has_output(); ++i) {
             stream_.flush();
             if (stream_.has_output() || stream_.is_broken() || phase_ != Phase::open) return;
-            connection_.writable();
+            connection_->writable();
         }
     }
 
@@ -107,7 +144,7 @@ class Connections::Row final : public EventHandler {
 
     void update_interest() {
         bool reads = phase_ == Phase::lingering ? !stream_.has_ended()
-                                                : phase_ == Phase::open && stream_.wants_input();
+                                                : phase_ <= Phase::open && stream_.wants_input();
         std::uint32_t wanted = (reads ? EPOLLIN : 0U) | (stream_.has_output() ? EPOLLOUT : 0U);
         if (wanted == interest_) return;
         interest_ = wanted;
@@ -116,32 +153,63 @@ class Connections::Row final : public EventHandler {
 
     Connections& owner_;
     const std::uint64_t id_;
-    const ByteArray<16> peer_address_;
+    const ReadPreface preface_;
+    ByteArray<16> peer_address_{};  ///< the client's, as far as is known
     SocketStream stream_;
-    runtime::ServerConnection connection_;
-    Phase phase_ = Phase::open;
+    std::optional<runtime::ServerConnection> connection_;
+    Bytes preface_bytes_;
+    Phase phase_ = Phase::preface;
+    bool is_admitted_ = false;
     std::uint32_t interest_ = EPOLLIN;
     std::uint64_t deadline_ms_ = 0;
     std::size_t lingered_bytes_ = 0;
 };
 
+ByteArray<16> network_of(const ByteArray<16>& address) {
+    const bool is_v4 = all_zero(ByteView(address).first(10)) && address[10] == std::byte{0xff} &&
+                       address[11] == std::byte{0xff};
+    ByteArray<16> out = address;
+    if (!is_v4) std::fill(out.begin() + 8, out.end(), std::byte{0});
+    return out;
+}
+
 Connections::Connections(EventLoop& loop, const ratls::ServerContext& tls,
                          runtime::ConnectionServices& services, Limits limits)
-    : loop_(loop), tls_(tls), services_(services), limits_(limits) {}
+    : loop_(loop),
+      tls_(tls),
+      services_(services),
+      limits_(limits),
+      scratch_(SocketStream::kWindowBytes) {}
 
 Connections::~Connections() = default;
 
-void Connections::accepted(UniqueFd fd, const ByteArray<16>& peer_address) {
-    auto of_address = per_address_.find(peer_address);
-    const std::size_t others = of_address == per_address_.end() ? 0 : of_address->second;
-    if (!accepting_ || rows_.size() >= limits_.in_all || others >= limits_.per_address) {
+/// Counts a client, or refuses it if its network has too many connections.
+bool Connections::admit(const ByteArray<16>& client_address) {
+    std::size_t& count = per_address_[network_of(client_address)];
+    if (count < limits_.per_address) {
+        ++count;
+        return true;
+    }
+    ++counters_.refused;
+    return false;
+}
+
+void Connections::accepted(UniqueFd fd, const ByteArray<16>& peer_address, ReadPreface preface) {
+    if (!accepting_ || rows_.size() >= limits_.in_all) {
         ++counters_.refused;
         return;
     }
+    if (preface == nullptr && !admit(peer_address)) return;
     ++counters_.opened;
-    ++per_address_[peer_address];
     const std::uint64_t id = ++last_id_;
-    rows_.emplace(id, std::make_unique<Row>(*this, id, std::move(fd), peer_address));
+    auto made = std::make_unique<Row>(*this, id, std::move(fd), preface);
+    Row& row = *made;
+    rows_.emplace(id, std::move(made));
+    if (preface == nullptr) {
+        row.open(peer_address);
+    } else {
+        row.await_preface(peer_address, services_.clock().monotonic_ms());
+    }
     touch(id);
 }
 
@@ -156,8 +224,10 @@ void Connections::touch(std::uint64_t id) {
 void Connections::forget(std::uint64_t id, Row& row) {
     if (!row.had_handshake()) ++counters_.handshakes_failed;
     cancel_timer(id, row);
-    auto of_address = per_address_.find(row.peer_address());
-    if (--of_address->second == 0) per_address_.erase(of_address);
+    if (row.is_admitted()) {
+        auto of_address = per_address_.find(network_of(row.peer_address()));
+        if (--of_address->second == 0) per_address_.erase(of_address);
+    }
     // Out of the table before it dies: what dies in it may still say that it changed.
     auto gone = rows_.extract(id);
 }
@@ -208,12 +278,21 @@ std::optional<std::uint64_t> Connections::next_deadline_ms() const {
 }
 
 void Connections::served_changed(const runtime::Served& served, std::uint64_t drain_ms) {
-    for (auto& [id, row] : rows_) row->connection().served_changed(served, drain_ms);
+    for (auto& [id, row] : rows_) {
+        if (row->connection() != nullptr) row->connection()->served_changed(served, drain_ms);
+    }
 }
 
 void Connections::drain_all(std::uint64_t drain_ms) {
     accepting_ = false;
-    for (auto& [id, row] : rows_) row->connection().drain(drain_ms);
+    for (auto& [id, row] : rows_) {
+        if (row->connection() != nullptr) {
+            row->connection()->drain(drain_ms);
+        } else {
+            row->give_up();
+            touch(id);
+        }
+    }
 }
 
 }  // namespace eos::os

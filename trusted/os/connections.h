@@ -15,6 +15,22 @@
 
 namespace eos::os {
 
+/// The part of an address that limits are kept by: of IPv6 the upper half, which is one network; of
+/// IPv4, mapped into IPv6, all.
+ByteArray<16> network_of(const ByteArray<16>& address);
+
+/// What a connection begins with before TLS, where a load balancer says whom it speaks for.
+struct Preface {
+    std::size_t size = 0;
+    std::optional<ByteArray<16>> client;  ///< absent: the socket's peer
+};
+/// Reads it from everything received so far; nothing: more is needed.
+using ReadPreface = Result<std::optional<Preface>> (*)(ByteView);
+
+/// How long it may take, and its size at most.
+inline constexpr std::uint64_t kPrefaceMs = 5'000;
+inline constexpr std::size_t kMaxPrefaceBytes = 8 * 1024;
+
 /// threads: the loop's.
 class Connections {
   public:
@@ -28,8 +44,9 @@ class Connections {
                 runtime::ConnectionServices& services, Limits limits);
     ~Connections();
 
-    /// Takes a connection, or closes it if there are too many.
-    void accepted(UniqueFd fd, const ByteArray<16>& peer_address);
+    /// Takes a connection, or closes it if there are too many. `preface`: what it begins with, if
+    /// anything; the limit of one address then counts for the client named there.
+    void accepted(UniqueFd fd, const ByteArray<16>& peer_address, ReadPreface preface = nullptr);
 
     /// Runs timers that are due and forgets connections that are over. Once a turn of the loop,
     /// after everything else.
@@ -52,6 +69,7 @@ class Connections {
   private:
     class Row;
 
+    bool admit(const ByteArray<16>& client_address);
     void touch(std::uint64_t id);
     void settle(std::uint64_t id);
     void reschedule(std::uint64_t id, Row& row);
@@ -62,6 +80,7 @@ class Connections {
     const ratls::ServerContext& tls_;
     runtime::ConnectionServices& services_;
     const Limits limits_;
+    Bytes scratch_;  ///< what one read takes, for all connections
     std::map<std::uint64_t, std::unique_ptr<Row>> rows_;
     std::map<ByteArray<16>, std::size_t> per_address_;
     std::set<std::pair<std::uint64_t, std::uint64_t>> timers_;  ///< when, and which: one each

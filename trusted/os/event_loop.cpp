@@ -15,10 +15,10 @@ void control(int epoll_fd, int operation, int fd, epoll_event event) {
     EOS_ASSERT(::epoll_ctl(epoll_fd, operation, fd, &event) == 0);
 }
 
-epoll_event event_for(std::uint32_t events, EventHandler* handler) {
+epoll_event event_for(std::uint32_t events, void* whose) {
     epoll_event event{};
     event.events = events;
-    event.data.ptr = handler;
+    event.data.ptr = whose;
     return event;
 }
 
@@ -27,7 +27,7 @@ epoll_event event_for(std::uint32_t events, EventHandler* handler) {
 EventLoop::EventLoop()
     : epoll_(::epoll_create1(EPOLL_CLOEXEC)), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     EOS_ASSERT(epoll_.valid() && wake_.valid());
-    control(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), event_for(EPOLLIN, nullptr));
+    control(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), event_for(EPOLLIN, this));
 }
 
 void EventLoop::add(int fd, std::uint32_t events, EventHandler& handler) {
@@ -50,13 +50,17 @@ void EventLoop::turn(int timeout_ms) {
         ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout_ms);
     EOS_ASSERT(count >= 0 || errno == EINTR);
     pending_ = std::span(events_).first(static_cast<std::size_t>(count < 0 ? 0 : count));
+    bool is_woken = false;
     while (!pending_.empty()) {
         const epoll_event event = pending_.front();
         pending_ = pending_.subspan(1);
-        auto* handler = static_cast<EventHandler*>(event.data.ptr);
-        if (handler != nullptr) handler->on_events(event.events);
+        if (event.data.ptr == this) {
+            is_woken = true;
+        } else if (event.data.ptr != nullptr) {  // null: was removed meanwhile
+            static_cast<EventHandler*>(event.data.ptr)->on_events(event.events);
+        }
     }
-    run_posted();
+    if (is_woken) run_posted();
 }
 
 void EventLoop::post(std::move_only_function<void()> work) {

@@ -59,9 +59,7 @@ ByteArray<16> peer_of(const SocketAddress& address) {
         std::memcpy(&out[12], &v4->sin_addr, 4);
     } else {
         const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&address.storage);
-        // An IPv4 client of a listener of both kinds is that client, not part of one large network.
-        const bool is_v4 = IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr);
-        std::memcpy(out.data(), &v6->sin6_addr, is_v4 ? 16 : 8);
+        std::memcpy(out.data(), &v6->sin6_addr, out.size());
     }
     return out;
 }
@@ -89,11 +87,13 @@ Listener::~Listener() {
 }
 
 Result<std::unique_ptr<Listener>> Listener::open(EventLoop& loop, const ListenAddress& address,
-                                                 Accepted accepted) {
+                                                 Accepted accepted, Sharing sharing) {
     SocketAddress own = socket_address(address);
     UniqueFd fd(::socket(own.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     int on = 1;
+    int shared = sharing == Sharing::kShared ? 1 : 0;
     if (!fd.valid() || ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &shared, sizeof shared) != 0 ||
         ::bind(fd.get(), own.data(), own.size) != 0 || ::listen(fd.get(), kBacklog) != 0) {
         return fail(listen_failed, errno_text(address));
     }

@@ -19,14 +19,18 @@ inline constexpr Code listen_failed{"trusted/os", "listen_failed",
 /// A listening socket that hands over what it accepts. threads: the loop's.
 class Listener final : public EventHandler {
   public:
-    /// The address of a peer: IPv4 mapped into IPv6, of IPv6 the upper half, which is one network.
+    /// The address of a peer: IPv4 mapped into IPv6.
     using Accepted = std::function<void(UniqueFd, const ByteArray<16>& peer)>;
+
+    /// Whether other listeners of this program take a part of the address's connections.
+    enum class Sharing { kAlone, kShared };
 
     /// `loop` outlives this.
     /// errors: listen_failed.
     [[nodiscard]] static Result<std::unique_ptr<Listener>> open(EventLoop& loop,
                                                                 const ListenAddress& address,
-                                                                Accepted accepted);
+                                                                Accepted accepted,
+                                                                Sharing sharing = Sharing::kAlone);
     ~Listener() override;
 
     void on_events(std::uint32_t events) override;

@@ -87,5 +87,18 @@ TEST(Listener, WithoutDescriptorsItWaitsAndThenGoesOn) {
     EXPECT_EQ(world.peers.size(), 1U);
 }
 
+TEST(Listener, OneAddressCanBeShared) {
+    World world("127.0.0.1");
+    const ListenAddress address = world.listener->address();
+    const auto ignore = [](UniqueFd, const ByteArray<16>&) {};
+    EXPECT_FALSE(Listener::open(world.loop, address, ignore));
+    const auto first =
+        Listener::open(world.loop, {"127.0.0.1", 0}, ignore, Listener::Sharing::kShared);
+    ASSERT_TRUE(first);
+    EXPECT_TRUE(
+        Listener::open(world.loop, (*first)->address(), ignore, Listener::Sharing::kShared));
+    EXPECT_FALSE(Listener::open(world.loop, (*first)->address(), ignore));
+}
+
 }  // namespace
 }  // namespace eos::os

@@ -11,6 +11,8 @@
 namespace eos::os {
 namespace {
 
+constexpr std::size_t kKeptBytes = 4 * 1024;
+
 bool is_passing(int error) {
     return error == EAGAIN || error == EINTR;
 }
@@ -27,15 +29,16 @@ void SocketStream::send(ByteView bytes) {
     append(output_, bytes);
 }
 
-Bytes SocketStream::receive() {
-    Bytes out(kWindowBytes - std::min(unconsumed_, kWindowBytes));
-    if (out.empty() || has_ended_) return {};
-    ssize_t count = ::recv(fd_.get(), out.data(), out.size(), 0);
+ByteView SocketStream::receive(MutableByteView buffer) {
+    const std::size_t room = kWindowBytes - std::min(unconsumed_, kWindowBytes);
+    buffer = buffer.first(std::min(buffer.size(), room));
+    if (buffer.empty() || has_ended_) return {};
+    ssize_t count = ::recv(fd_.get(), buffer.data(), buffer.size(), 0);
     if (count < 0 && !is_passing(errno)) broken_ = true;
     if (count == 0) has_ended_ = true;
-    out.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
-    unconsumed_ += out.size();
-    return out;
+    buffer = buffer.first(count > 0 ? static_cast<std::size_t>(count) : 0);
+    unconsumed_ += buffer.size();
+    return buffer;
 }
 
 std::size_t SocketStream::discard() {
@@ -54,7 +57,12 @@ void SocketStream::flush() {
         if (count < 0 && errno != EINTR) broken_ = true;
         if (count > 0) offset_ += static_cast<std::size_t>(count);
     }
-    if (offset_ > output_.size() / 2) {
+    if (!has_output()) {
+        // Most connections are idle most of the time: they keep little.
+        if (output_.capacity() > kKeptBytes) output_ = Bytes();
+        output_.clear();
+        offset_ = 0;
+    } else if (offset_ > output_.size() / 2) {
         output_.erase(output_.begin(), output_.begin() + static_cast<std::ptrdiff_t>(offset_));
         offset_ = 0;
     }

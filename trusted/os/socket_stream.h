@@ -19,9 +19,9 @@ class SocketStream final : public runtime::ByteStream {
     void close() override { closed_ = true; }
     void abort() override { broken_ = true; }
 
-    /// What arrives now, at most the window's rest; empty if nothing does. Sets has_ended() or
-    /// is_broken().
-    Bytes receive();
+    /// What arrives now, in `buffer`, and at most the window's rest; empty if nothing does. Sets
+    /// has_ended() or is_broken().
+    ByteView receive(MutableByteView buffer);
     /// Drops what arrives.
     /// returns: how much that was.
     std::size_t discard();

@@ -32,6 +32,7 @@ ServerConnection::ServerConnection(std::unique_ptr<ratls::ServerSession> session
       services_(services),
       stream_(stream),
       peer_address_(peer_address),
+      client_address_(peer_address),
       changed_(std::move(changed)),
       self_(std::make_shared<ServerConnection*>(this)) {
     session_->set_known_names([this](std::string_view name) { return knows_name(name); });
@@ -153,6 +154,7 @@ void ServerConnection::opened() {
     info.app = shown->app;
     info.tag = shown->tag;
     info.peer_address = peer_address_;
+    info.client_address = client_address_;
     info.sent_server_name = !offer.server_name.empty();
     info.is_bound = session_->is_bound();
     if (!info.is_bound && shown->epoch) info.channel = channel_end(shown->epoch);

@@ -60,11 +60,12 @@ class ChannelEnd {
 struct ConnectionInfo {
     std::string server_name;  ///< the name whose leaf was shown
     NameKind kind = NameKind::kPlatform;
-    std::string app;                ///< for kApp
-    crypto::Digest32 tag{};         ///< of the name, when its leaf was shown
-    ByteArray<16> peer_address{};   ///< as the host claims
-    bool sent_server_name = false;  ///< without SNI the platform's leaf was shown
-    bool is_bound = false;          ///< mode B: the leaf was made for this handshake
+    std::string app;                 ///< for kApp
+    crypto::Digest32 tag{};          ///< of the name, when its leaf was shown
+    ByteArray<16> peer_address{};    ///< as the host claims; of IPv6 possibly the network only
+    ByteArray<16> client_address{};  ///< all of it, where it is known; IPv4 mapped into IPv6
+    bool sent_server_name = false;   ///< without SNI the platform's leaf was shown
+    bool is_bound = false;           ///< mode B: the leaf was made for this handshake
     std::optional<crypto::Digest32> client_key_hash;  ///< SHA-256 of the SPKI it proved to hold
     /// For mode C; null where there is no evidence, and in mode B, whose leaf keys must not be
     /// spoken for a second time: both forms of report data have the same lengths.
@@ -137,6 +138,9 @@ class ServerConnection : private PlaintextSink {
                      ByteStream& stream, const ByteArray<16>& peer_address, Changed changed);
     ~ServerConnection() override;
 
+    /// Says more of the client than limits are kept by; before the first byte.
+    void set_client_address(const ByteArray<16>& address) { client_address_ = address; }
+
     /// Bytes from the network.
     void receive(ByteView ciphertext);
     /// The peer's half of the transport ended.
@@ -189,6 +193,7 @@ class ServerConnection : private PlaintextSink {
     ConnectionServices& services_;
     ByteStream& stream_;
     ByteArray<16> peer_address_;
+    ByteArray<16> client_address_;
     Changed changed_;
     // What the name was looked up in and the leaf is taken from, until the handshake ends.
     std::shared_ptr<const Served> shown_;

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "trusted/virtual/proxy/forwarder.h"
+
+#include <limits>
+#include <utility>
+
+#include "common/http/serialize.h"
+#include "trusted/runtime/responses.h"
+#include "trusted/virtual/proxy/request_fields.h"
+
+namespace eos::cvm::proxy {
+namespace {
+
+constexpr runtime::StaticText kLabel = "/{path...}";
+
+/// What the client is told, and in which words.
+struct FailureAnswer {
+    int status;
+    std::string_view text;
+    Outcome outcome;
+};
+
+FailureAnswer answer_to(UpstreamFailure failure) {
+    switch (failure) {
+        case UpstreamFailure::kUnreachable:
+            return {502, "the service behind this name cannot be reached", Outcome::kUnreachable};
+        case UpstreamFailure::kConnectTimeout:
+            return {504, "the service behind this name takes no connection",
+                    Outcome::kConnectTimeout};
+        case UpstreamFailure::kClosed:
+            return {502, "the service behind this name closed before it had answered",
+                    Outcome::kClosed};
+        case UpstreamFailure::kMalformed:
+            return {502, "the service behind this name gave an answer that is not valid HTTP",
+                    Outcome::kMalformed};
+        case UpstreamFailure::kResponseTimeout:
+            return {504, "the service behind this name did not answer in time",
+                    Outcome::kResponseTimeout};
+        case UpstreamFailure::kStalled:
+            return {504, "the service behind this name stopped in the middle", Outcome::kStalled};
+    }
+    __builtin_unreachable();
+}
+
+bool has_body(const http::BodySize& body) {
+    return body.kind == http::BodyKind::kUnknown || body.bytes > 0;
+}
+
+/// RFC 9110 §9.2.2.
+bool is_idempotent(http::Method method) {
+    return method != http::Method::kPost && method != http::Method::kPatch;
+}
+
+/// What frames the answer to the client: the same body, in the framing of the client's connection.
+http::BodySize client_body(const http::ReceivedResponse& response, http::Method method) {
+    if (!http::status_allows_body(response.head.status)) return http::BodySize::none();
+    return method == http::Method::kHead ? response.described : response.body;
+}
+
+/// One request on its way, and its answer on the way back. The server's connection owns it.
+class ForwardedRequest final : public runtime::RequestHandler, private ResponseHandler {
+  public:
+    struct Request {
+        http::Method method;
+        http::BodySize body;
+        ByteArray<16> client;
+    };
+
+    ForwardedRequest(const Forwarder::Parts& parts, std::shared_ptr<const Forwarder::Target> target,
+                     const Request& request, runtime::Exchange exchange)
+        : parts_(parts),
+          target_(std::move(target)),
+          exchange_(std::move(exchange)),
+          started_ms_(parts.clock.monotonic_ms()),
+          body_(request.body) {
+        record_.client = request.client;
+        record_.method = request.method;
+        record_.route = target_->route->config.name;
+        record_.outcome = Outcome::kClientGone;
+        target_->statistics.active.add();
+    }
+
+    ~ForwardedRequest() override {
+        leave();
+        record();
+    }
+    ForwardedRequest(const ForwardedRequest&) = delete;
+    ForwardedRequest& operator=(const ForwardedRequest&) = delete;
+
+    /// Sends the head.
+    /// returns: false if the request was refused and answered.
+    bool begin(Bytes head) {
+        // A request that may be sent twice is kept for it; any other goes out on a connection that
+        // was looked at first.
+        const bool repeatable = target_->route->config.retries == Retries::kSafe &&
+                                is_idempotent(record_.method) && !has_body(body_);
+        if (repeatable) kept_head_ = head;
+        return send(std::move(head), repeatable ? Freshness::kAny : Freshness::kChecked);
+    }
+
+    runtime::BodyFlow on_body(ByteView piece) override {
+        record_.request_bytes += piece.size();
+        if (upstream_ == nullptr) return runtime::BodyFlow::kMore;
+        upstream_->write(piece);
+        return upstream_->has_room() ? runtime::BodyFlow::kMore : runtime::BodyFlow::kPause;
+    }
+    void on_end() override {
+        if (upstream_ != nullptr) upstream_->finish();
+    }
+    void on_writable() override {
+        if (upstream_ != nullptr) upstream_->resume();
+    }
+    void on_abort() override { leave(); }
+
+    void refuse(int status, std::string_view text, Outcome outcome) {
+        record_.status = status;
+        record_.outcome = outcome;
+        runtime::respond_error(exchange_, status, text);
+    }
+    void refuse_for_now(std::string_view text, Outcome outcome, std::uint64_t retry_after_s) {
+        record_.status = 503;
+        record_.outcome = outcome;
+        runtime::respond_busy(exchange_, text, static_cast<unsigned>(retry_after_s));
+    }
+
+  private:
+    bool send(Bytes head, Freshness freshness) {
+        upstream_ = parts_.upstreams.start(target_->pool, {std::move(head), record_.method, body_},
+                                           freshness, *this);
+        if (upstream_ != nullptr) return true;
+        refuse_for_now("the service behind this name has no connection to spare",
+                       Outcome::kOverloaded, 1);
+        return false;
+    }
+
+    void on_response(http::ReceivedResponse response) override {
+        const http::BodySize body = client_body(response, record_.method);
+        rewrite_response(response.head);
+        if (!exchange_.start(response.head, body)) {  // a status that HTTP does not have
+            leave();
+            return give_up(UpstreamFailure::kMalformed);
+        }
+        is_started_ = true;
+        record_.status = response.head.status;
+    }
+    std::size_t on_response_body(ByteView piece) override {
+        const std::size_t taken = exchange_.write(piece);
+        record_.response_bytes += taken;
+        return taken;
+    }
+    void on_response_end() override {
+        upstream_ = nullptr;
+        record_.outcome = Outcome::kAnswered;
+        exchange_.finish();
+    }
+    void on_request_room() override { exchange_.resume_body(); }
+    void on_failure(UpstreamFailure failure, Staleness staleness) override {
+        upstream_ = nullptr;
+        if (staleness == Staleness::kMaybeStale && !kept_head_.empty() && exchange_.is_open()) {
+            target_->statistics.retries.add();
+            send(std::exchange(kept_head_, {}), Freshness::kNew);
+            return;
+        }
+        give_up(failure);
+    }
+
+    /// An answer that has begun is broken off, so that nobody takes it for whole.
+    void give_up(UpstreamFailure failure) {
+        const FailureAnswer answer = answer_to(failure);
+        if (!is_started_) return refuse(answer.status, answer.text, answer.outcome);
+        record_.outcome = answer.outcome;
+        exchange_.abort();
+    }
+
+    void leave() {
+        if (upstream_ != nullptr) std::exchange(upstream_, nullptr)->abandon();
+    }
+
+    void record() {
+        RouteStatistics& statistics = target_->statistics;
+        const std::uint64_t now_ms = parts_.clock.monotonic_ms();
+        record_.duration_ms = now_ms - started_ms_;
+        statistics.active.subtract(1);
+        statistics.outcomes[static_cast<std::size_t>(record_.outcome)].add();
+        if (record_.status >= 200) {
+            statistics.answers[static_cast<std::size_t>(record_.status / 100 - 2)].add();
+        }
+        statistics.duration_ms.add(record_.duration_ms);
+        statistics.request_bytes.add(record_.request_bytes);
+        statistics.response_bytes.add(record_.response_bytes);
+        if (parts_.access_log != nullptr) {
+            parts_.access_log->write(record_, parts_.clock.now(), now_ms);
+        }
+    }
+
+    const Forwarder::Parts& parts_;
+    const std::shared_ptr<const Forwarder::Target> target_;
+    runtime::Exchange exchange_;
+    const std::uint64_t started_ms_;
+    const http::BodySize body_;
+    UpstreamConnection* upstream_ = nullptr;
+    Bytes kept_head_;  ///< for a second try
+    bool is_started_ = false;
+    AccessRecord record_;
+};
+
+}  // namespace
+
+void Forwarder::set_routes(std::shared_ptr<const RouteTable> routes) {
+    decltype(targets_) next;
+    for (const auto& [hostname, route] : *routes) {
+        const auto old = targets_.find(hostname);
+        const bool is_same =
+            old != targets_.end() && old->second->pool->config() == route->config.upstream;
+        auto pool = is_same ? old->second->pool
+                            : std::make_shared<UpstreamPool>(route->config.upstream, loop_.count);
+        next.emplace(hostname, std::make_shared<const Target>(route, std::move(pool),
+                                                              (*route->statistics)[loop_.index]));
+    }
+    for (const auto& [hostname, target] : targets_) {
+        const auto kept = next.find(hostname);
+        if (kept == next.end() || kept->second->pool != target->pool) {
+            parts_.upstreams.retire(*target->pool);
+        }
+    }
+    targets_ = std::move(next);
+}
+
+runtime::Dispatched Forwarder::dispatch(http::RequestHead head,
+                                        const runtime::ConnectionInfo& connection,
+                                        runtime::Exchange exchange) {
+    const auto found = targets_.find(connection.server_name);
+    if (found == targets_.end()) {
+        runtime::respond_error(exchange, 404, "there is no service behind this name any more");
+        return {nullptr, 0, kLabel};
+    }
+    const RouteConfig& config = found->second->route->config;
+    const std::uint64_t limit = config.max_body_bytes == 0
+                                    ? std::numeric_limits<std::uint64_t>::max()
+                                    : config.max_body_bytes;
+    auto request = std::make_unique<ForwardedRequest>(
+        parts_, found->second,
+        ForwardedRequest::Request{head.method, head.body, connection.client_address},
+        std::move(exchange));
+    if (!found->second->route->is_healthy) {
+        request->refuse_for_now("the service behind this name does not work at the moment",
+                                Outcome::kUnhealthy, config.health.interval_s);
+        return {nullptr, 0, kLabel};
+    }
+    if (head.body.bytes > limit) {
+        request->refuse(413, "the limit here is " + std::to_string(limit) + " bytes",
+                        Outcome::kRefused);
+        return {nullptr, 0, kLabel};
+    }
+    if (const auto rewritten = rewrite_request(head, connection.client_address); !rewritten) {
+        request->refuse(431, rewritten.error().message(), Outcome::kRefused);
+        return {nullptr, 0, kLabel};
+    }
+    Bytes bytes;
+    const auto written = http::append_request_head(bytes, head, http::Persistence::kKeepAlive);
+    if (!written) {
+        request->refuse(400, written.error().message(), Outcome::kRefused);
+        return {nullptr, 0, kLabel};
+    }
+    if (!request->begin(std::move(bytes))) return {nullptr, 0, kLabel};
+    return {std::move(request), limit, kLabel};
+}
+
+}  // namespace eos::cvm::proxy

@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// A client's connection, the forwarder, and an upstream that does what a test says: over real
+// sockets, in a loop that the test turns.
+#include "trusted/virtual/proxy/forwarder.h"
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <chrono>
+
+#include "trusted/runtime/http_test_peer.h"
+
+namespace eos::cvm::proxy {
+namespace {
+
+using runtime::read_response;
+using runtime::ReadResponse;
+using runtime::TestPeer;
+
+constexpr auto kPatience = std::chrono::seconds(10);
+
+runtime::ConnectionInfo workload_connection() {
+    runtime::ConnectionInfo info;
+    info.server_name = "a.example";
+    info.kind = runtime::NameKind::kApp;
+    info.app = "a";
+    info.sent_server_name = true;
+    info.client_address[10] = info.client_address[11] = std::byte{0xff};
+    info.client_address[12] = info.client_address[15] = std::byte{9};
+    return info;
+}
+
+/// The listening end of an upstream, and the connections that came.
+class FakeUpstream {
+  public:
+    FakeUpstream() : listener_(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
+        sockaddr_in own{};
+        own.sin_family = AF_INET;
+        own.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t size = sizeof own;
+        EXPECT_EQ(::bind(listener_.get(), reinterpret_cast<sockaddr*>(&own), size), 0);
+        EXPECT_EQ(::listen(listener_.get(), 64), 0);
+        EXPECT_EQ(::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&own), &size), 0);
+        address = "127.0.0.1:" + std::to_string(ntohs(own.sin_port));
+    }
+    void stop() { listener_ = {}; }
+
+    /// Takes what came in.
+    void turn() {
+        for (;;) {
+            os::UniqueFd fd(
+                ::accept4(listener_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+            if (!fd.valid()) break;
+            connections.push_back({std::move(fd), {}, false});
+        }
+        for (Connection& one : connections) {
+            std::array<char, 65536> buffer;
+            while (one.reads && one.fd.valid()) {
+                const ssize_t count = ::recv(one.fd.get(), buffer.data(), buffer.size(), 0);
+                if (count == 0) one.ended = true;
+                if (count <= 0) break;
+                one.received.append(buffer.data(), static_cast<std::size_t>(count));
+            }
+        }
+    }
+
+    struct Connection {
+        os::UniqueFd fd;
+        std::string received;
+        bool ended = false;
+        bool reads = true;
+
+        void send(std::string_view text) const {
+            EXPECT_EQ(::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL),
+                      static_cast<ssize_t>(text.size()));
+        }
+        /// As a process that is killed.
+        void reset() {
+            const linger now{1, 0};
+            ::setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
+            fd = {};
+        }
+        void close() { fd = {}; }
+    };
+
+    std::string address;
+    std::vector<Connection> connections;
+
+  private:
+    os::UniqueFd listener_;
+};
+
+struct ForwarderTest : testing::Test {
+    ForwarderTest() {
+        route.name = "a";
+        route.hostname = "a.example";
+        route.upstream.tcp = upstream.address;
+        serve();
+        client.dispatcher.serve = [this](http::RequestHead head,
+                                         const runtime::ConnectionInfo& info,
+                                         runtime::Exchange exchange) {
+            return forwarder.dispatch(std::move(head), info, std::move(exchange));
+        };
+    }
+    ~ForwarderTest() override { client.connection.reset(); }
+    void serve() {
+        Config config;
+        config.routes = {route};
+        routes = make_routes(config, *routes, 1);
+        forwarder.set_routes(routes);
+    }
+    void turn() {
+        loop.turn(1);
+        upstreams.turn();
+        client.run();
+        upstreams.turn();
+        upstream.turn();
+    }
+    template <typename Condition>
+    void until(Condition condition) {
+        const auto deadline = std::chrono::steady_clock::now() + kPatience;
+        while (!condition()) {
+            ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+            turn();
+        }
+    }
+    FakeUpstream::Connection& at(std::size_t index) { return upstream.connections.at(index); }
+    /// Waits until the upstream's connection `index` got a request's end.
+    void until_asked(std::size_t index = 0, std::string_view end = "\r\n\r\n") {
+        until([&] {
+            return upstream.connections.size() > index && at(index).received.ends_with(end);
+        });
+    }
+    ReadResponse answer(http::Method method = http::Method::kGet) {
+        until([&] { return client.sink.written.find("\r\n\r\n") != std::string::npos; });
+        for (int i = 0; i < 5; ++i) turn();
+        return read_response(client.take_written(), method);
+    }
+    /// The number of the route's requests with that outcome, once `client` is done with them.
+    std::uint64_t outcomes(Outcome outcome) const {
+        return routes->at("a.example")
+            ->statistics->at(0)
+            .outcomes[static_cast<std::size_t>(outcome)]
+            .get();
+    }
+    static std::string get(std::string_view path = "/x", std::string_view fields = "") {
+        return "GET " + std::string(path) + " HTTP/1.1\r\nHost: a.example\r\n" +
+               std::string(fields) + "\r\n";
+    }
+    static std::string post(std::string_view fields, std::string_view body) {
+        return "POST /p HTTP/1.1\r\nHost: a.example\r\n" + std::string(fields) + "\r\n\r\n" +
+               std::string(body);
+    }
+
+    FakeUpstream upstream;
+    RouteConfig route;
+    std::shared_ptr<const RouteTable> routes = std::make_shared<const RouteTable>();
+    TestPeer client{workload_connection(), {}};
+    os::EventLoop loop;
+    Upstreams upstreams{loop, client.clock};
+    Forwarder forwarder{{upstreams, client.clock, nullptr}, {}};
+};
+
+constexpr std::string_view kOk = "HTTP/1.1 200 OK\r\nServer: up\r\nContent-Length: 2\r\n\r\nok";
+
+TEST_F(ForwarderTest, ForwardsARequestAndItsAnswer) {
+    client.send(get("/x?y=z", "Accept: */*\r\nX-Forwarded-For: 1.2.3.4\r\n"));
+    until_asked();
+    EXPECT_EQ(at(0).received,
+              "GET /x?y=z HTTP/1.1\r\nhost: a.example\r\naccept: */*\r\nx-forwarded-for: "
+              "9.0.0.9\r\nx-forwarded-proto: https\r\nx-forwarded-host: a.example\r\nx-real-ip: "
+              "9.0.0.9\r\nforwarded: for=9.0.0.9;host=a.example;proto=https\r\nvia: 1.1 "
+              "enclave-os\r\n\r\n");
+    at(0).send(kOk);
+    const ReadResponse response = answer();
+    EXPECT_EQ(response.status, 200);
+    EXPECT_EQ(response.body, "ok");
+    EXPECT_EQ(response.headers.first("server"), "up");
+    EXPECT_EQ(outcomes(Outcome::kAnswered), 1U);
+}
+
+TEST_F(ForwarderTest, ReusesConnections) {
+    for (int i = 0; i < 3; ++i) {
+        client.send(get());
+        until_asked();
+        at(0).received.clear();
+        at(0).send(kOk);
+        EXPECT_EQ(answer().status, 200);
+    }
+    EXPECT_EQ(upstream.connections.size(), 1U);
+}
+
+TEST_F(ForwarderTest, AStaleConnectionCostsNothing) {
+    client.send(get());
+    until_asked();
+    at(0).send(kOk);
+    answer();
+    // Closed while the next request is on its way.
+    client.send(get("/second"));
+    at(0).close();
+    until_asked(1);
+    EXPECT_TRUE(at(1).received.starts_with("GET /second "));
+    at(1).send(kOk);
+    EXPECT_EQ(answer().status, 200);
+}
+
+TEST_F(ForwarderTest, ARequestIsNeverSentTwiceWhereThatCouldMatter) {
+    client.send(get());
+    until_asked();
+    at(0).received.clear();
+    at(0).send(kOk);
+    answer();
+    client.send(post("Content-Length: 2", "ab"));
+    until_asked(0, "ab");
+    at(0).close();
+    EXPECT_EQ(answer().status, 502);
+    EXPECT_EQ(upstream.connections.size(), 1U);
+    // Nor with a GET, once something of the answer was seen, or on a connection of its own.
+    client.send(get());
+    until_asked(1);
+    at(1).close();
+    EXPECT_EQ(answer().status, 502);
+    EXPECT_EQ(upstream.connections.size(), 2U);
+    EXPECT_EQ(outcomes(Outcome::kClosed), 2U);
+}
+
+TEST_F(ForwarderTest, AConnectionThatWasClosedIsNotUsedForAPost) {
+    client.send(get());
+    until_asked();
+    at(0).send(kOk);
+    answer();
+    at(0).close();
+    client.send(post("Content-Length: 2", "ab"));
+    until_asked(1, "ab");
+    at(1).send(kOk);
+    EXPECT_EQ(answer().status, 200);
+}
+
+TEST_F(ForwarderTest, BodiesPassInBothFramings) {
+    client.send(post("Transfer-Encoding: chunked", "3\r\nabc\r\n0\r\n\r\n"));
+    until_asked(0, "0\r\n\r\n");
+    EXPECT_NE(at(0).received.find("transfer-encoding: chunked\r\n"), std::string::npos);
+    EXPECT_TRUE(at(0).received.ends_with("\r\n\r\n3\r\nabc\r\n0\r\n\r\n"));
+    at(0).received.clear();
+    at(0).send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n");
+    EXPECT_EQ(answer().body, "ab");
+    client.send(post("Content-Length: 3", "abc"));
+    until_asked(0, "abc");
+    EXPECT_NE(at(0).received.find("content-length: 3\r\n"), std::string::npos);
+    at(0).send(kOk);
+    EXPECT_EQ(answer().status, 200);
+}
+
+TEST_F(ForwarderTest, AnswersWithoutBodiesStayWithout) {
+    client.send("HEAD /x HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    until_asked();
+    at(0).received.clear();
+    at(0).send("HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n");
+    EXPECT_EQ(answer(http::Method::kHead).headers.first("content-length"), "1234");
+    client.send(get());
+    until_asked();
+    at(0).received.clear();
+    at(0).send("HTTP/1.1 204 No Content\r\n\r\n");
+    EXPECT_EQ(answer().status, 204);
+    client.send(get());
+    until_asked();
+    at(0).send("HTTP/1.1 304 Not Modified\r\nETag: x\r\nContent-Length: 9\r\n\r\n");
+    EXPECT_EQ(answer().headers.first("etag"), "x");
+    EXPECT_EQ(upstream.connections.size(), 1U);
+}
+
+TEST_F(ForwarderTest, EventsPassAsTheyCome) {
+    client.send(get());
+    until_asked();
+    at(0).send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
+    for (std::string_view event : {"data: 1\n\n", "data: 2\n\n"}) {
+        at(0).send(event);
+        until([&] { return client.sink.written.find(event) != std::string::npos; });
+    }
+    at(0).close();
+    EXPECT_EQ(answer().body, "data: 1\n\ndata: 2\n\n");
+}
+
+TEST_F(ForwarderTest, HalfAnAnswerIsNeverPassedAsWhole) {
+    for (std::string_view half :
+         {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc",
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+          "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nnonsense"}) {
+        TestPeer one(workload_connection(), {});
+        one.dispatcher.serve = client.dispatcher.serve;
+        one.send(get());
+        const std::size_t index = upstream.connections.size();
+        until([&] {
+            one.run();
+            return upstream.connections.size() > index && !at(index).received.empty();
+        });
+        at(index).send(half);
+        at(index).close();
+        until([&] {
+            one.run();
+            return one.is_over();
+        });
+        EXPECT_TRUE(one.sink.aborted) << half;
+        EXPECT_FALSE(one.sink.written.ends_with("0\r\n\r\n")) << half;
+    }
+}
+
+TEST_F(ForwarderTest, AnUpstreamThatDiesLiesOrIsNotThere) {
+    client.send(get());
+    until_asked();
+    at(0).reset();
+    EXPECT_EQ(answer().status, 502);
+    client.send(get());
+    until_asked(1);
+    at(1).send("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n");
+    EXPECT_EQ(answer().status, 502);
+    client.send(get());
+    until_asked(2);
+    at(2).send("HTTP/1.1 999 Odd\r\nContent-Length: 0\r\n\r\n");
+    EXPECT_EQ(answer().status, 502);
+    upstream.stop();
+    client.send(get());
+    const ReadResponse response = answer();
+    EXPECT_EQ(response.status, 502);
+    EXPECT_EQ(response.body, R"({"error":"the service behind this name cannot be reached"})");
+    EXPECT_EQ(outcomes(Outcome::kClosed), 1U);
+    EXPECT_EQ(outcomes(Outcome::kMalformed), 2U);
+    EXPECT_EQ(outcomes(Outcome::kUnreachable), 1U);
+}
+
+TEST_F(ForwarderTest, AnUpstreamThatStallsIsGivenUp) {
+    client.send(get());
+    until_asked();
+    client.clock.now_ms += route.upstream.response_timeout_s * 1000;
+    EXPECT_EQ(answer().status, 504);
+    EXPECT_EQ(outcomes(Outcome::kResponseTimeout), 1U);
+
+    client.send(get());
+    until_asked(1);
+    at(1).send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc");
+    until([&] { return client.sink.written.ends_with("abc"); });
+    client.clock.now_ms += route.upstream.idle_timeout_s * 1000;
+    until([&] { return client.sink.aborted; });
+}
+
+TEST_F(ForwarderTest, AnEarlyAnswerReachesTheClient) {
+    client.send(post("Content-Length: 200000", "begin"));
+    until_asked(0, "begin");
+    at(0).send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\n\r\nno");
+    at(0).close();
+    const ReadResponse response = answer();
+    EXPECT_EQ(response.status, 413);
+    EXPECT_EQ(response.body, "no");
+    EXPECT_EQ(outcomes(Outcome::kAnswered), 1U);
+}
+
+TEST_F(ForwarderTest, ALargeUploadWaitsForASlowUpstream) {
+    client.send(post("Content-Length: 100000000", ""));
+    until([&] { return upstream.connections.size() == 1; });
+    at(0).reads = false;
+    // As much as the sockets and the bounds take, and then no more.
+    std::size_t sent = 0;
+    const std::string piece(256 * 1024, 'x');
+    for (int quiet = 0; quiet < 20;) {
+        if (client.input.empty()) {
+            client.send(piece);
+            sent += piece.size();
+            quiet = 0;
+        } else {
+            ++quiet;
+        }
+        turn();
+    }
+    EXPECT_FALSE(client.connection->wants_input());
+    EXPECT_LT(sent, 50'000'000U);
+    at(0).reads = true;
+    until([&] { return client.input.empty(); });
+    EXPECT_TRUE(client.connection->wants_input());
+}
+
+TEST_F(ForwarderTest, ALargeAnswerWaitsForASlowClient) {
+    client.sink.window = 1000;
+    client.send(get());
+    until_asked();
+    at(0).send("HTTP/1.1 200 OK\r\nContent-Length: 10000000\r\n\r\n");
+    const std::string piece(64 * 1024, 'y');
+    std::size_t sent = 0;
+    for (int quiet = 0; quiet < 20;) {
+        turn();
+        const ssize_t count =
+            ::send(at(0).fd.get(), piece.data(), piece.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        quiet = count < 0 ? quiet + 1 : 0;
+        sent += count > 0 ? static_cast<std::size_t>(count) : 0;
+        ASSERT_LT(sent, 9'000'000U);
+    }
+    EXPECT_LE(client.sink.written.size(), 1000U);
+    client.open_window(1 << 30);
+    until([&] { return client.sink.written.size() > sent; });
+}
+
+TEST_F(ForwarderTest, AClientThatLeavesTakesTheRequestAlong) {
+    client.send(get());
+    until_asked();
+    client.connection.reset();
+    client.sink.aborted = true;  // nothing more happens on it
+    until([&] { return at(0).ended && upstreams.count() == 0; });
+    EXPECT_EQ(outcomes(Outcome::kClientGone), 1U);
+}
+
+TEST_F(ForwarderTest, BodiesOverTheRoutesLimitAreRefused) {
+    route.max_body_bytes = 3;
+    serve();
+    client.send(post("Content-Length: 4", ""));
+    EXPECT_EQ(answer().status, 413);
+    EXPECT_TRUE(upstream.connections.empty());
+}
+
+TEST_F(ForwarderTest, AnUnhealthyUpstreamIsNotAsked) {
+    routes->at("a.example")->is_healthy = false;
+    client.send(get());
+    const ReadResponse response = answer();
+    EXPECT_EQ(response.status, 503);
+    EXPECT_EQ(response.headers.first("retry-after"), "10");
+    EXPECT_EQ(outcomes(Outcome::kUnhealthy), 1U);
+}
+
+TEST_F(ForwarderTest, MoreRequestsThanConnectionsAreRefused) {
+    route.upstream.connections = 1;
+    serve();
+    TestPeer second(workload_connection(), {});
+    second.dispatcher.serve = client.dispatcher.serve;
+    client.send(get());
+    until_asked();
+    second.send(get());
+    EXPECT_EQ(read_response(second.take_written()).status, 503);
+    at(0).send(kOk);
+    EXPECT_EQ(answer().status, 200);
+    second.send(get());
+    until([&] {
+        second.run();
+        return at(0).received.find("via", at(0).received.find("via") + 1) != std::string::npos;
+    });
+}
+
+TEST_F(ForwarderTest, ARouteThatChangesLeavesItsConnectionsBehind) {
+    client.send(get());
+    until_asked();
+    at(0).send(kOk);
+    answer();
+    route.max_body_bytes = 5;  // not of the upstream
+    serve();
+    until([&] { return upstreams.count() == 1; });
+    route.upstream.response_timeout_s = 7;
+    serve();
+    until([&] { return upstreams.count() == 0; });
+    EXPECT_EQ(outcomes(Outcome::kAnswered), 1U);  // the numbers stay
+    forwarder.set_routes(std::make_shared<const RouteTable>());
+    client.send(get());
+    EXPECT_EQ(answer().status, 404);
+}
+
+TEST_F(ForwarderTest, ConnectionsAreKeptForTheirTimeOnly) {
+    client.send(get());
+    until_asked();
+    at(0).send(kOk);
+    answer();
+    EXPECT_EQ(upstreams.count(), 1U);
+    client.clock.now_ms += route.upstream.keepalive_time_s * 1000;
+    until([&] { return upstreams.count() == 0; });
+}
+
+TEST_F(ForwarderTest, BytesThatAnIdleUpstreamSendsReachNobody) {
+    client.send(get());
+    until_asked();
+    at(0).send(kOk);
+    answer();
+    at(0).send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged");
+    until([&] { return upstreams.count() == 0; });
+    client.send(get());
+    until_asked(1);
+    at(1).send(kOk);
+    EXPECT_EQ(answer().body, "ok");
+}
+
+}  // namespace
+}  // namespace eos::cvm::proxy
