@@ -46,6 +46,7 @@ set(EOS_ARROWS
   "emulation/snp|COMMON"
   "emulation/quoting|emulation/sgx_cpu untrusted/aesm COMMON"
   "emulation/process|emulation/sgx_cpu trusted/platform trusted/platform/libc boundary COMMON"
+  "emulation/tsm|emulation/quoting emulation/snp COMMON"
   "emulation/attestd|trusted/attestd trusted/os COMMON"
   "client|COMMON"
   "client/measure|client COMMON"
