@@ -11,7 +11,7 @@ namespace eos::http {
 namespace {
 
 constexpr std::array<std::string_view, kMethodCount> kMethodNames = {
-    "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"};
+    "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT"};
 
 constexpr std::size_t kInitialTextBytes = 1024;
 constexpr std::size_t kInitialFieldCount = 16;
@@ -110,7 +110,8 @@ std::string_view to_string(Method method) {
 std::optional<Method> find_method(std::string_view name) {
     const auto* found = std::ranges::find(kMethodNames, name);
     if (found == kMethodNames.end()) return std::nullopt;
-    return static_cast<Method>(found - kMethodNames.begin());
+    const auto method = static_cast<Method>(found - kMethodNames.begin());
+    return method == Method::kConnect ? std::nullopt : std::optional(method);
 }
 
 bool is_token(std::string_view text) {
@@ -128,6 +129,36 @@ bool is_connection_specific(std::string_view name) {
         "connection", "content-length", "keep-alive",        "proxy-connection",
         "te",         "trailer",        "transfer-encoding", "upgrade"};
     return std::ranges::find(kNames, name) != kNames.end();
+}
+
+bool is_forbidden_trailer(std::string_view name) {
+    static constexpr auto kNames = std::to_array<std::string_view>({"host",
+                                                                    "cache-control",
+                                                                    "expect",
+                                                                    "max-forwards",
+                                                                    "pragma",
+                                                                    "range",
+                                                                    "authorization",
+                                                                    "www-authenticate",
+                                                                    "cookie",
+                                                                    "set-cookie",
+                                                                    "age",
+                                                                    "date",
+                                                                    "expires",
+                                                                    "location",
+                                                                    "retry-after",
+                                                                    "vary",
+                                                                    "warning",
+                                                                    "content-encoding",
+                                                                    "content-type",
+                                                                    "content-range",
+                                                                    "content-location",
+                                                                    "forwarded",
+                                                                    "via"});
+    static constexpr auto kPrefixes =
+        std::to_array<std::string_view>({"if-", "proxy-", "x-forwarded-", "sec-websocket-"});
+    return is_connection_specific(name) || std::ranges::find(kNames, name) != kNames.end() ||
+           std::ranges::any_of(kPrefixes, [&](auto prefix) { return name.starts_with(prefix); });
 }
 
 Result<void> Headers::add(std::string_view name, std::string_view value) {

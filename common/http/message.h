@@ -21,20 +21,23 @@ inline constexpr Code headers_too_large{"common/http", "headers_too_large",
                                         "the header section is over its limit"};
 inline constexpr Code repeated_header{"common/http", "repeated_header",
                                       "a header field that may appear once is repeated"};
+inline constexpr Code forbidden_trailer{"common/http", "forbidden_trailer",
+                                        "a trailer field that must not come after the body"};
 
 inline constexpr std::size_t kMaxHeaderCount = 100;
 inline constexpr std::size_t kMaxHeaderNameBytes = 256;
 inline constexpr std::size_t kMaxHeaderValueBytes = 8 * 1024;
 inline constexpr std::size_t kMaxHeaderBytes = 16 * 1024;  ///< names and values of one section
 
-/// The methods this implementation serves. Any other is answered 501 by the parser.
-enum class Method : std::uint8_t { kGet, kHead, kPost, kPut, kDelete, kPatch, kOptions };
-inline constexpr std::size_t kMethodCount = 7;
+/// The methods this implementation serves. Any other is answered 501 by the parser. CONNECT exists
+/// only in its extended form (RFC 8441), which HTTP/2 alone has: no proxy for other hosts is here.
+enum class Method : std::uint8_t { kGet, kHead, kPost, kPut, kDelete, kPatch, kOptions, kConnect };
+inline constexpr std::size_t kMethodCount = 8;
 
 /// "GET" and so on, as it goes over the wire.
 std::string_view to_string(Method method);
 
-/// The method of that name (case matters, RFC 9110 §9.1), or nothing.
+/// The method of that name (case matters, RFC 9110 §9.1), or nothing; nothing for CONNECT, too.
 std::optional<Method> find_method(std::string_view name);
 
 /// Which HTTP a message came in.
@@ -101,6 +104,11 @@ class Headers {
 /// connection or the framing of one message, which only this library writes. Lower case.
 bool is_connection_specific(std::string_view name);
 
+/// Whether a field decides about framing, routing, authentication, caching or how the content is
+/// read, so that it means nothing or something dangerous behind it. Lower case.
+/// source: RFC 9110 §6.5.1.
+bool is_forbidden_trailer(std::string_view name);
+
 /// Whether `text` is a token of RFC 9110 §5.6.2.
 bool is_token(std::string_view text);
 
@@ -137,6 +145,11 @@ struct BodySize {
     friend bool operator==(const BodySize&, const BodySize&) = default;
 };
 
+/// The only protocol a tunnel is made for (RequestHead::protocol): RFC 6455, and RFC 8441 in
+/// HTTP/2. Any other is not offered; an upgrade to it is ignored, because a server behind a proxy
+/// that took up one of them (h2c) would be handed requests nobody has looked at.
+inline constexpr std::string_view kWebSocket = "websocket";
+
 /// A request up to its body, the same for every version of HTTP.
 struct RequestHead {
     Method method = Method::kGet;
@@ -147,6 +160,10 @@ struct RequestHead {
     std::optional<std::string> query;  ///< raw, without '?'
     Headers headers;
     BodySize body;
+    /// kWebSocket, if the client asks that the connection or stream become a tunnel: by `Upgrade`
+    /// in a GET without body (HTTP/1.1), by extended CONNECT (HTTP/2). Else empty.
+    std::string protocol;
+    bool accepts_trailers = false;  ///< `TE: trailers`
 };
 
 /// A response up to its body. Framing fields are not in `headers`; serialize.h writes them.

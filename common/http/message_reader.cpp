@@ -108,6 +108,7 @@ void MessageReader::begin_message() {
     name_.clear();
     value_.clear();
     headers_.clear();
+    trailers_.clear();
     body_ = {};
     described_ = {};
     until_end_ = false;
@@ -364,9 +365,21 @@ Result<void> MessageReader::parse_status_line(std::string_view line) {
 }
 
 Result<void> MessageReader::store_header() {
-    if (mode_ == Mode::kHeader) EOS_TRY(headers_.add(name_, value_));
+    if (mode_ == Mode::kHeader) {
+        EOS_TRY(headers_.add(name_, value_));
+    } else {
+        EOS_TRY(store_trailer());
+    }
     name_.clear();
     value_.clear();
+    return {};
+}
+
+/// What a trailer may not say is refused, not dropped: another reader might have taken it.
+Result<void> MessageReader::store_trailer() {
+    EOS_TRY(trailers_.add(name_, value_));
+    const std::string_view name = trailers_[trailers_.count() - 1].name;
+    if (is_forbidden_trailer(name)) return fail(forbidden_trailer, std::string(name));
     return {};
 }
 

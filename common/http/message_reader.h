@@ -52,6 +52,8 @@ class MessageReader {
     /// As body(), but by the fields alone: of a response that has none, too.
     BodySize described() const { return described_; }
     Headers take_headers() { return std::move(headers_); }
+    /// From kComplete on, until the next message is fed.
+    Headers take_trailers() { return std::move(trailers_); }
 
   private:
     enum class Mode : std::uint8_t {
@@ -84,6 +86,7 @@ class MessageReader {
     Result<void> end_chunk_line();
     Result<void> end_message();
     Result<void> store_header();
+    Result<void> store_trailer();
     Result<void> decide_framing();
     Result<void> decide_transfer_encoding(std::string_view value);
     std::size_t line_limit() const;
@@ -102,6 +105,7 @@ class MessageReader {
     Version version_ = Version::kHttp11;
     int status_ = 0;
     Headers headers_;
+    Headers trailers_;
     BodySize body_;
     BodySize described_;
     bool until_end_ = false;  ///< body_ is unknown because the connection ends it

@@ -70,11 +70,23 @@ TEST(Headers, ListContainsLooksAtWholeTokens) {
 TEST(Method, NamesAreCaseSensitive) {
     for (std::size_t i = 0; i < kMethodCount; ++i) {
         const auto method = static_cast<Method>(i);
+        if (method == Method::kConnect) continue;
         EXPECT_EQ(find_method(to_string(method)), method);
     }
     EXPECT_EQ(find_method("get"), std::nullopt);
     EXPECT_EQ(find_method("CONNECT"), std::nullopt);
     EXPECT_EQ(find_method(""), std::nullopt);
+}
+
+TEST(Message, WhatMustNotComeBehindTheBody) {
+    for (const char* name :
+         {"content-length", "transfer-encoding", "host", "authorization", "if-match", "set-cookie",
+          "content-type", "trailer", "te", "proxy-authorization", "x-forwarded-for"}) {
+        EXPECT_TRUE(is_forbidden_trailer(name)) << name;
+    }
+    for (const char* name : {"grpc-status", "grpc-message", "server-timing", "etag", "x", "iffy"}) {
+        EXPECT_FALSE(is_forbidden_trailer(name)) << name;
+    }
 }
 
 TEST(Message, ReasonPhrases) {

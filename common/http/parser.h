@@ -47,7 +47,7 @@ inline constexpr Code framing_disagreement{
 inline constexpr std::size_t kMaxStartLineBytes = 8 * 1024;
 inline constexpr std::size_t kMaxChunkLineBytes = 128;            ///< size, extensions, CR LF
 inline constexpr std::size_t kMaxChunkOverheadBytes = 16 * 1024;  ///< beyond what sane chunks need
-inline constexpr std::size_t kMaxTrailerBytes = 4 * 1024;         ///< read and dropped
+inline constexpr std::size_t kMaxTrailerBytes = 4 * 1024;         ///< with line ends
 inline constexpr std::size_t kMaxLeadingBlankLines = 4;  ///< RFC 9112 §2.2 wants at least one
 inline constexpr std::size_t kMaxInterimResponses = 8;
 

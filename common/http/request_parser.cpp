@@ -9,6 +9,22 @@
 
 namespace eos::http {
 
+namespace {
+
+/// What the client wants the connection to become, if it is what can be offered. An upgrade that is
+/// not understood is ignored (RFC 9110 §7.8).
+std::string_view requested_protocol(const RequestHead& head) {
+    if (head.method != Method::kGet || head.version != Version::kHttp11 ||
+        head.body.kind != BodyKind::kNone || !head.headers.list_contains("connection", "upgrade")) {
+        return {};
+    }
+    const auto upgrade = head.headers.single("upgrade");
+    const bool known = upgrade && *upgrade && equal_ignoring_case(**upgrade, kWebSocket);
+    return known ? kWebSocket : std::string_view();
+}
+
+}  // namespace
+
 RequestParser::RequestParser() : reader_(std::make_unique<MessageReader>(MessageKind::kRequest)) {}
 RequestParser::~RequestParser() = default;
 RequestParser::RequestParser(RequestParser&&) noexcept = default;
@@ -36,11 +52,17 @@ Result<void> RequestParser::assemble_head() {
     head_.headers = reader_->take_headers();
     head_.authority = EOS_TRY(effective_authority(target.authority, head_.headers,
                                                   target.scheme.value_or(Scheme::kHttps)));
+    head_.protocol = requested_protocol(head_);
+    head_.accepts_trailers = head_.headers.list_contains("te", "trailers");
     return {};
 }
 
 RequestHead RequestParser::take_head() {
     return std::exchange(head_, {});
+}
+
+Headers RequestParser::take_trailers() {
+    return reader_->take_trailers();
 }
 
 void RequestParser::set_body_limit(std::uint64_t bytes) {

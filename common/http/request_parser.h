@@ -23,12 +23,16 @@ class RequestParser {
 
     /// Looks at the input up to the next event (parser.h).
     /// errors: every code of parser.h but truncated_message; bad_header_name, bad_header_value,
-    ///         headers_too_large, bad_target, and the codes of authority.h. The parser is then
-    ///         dead: each further call returns the same error. status_for() has the answer.
+    ///         headers_too_large, forbidden_trailer, bad_target, and the codes of authority.h. The
+    ///         parser is then dead: each further call returns the same error. status_for() has the
+    ///         answer.
     [[nodiscard]] Result<Step> feed(ByteView input);
 
     /// The head; once, after kHead.
     RequestHead take_head();
+
+    /// The fields behind a chunked body, mostly none; once, after kComplete.
+    Headers take_trailers();
 
     /// How many bytes of body this request may have; to be set after kHead. Without it: none.
     void set_body_limit(std::uint64_t bytes);

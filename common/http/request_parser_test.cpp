@@ -14,6 +14,7 @@ struct Message {
     RequestHead head;
     std::string body;
     bool complete = false;
+    Headers trailers = {};
 };
 
 struct Outcome {
@@ -40,12 +41,13 @@ Outcome parse(std::string_view input, std::uint64_t body_limit, NextSize next_si
         begin += step->consumed;
         out.consumed = begin;
         if (step->event == Event::kHead) {
-            out.messages.push_back({parser.take_head(), {}, false});
+            out.messages.push_back({.head = parser.take_head(), .body = {}});
             parser.set_body_limit(body_limit);
         } else if (step->event == Event::kBody) {
             out.messages.back().body += as_chars(step->body);
         } else if (step->event == Event::kComplete) {
             out.messages.back().complete = true;
+            out.messages.back().trailers = parser.take_trailers();
         } else {
             EXPECT_EQ(begin, end);
             if (end == input.size()) return out;
@@ -95,7 +97,7 @@ TEST(RequestParser, PipelinedMessagesComeOutTheSameHoweverTheInputIsCut) {
         "\r\n\r\nGET https://a/2?x HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: "
         "h2c\r\n\r\n"
         "PUT /3 HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\nConnection: close\r\n\r\n"
-        "5;ext=1\r\nhello\r\nA\r\n, it's me.\r\n000\r\nContent-Length: 9\r\nX: y\r\n\r\n"
+        "5;ext=1\r\nhello\r\nA\r\n, it's me.\r\n000\r\nX: y\r\n\r\n"
         "DELETE /4 HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"
         "OPTIONS * HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n";
     std::mt19937 random(7);
@@ -110,7 +112,9 @@ TEST(RequestParser, PipelinedMessagesComeOutTheSameHoweverTheInputIsCut) {
         EXPECT_EQ(out.messages[1].head.path, "/2");
         EXPECT_EQ(out.messages[1].head.scheme, Scheme::kHttps);
         EXPECT_EQ(out.messages[2].body, "hello, it's me.");
-        EXPECT_EQ(out.messages[2].head.headers.first("x"), std::nullopt);  // trailers are dropped
+        EXPECT_EQ(out.messages[2].head.headers.first("x"), std::nullopt);
+        EXPECT_EQ(out.messages[2].trailers.first("x"), "y");
+        for (std::size_t i : {0, 1, 3, 4}) EXPECT_EQ(out.messages[i].trailers.count(), 0u);
         EXPECT_EQ(requested_persistence(out.messages[2].head), Persistence::kClose);
         EXPECT_EQ(out.messages[3].head.body, BodySize::known(0));
         EXPECT_EQ(requested_persistence(out.messages[4].head), Persistence::kClose);
@@ -291,6 +295,40 @@ TEST(RequestParser, EveryDimensionHasItsLimitAndStatus) {
     std::string trailers = "0\r\n";
     for (int i = 0; i < 100; ++i) trailers += "x: " + std::string(50, 'v') + "\r\n";
     EXPECT_EQ(refused_with(chunked(trailers)), "headers_too_large 431");
+}
+
+TEST(RequestParser, TrailersMaySayOnlyWhatComesTooLateForNothing) {
+    const Outcome out = parse(chunked("1\r\nx\r\n0\r\nGrpc-Status: 0\r\nX:  y \r\n\r\n"));
+    ASSERT_EQ(out.messages.size(), 1u);
+    ASSERT_EQ(out.messages[0].trailers.count(), 2u);
+    EXPECT_EQ(out.messages[0].trailers.first("grpc-status"), "0");
+    EXPECT_EQ(out.messages[0].trailers.first("x"), "y");
+    for (const char* name : {"Content-Length", "Host", "Authorization", "Content-Type",
+                             "If-None-Match", "Trailer", "Set-Cookie"}) {
+        const std::string body = "0\r\n" + std::string(name) + ": 1\r\n\r\n";
+        EXPECT_EQ(refused_with(chunked(body)), "forbidden_trailer 400") << name;
+    }
+}
+
+TEST(RequestParser, ATunnelIsAskedForOnlyByTheWholeUpgrade) {
+    const auto protocol = [](std::string_view text) {
+        const Outcome out = parse(text);
+        return out.messages.empty() ? std::string("refused") : out.messages[0].head.protocol;
+    };
+    const std::string upgrade =
+        "Host: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n";
+    EXPECT_EQ(protocol("GET / HTTP/1.1\r\n" + upgrade + "\r\n"), "websocket");
+    EXPECT_EQ(protocol("POST / HTTP/1.1\r\n" + upgrade + "\r\n"), "");
+    EXPECT_EQ(protocol("GET / HTTP/1.0\r\n" + upgrade + "\r\n"), "");
+    EXPECT_EQ(protocol("GET / HTTP/1.1\r\n" + upgrade + "Content-Length: 0\r\n\r\n"), "");
+    EXPECT_EQ(protocol("GET / HTTP/1.1\r\n" + upgrade + "Upgrade: h2c\r\n\r\n"), "");
+    EXPECT_EQ(protocol("GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\n\r\n"), "");
+    EXPECT_EQ(protocol("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n"),
+              "");
+    EXPECT_EQ(protocol("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n"
+                       "Upgrade: websocket, h2c\r\n\r\n"),
+              "");
+    EXPECT_EQ(parse("CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n").error->code(), unknown_method);
 }
 
 TEST(RequestParser, BodiesThatAreAlmostAllExtensionAreRefused) {

@@ -61,6 +61,10 @@ ReceivedResponse ResponseParser::take_head() {
     return std::exchange(head_, {});
 }
 
+Headers ResponseParser::take_trailers() {
+    return reader_->take_trailers();
+}
+
 void ResponseParser::set_body_limit(std::uint64_t bytes) {
     reader_->set_body_limit(bytes);
 }

@@ -53,6 +53,9 @@ class ResponseParser {
     /// The head; once, after kHead.
     ReceivedResponse take_head();
 
+    /// The fields behind a chunked body, mostly none; once, after kComplete.
+    Headers take_trailers();
+
     /// How many bytes of body this response may have; to be set after kHead. Without it: none.
     void set_body_limit(std::uint64_t bytes);
 

@@ -12,6 +12,7 @@ struct Outcome {
     std::optional<ReceivedResponse> response;
     std::string body;
     bool complete = false;
+    Headers trailers;
     std::optional<Error> error;
     std::size_t consumed = 0;
 };
@@ -40,6 +41,7 @@ Outcome parse(std::string_view input, Method method, Ending ending, std::size_t 
         }
         if (step->event == Event::kBody) out.body += as_chars(step->body);
         out.complete = step->event == Event::kComplete;
+        if (out.complete) out.trailers = parser.take_trailers();
         if (step->event == Event::kNeedInput) {
             if (finished || (end == input.size() && ending == Ending::kOpen)) return out;
             finished = end == input.size();
@@ -94,6 +96,10 @@ TEST(ResponseParser, ChunkedBody) {
     ASSERT_TRUE(out.complete);
     EXPECT_EQ(out.body, "ok");
     EXPECT_EQ(out.response->body, BodySize::unknown());
+    EXPECT_EQ(out.trailers.first("t"), "x");
+    EXPECT_EQ(refused_with("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                           "0\r\nContent-Length: 1\r\n\r\n"),
+              "forbidden_trailer");
 }
 
 TEST(ResponseParser, BodyThatEndsWithTheConnection) {

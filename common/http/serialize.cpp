@@ -46,6 +46,25 @@ void append_fields(Bytes& out, const Headers& headers) {
     }
 }
 
+/// `Connection` and what it names, in one field as some readers want it.
+void append_connection(Bytes& out, const RequestHead& head, Persistence persistence) {
+    std::string options;
+    const auto add = [&options](std::string_view option) {
+        if (!options.empty()) options += ", ";
+        options += option;
+    };
+    if (!head.protocol.empty()) {
+        add("upgrade");
+        field(out, "upgrade", head.protocol);
+    }
+    if (head.accepts_trailers) {
+        add("te");
+        field(out, "te", "trailers");
+    }
+    if (persistence == Persistence::kClose) add("close");
+    if (!options.empty()) field(out, "connection", options);
+}
+
 void two_digits(std::string& out, int value) {
     out.push_back(static_cast<char>('0' + value / 10));
     out.push_back(static_cast<char>('0' + value % 10));
@@ -113,6 +132,18 @@ Result<void> append_response_head(Bytes& out, const ResponseHead& head, BodySize
     return {};
 }
 
+Result<void> append_switching_head(Bytes& out, const ResponseHead& head, std::string_view protocol,
+                                   UnixTime date) {
+    EOS_TRY(check_no_reserved(head.headers));
+    text(out, "HTTP/1.1 101 Switching Protocols\r\n");
+    append_fields(out, head.headers);
+    if (!head.headers.first("date")) field(out, "date", http_date(date));
+    field(out, "connection", "upgrade");
+    field(out, "upgrade", protocol);
+    text(out, "\r\n");
+    return {};
+}
+
 Result<void> append_request_head(Bytes& out, const RequestHead& head, Persistence persistence) {
     const Scheme scheme = head.scheme.value_or(Scheme::kHttps);
     const std::string authority = to_string(head.authority);
@@ -124,6 +155,11 @@ Result<void> append_request_head(Bytes& out, const RequestHead& head, Persistenc
     const auto reparsed = parse_target(head.method, target);
     if (!reparsed || reparsed->path != head.path || reparsed->query != head.query) {
         return fail(bad_request_head, "target");
+    }
+    if (head.method == Method::kConnect) return fail(bad_request_head, "CONNECT");
+    const bool upgradable = head.method == Method::kGet && head.body.kind == BodyKind::kNone;
+    if (!head.protocol.empty() && (head.protocol != kWebSocket || !upgradable)) {
+        return fail(bad_request_head, "upgrade");
     }
     EOS_TRY(check_no_reserved(head.headers));
     if (head.headers.first("host")) return fail(reserved_header, "host");
@@ -141,7 +177,7 @@ Result<void> append_request_head(Bytes& out, const RequestHead& head, Persistenc
         number(out, head.body.bytes);
         text(out, "\r\n");
     }
-    if (persistence == Persistence::kClose) field(out, "connection", "close");
+    append_connection(out, head, persistence);
     text(out, "\r\n");
     return {};
 }
@@ -156,6 +192,22 @@ void append_chunk(Bytes& out, ByteView data) {
 
 void append_last_chunk(Bytes& out) {
     text(out, "0\r\n\r\n");
+}
+
+Result<void> check_trailers(const Headers& trailers) {
+    for (std::size_t i = 0; i < trailers.count(); ++i) {
+        const std::string_view name = trailers[i].name;
+        if (is_forbidden_trailer(name)) return fail(forbidden_trailer, std::string(name));
+    }
+    return {};
+}
+
+Result<void> append_last_chunk(Bytes& out, const Headers& trailers) {
+    EOS_TRY(check_trailers(trailers));
+    text(out, "0\r\n");
+    append_fields(out, trailers);
+    text(out, "\r\n");
+    return {};
 }
 
 }  // namespace eos::http

@@ -39,8 +39,17 @@ bool status_allows_body(int status);
 [[nodiscard]] Result<void> append_response_head(Bytes& out, const ResponseHead& head, BodySize body,
                                                 const ResponseOptions& options);
 
+/// Appends the head that accepts an upgrade to `protocol`, blank line included: 101, whatever
+/// head.status says. What follows on the connection is the tunnel's.
+/// errors:  reserved_header. Nothing is appended then.
+/// source:  RFC 9110 §15.2.2.
+[[nodiscard]] Result<void> append_switching_head(Bytes& out, const ResponseHead& head,
+                                                 std::string_view protocol, UnixTime date);
+
 /// Appends a request's head in origin form with Host from its authority, blank line included.
-/// errors:  bad_request_head (authority, path or query malformed), reserved_header (also Host).
+/// Writes `Upgrade` from head.protocol and `TE: trailers` from head.accepts_trailers.
+/// errors:  bad_request_head (authority, path or query malformed; CONNECT; an upgrade of anything
+///          but a GET without body), reserved_header (also Host).
 [[nodiscard]] Result<void> append_request_head(Bytes& out, const RequestHead& head,
                                                Persistence persistence);
 
@@ -49,6 +58,13 @@ void append_chunk(Bytes& out, ByteView data);
 
 /// Appends the end of a chunked body.
 void append_last_chunk(Bytes& out);
+
+/// The same with trailer fields.
+/// errors:  forbidden_trailer. Nothing is appended then.
+[[nodiscard]] Result<void> append_last_chunk(Bytes& out, const Headers& trailers);
+
+/// errors:  forbidden_trailer.
+[[nodiscard]] Result<void> check_trailers(const Headers& trailers);
 
 /// "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110 §5.6.7). Times outside the years 0..9999 are
 /// brought to the nearest of them.

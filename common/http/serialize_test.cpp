@@ -75,6 +75,32 @@ TEST(Serialize, Chunks) {
     EXPECT_EQ(as_chars(out), "11\r\n0123456789abcdef!\r\n0\r\n\r\n");
 }
 
+TEST(Serialize, TrailersComeBackOrAreRefused) {
+    Headers trailers;
+    ASSERT_TRUE(trailers.add("Grpc-Status", "0"));
+    Bytes out;
+    ASSERT_TRUE(append_last_chunk(out, trailers));
+    EXPECT_EQ(as_chars(out), "0\r\ngrpc-status: 0\r\n\r\n");
+    ASSERT_TRUE(trailers.add("Content-Length", "5"));
+    out.clear();
+    EXPECT_EQ(append_last_chunk(out, trailers).error().code(), forbidden_trailer);
+    EXPECT_TRUE(out.empty());
+}
+
+TEST(Serialize, SwitchingProtocols) {
+    Bytes out;
+    ASSERT_TRUE(
+        append_switching_head(out, head_with(200, "sec-websocket-accept", "x"), kWebSocket, kDate));
+    EXPECT_TRUE(
+        as_chars(out).starts_with("HTTP/1.1 101 Switching Protocols\r\n"
+                                  "sec-websocket-accept: x\r\ndate: "));
+    EXPECT_TRUE(as_chars(out).ends_with("\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"));
+    EXPECT_EQ(append_switching_head(out, head_with(200, "upgrade", "x"), kWebSocket, kDate)
+                  .error()
+                  .code(),
+              reserved_header);
+}
+
 RequestHead request() {
     RequestHead head;
     head.method = Method::kPost;
@@ -108,6 +134,23 @@ TEST(Serialize, RequestsComeBackFromTheParserAsTheyWere) {
     EXPECT_EQ(as_chars(body.body), "abc");
 }
 
+TEST(Serialize, WhatAConnectionIsAskedForStandsInOneField) {
+    RequestHead head = request();
+    head.accepts_trailers = true;
+    Bytes out;
+    ASSERT_TRUE(append_request_head(out, head, Persistence::kClose));
+    EXPECT_TRUE(as_chars(out).ends_with("te: trailers\r\nconnection: te, close\r\n\r\n"));
+    head = request();
+    head.method = Method::kGet;
+    head.body = BodySize::none();
+    head.protocol = kWebSocket;
+    out.clear();
+    ASSERT_TRUE(append_request_head(out, head, Persistence::kKeepAlive));
+    RequestParser parser;
+    ASSERT_EQ(parser.feed(out).value().event, Event::kHead);
+    EXPECT_EQ(parser.take_head().protocol, kWebSocket);
+}
+
 TEST(Serialize, RequestHeadsThatWouldNotComeBackAreRefused) {
     const auto refused = [](auto change) {
         RequestHead head = request();
@@ -125,6 +168,14 @@ TEST(Serialize, RequestHeadsThatWouldNotComeBackAreRefused) {
     EXPECT_EQ(refused([](auto& h) { h.query = "a b"; }), "bad_request_head");
     EXPECT_EQ(refused([](auto& h) { h.authority.host = "a\r\nX: y"; }), "bad_request_head");
     EXPECT_EQ(refused([](auto& h) { h.authority.host = "A.example"; }), "bad_request_head");
+    EXPECT_EQ(refused([](auto& h) { h.method = Method::kConnect; }), "bad_request_head");
+    EXPECT_EQ(refused([](auto& h) { h.protocol = kWebSocket; }), "bad_request_head");
+    EXPECT_EQ(refused([](auto& h) {
+                  h.method = Method::kGet;
+                  h.body = BodySize::none();
+                  h.protocol = "h2c";
+              }),
+              "bad_request_head");
     EXPECT_EQ(refused([](auto& h) { (void)h.headers.add("Host", "b"); }), "reserved_header");
     EXPECT_EQ(refused([](auto& h) { (void)h.headers.add("TE", "x"); }), "reserved_header");
 }

@@ -189,7 +189,8 @@ Bytes TlsSession::read(std::size_t limit) {
 }
 
 void TlsSession::write(ByteView plaintext) {
-    if (progress_ != Progress::kOpen || plaintext.empty()) return;
+    if (progress_ != Progress::kOpen && progress_ != Progress::kClosed) return;
+    if (plaintext.empty()) return;
     ERR_clear_error();
     std::size_t written = 0;
     // The output buffer takes everything, so a partial write cannot happen.

@@ -82,7 +82,7 @@ enum class Progress {
     kNeedsInput,  ///< call receive() when bytes come
     kNeedsLeaf,   ///< server: provide_leaf() or refuse_leaf(), then advance() again
     kOpen,        ///< application data may flow
-    kClosed,      ///< the peer said close_notify; what was queued can still go out
+    kClosed,      ///< the peer said close_notify; write() still works (RFC 8446 §6.1)
     kFailed,      ///< send what output() holds (an alert), then drop the connection
 };
 
@@ -110,7 +110,7 @@ class TlsSession {
     /// Decrypted bytes, at most `limit`; empty if there are none now. Only when open.
     Bytes read(std::size_t limit);
 
-    /// Encrypts and queues `plaintext`. Only when open.
+    /// Encrypts and queues `plaintext`. Only when open, or closed by the peer alone.
     void write(ByteView plaintext);
 
     /// Queues close_notify.

@@ -80,6 +80,21 @@ TEST_F(TlsPair, WithoutChallengeTheServerAsksForADeterministicLeaf) {
     EXPECT_EQ(client->progress(), Progress::kClosed);
 }
 
+TEST_F(TlsPair, APeerThatOnlyClosedItsHalfStillReads) {
+    start({.server_name = "a.test"});
+    pump();
+    server->provide_leaf(self_signed(leaf_key));
+    pump();
+    client->write(as_bytes("all of it"));
+    client->close();
+    move(*client, *server);
+    EXPECT_EQ(read_text(*server), "all of it");
+    EXPECT_EQ(server->progress(), Progress::kClosed);
+    server->write(as_bytes("answer"));
+    move(*server, *client);
+    EXPECT_EQ(read_text(*client), "answer");
+}
+
 TEST_F(TlsPair, ChallengeGivesBothSidesTheSameBinderAndTheLeafMadeForIt) {
     ByteArray<32> nonce = crypto::random_array<32>();
     crypto::P256PrivateKey client_key = crypto::P256PrivateKey::generate();

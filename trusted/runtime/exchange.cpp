@@ -3,6 +3,8 @@
 
 #include <utility>
 
+#include "common/base/assert.h"
+
 namespace eos::runtime {
 
 ExchangeBackend* Exchange::backend() const {
@@ -39,8 +41,18 @@ std::size_t Exchange::write(ByteView bytes) {
     return target == nullptr ? bytes.size() : target->write(id_, bytes);
 }
 
+Result<void> Exchange::tunnel(const http::ResponseHead& head) {
+    ExchangeBackend* target = backend();
+    return target == nullptr ? Result<void>{} : target->tunnel(id_, head);
+}
+
 void Exchange::finish() {
-    if (ExchangeBackend* target = backend()) target->finish(id_);
+    EOS_ASSERT(finish(http::Headers()).has_value());
+}
+
+Result<void> Exchange::finish(const http::Headers& trailers) {
+    ExchangeBackend* target = backend();
+    return target == nullptr ? Result<void>{} : target->finish(id_, trailers);
 }
 
 Result<void> Exchange::respond(const http::ResponseHead& head, Bytes body) {

@@ -22,6 +22,8 @@ namespace eos::runtime {
 
 inline constexpr Code already_answered{"trusted/runtime", "already_answered",
                                        "the exchange has a response already"};
+inline constexpr Code not_a_tunnel{"trusted/runtime", "not_a_tunnel",
+                                   "the request did not ask for a tunnel, or none is offered"};
 
 /// What the handler of a request body wants next.
 enum class BodyFlow : std::uint8_t {
@@ -30,12 +32,19 @@ enum class BodyFlow : std::uint8_t {
 };
 
 /// What takes a request's body. Told everything in order, by one thread.
+///
+/// A request that asks for a tunnel (http::RequestHead::protocol, where the dispatcher offers them)
+/// has no body: on_body() and on_end() then speak of the tunnel alone, and stay silent until there
+/// is one.
 class RequestHandler {
   public:
     virtual ~RequestHandler() = default;
     /// The next piece of the body, borrowed; never empty.
     virtual BodyFlow on_body(ByteView piece) = 0;
-    /// The body is complete (also when there was none).
+    /// What came behind the body: never empty, never a field of http::is_forbidden_trailer().
+    /// Before on_end().
+    virtual void on_trailers(http::Headers trailers) { (void)trailers; }
+    /// The body is complete (also when there was none); of a tunnel: the peer's half has ended.
     virtual void on_end() = 0;
     /// Exchange::write() takes bytes again, after it took fewer than it was given.
     virtual void on_writable() {}
@@ -52,7 +61,8 @@ class ExchangeBackend {
     virtual Result<void> start(std::uint64_t id, const http::ResponseHead& head,
                                http::BodySize body) = 0;
     virtual std::size_t write(std::uint64_t id, ByteView bytes) = 0;
-    virtual void finish(std::uint64_t id) = 0;
+    virtual Result<void> tunnel(std::uint64_t id, const http::ResponseHead& head) = 0;
+    virtual Result<void> finish(std::uint64_t id, const http::Headers& trailers) = 0;
     virtual Result<void> respond(std::uint64_t id, const http::ResponseHead& head, Bytes body) = 0;
     virtual void abort(std::uint64_t id) = 0;
     virtual void resume_body(std::uint64_t id) = 0;
@@ -89,8 +99,22 @@ class Exchange {
     ///          exchange has ended.
     std::size_t write(ByteView bytes);
 
+    /// Accepts the tunnel that the request asked for: says so to the peer with the head's fields
+    /// (101 in HTTP/1.1, 200 in HTTP/2; head.status is not looked at). From then on
+    /// RequestHandler's on_body() and write() carry its bytes unframed, with the same flow control
+    /// as a body. finish() ends our half; in HTTP/1.1 that ends the connection once everything has
+    /// gone out, because TLS closes both ways. errors:  already_answered, not_a_tunnel,
+    /// http::reserved_header; nothing was sent then and
+    ///          another answer can be given.
+    [[nodiscard]] Result<void> tunnel(const http::ResponseHead& head);
+
     /// The body is complete.
     void finish();
+
+    /// The same with trailer fields. They are dropped where they cannot be sent: to HTTP/1.0,
+    /// behind a body of known size in HTTP/1.1, and in a tunnel. errors:  http::forbidden_trailer;
+    /// the body is not complete then.
+    [[nodiscard]] Result<void> finish(const http::Headers& trailers);
 
     /// start(), write() and finish() in one; takes a body of any size, and a small one leaves in
     /// one piece with the head.
@@ -139,6 +163,8 @@ class RequestDispatcher {
     virtual ~RequestDispatcher() = default;
     virtual Dispatched dispatch(http::RequestHead head, const ConnectionInfo& connection,
                                 Exchange exchange) = 0;
+    /// Whether a request may be answered with Exchange::tunnel().
+    virtual bool offers_tunnels() const { return false; }
 };
 
 /// What is counted about a request that was answered. No request data but what is in the types.

@@ -39,13 +39,20 @@ Http1Connection::~Http1Connection() {
 bool Http1Connection::wants_input() const {
     if (phase_ == Phase::kLingering) return true;
     if (phase_ != Phase::kOpen) return false;
+    if (current_ && current_->is_tunnel) return takes_tunnel_bytes();
     if (current_) return !current_->request_complete && !current_->is_paused;
     return output_.size() - output_offset_ < limits_.output_bytes;
 }
 
 std::size_t Http1Connection::receive(ByteView plaintext) {
     std::size_t taken = 0;
+    if (peer_ended_ && current_) end_tunnel_input();  // the tunnel may have come to be since
     while (phase_ == Phase::kOpen && wants_input() && !abort_requested_) {
+        if (current_ && current_->is_tunnel && current_->request_complete) {
+            if (taken == plaintext.size()) break;
+            take_body(plaintext.subspan(std::exchange(taken, plaintext.size())));
+            continue;
+        }
         const auto step = parser_.feed(plaintext.subspan(taken));
         if (!step) {
             refuse_input(http::status_for(step.error()), step.error().message());
@@ -53,7 +60,9 @@ std::size_t Http1Connection::receive(ByteView plaintext) {
         }
         taken += step->consumed;
         if (step->event == http::Event::kNeedInput) break;
-        handle_event(*step);
+        // Who waits for a 101 sends nothing before it: what follows is another request.
+        const bool is_followed = taken < plaintext.size();
+        handle_event(*step, is_followed ? Following::kInput : Following::kNothing);
         // Not after a head or a piece: the end of the request may follow without another byte.
         if (step->event == http::Event::kComplete) end_exchange_if_over();
     }
@@ -70,20 +79,41 @@ std::size_t Http1Connection::receive(ByteView plaintext) {
     return taken;
 }
 
-void Http1Connection::handle_event(const http::Step& step) {
+void Http1Connection::handle_event(const http::Step& step, Following following) {
     if (step.event == http::Event::kHead) {
-        begin_exchange();
+        begin_exchange(following);
     } else if (step.event == http::Event::kBody) {
         take_body(step.body);
     } else {
-        current_->request_complete = true;
-        if (current_->handler && current_->response != ResponseState::kFinished) {
-            current_->handler->on_end();
-        }
+        end_request();
     }
 }
 
-void Http1Connection::begin_exchange() {
+void Http1Connection::end_request() {
+    current_->request_complete = true;
+    http::Headers trailers = parser_.take_trailers();
+    const auto listens = [this] {
+        return current_->handler && current_->response != ResponseState::kFinished;
+    };
+    if (current_->can_tunnel || !listens()) return;
+    if (trailers.count() > 0) current_->handler->on_trailers(std::move(trailers));
+    if (listens()) current_->handler->on_end();
+}
+
+/// Whether bytes of a tunnel would be taken now. Those that came early wait where they are.
+bool Http1Connection::takes_tunnel_bytes() const {
+    return !current_->is_paused && !current_->tunnel_ended &&
+           current_->response == ResponseState::kStarted;
+}
+
+/// The peer's half of the tunnel is over: now, or if there is none yet, as soon as there is.
+void Http1Connection::end_tunnel_input() {
+    if (!current_->is_tunnel || current_->tunnel_ended || !is_open(current_->id)) return;
+    current_->tunnel_ended = true;
+    if (current_->handler) current_->handler->on_end();
+}
+
+void Http1Connection::begin_exchange(Following following) {
     http::RequestHead head = parser_.take_head();
     in_head_ = false;
     Current& current = current_.emplace(Current{});
@@ -95,6 +125,8 @@ void Http1Connection::begin_exchange() {
     current.started_ms = clock_.monotonic_ms();
     current.last_piece_ms = current.started_ms;
     if (++request_count_ >= limits_.requests) current.persistence = http::Persistence::kClose;
+    if (following == Following::kInput || !dispatcher_.offers_tunnels()) head.protocol.clear();
+    current.can_tunnel = !head.protocol.empty();
     // An unwanted body is read up to this bound, so that the connection can go on behind it.
     parser_.set_body_limit(limits_.discard_bytes);
 
@@ -173,6 +205,7 @@ void Http1Connection::input_ended() {
     if (phase_ == Phase::kClosed) return;
     if (current_ && !current_->request_complete) return abort_connection();
     if (current_) {
+        end_tunnel_input();
         current_->persistence = http::Persistence::kClose;
     } else {
         phase_ = Phase::kClosing;
@@ -194,7 +227,7 @@ void Http1Connection::drain() {
 
 bool Http1Connection::is_receiving_body() const {
     return phase_ == Phase::kOpen && current_ && !current_->request_complete &&
-           !current_->is_paused && !current_->awaits_continue;
+           !current_->is_tunnel && !current_->is_paused && !current_->awaits_continue;
 }
 
 /// When the body stalls, or what was received of it no longer pays for the time it took.
@@ -217,6 +250,9 @@ std::optional<std::uint64_t> Http1Connection::waiting_deadline_ms() const {
     if (phase_ == Phase::kLingering) return linger_deadline_ms_;
     if (phase_ != Phase::kOpen) return std::nullopt;
     if (is_receiving_body()) return body_deadline_ms();
+    if (current_ && current_->is_tunnel) {
+        return current_->last_piece_ms + limits_.tunnel_idle_ms;
+    }
     if (current_) return std::nullopt;
     return waiting_since_ms_ + (in_head_ ? limits_.head_timeout_ms : limits_.idle_timeout_ms);
 }
@@ -234,6 +270,7 @@ void Http1Connection::tick(std::uint64_t now_ms) {
     if (output && now_ms >= *output) return abort_connection();
     const auto deadline = waiting_deadline_ms();
     if (deadline && now_ms >= *deadline) {
+        if (current_ && current_->is_tunnel) return abort_connection();
         if (is_receiving_body() || (phase_ == Phase::kOpen && in_head_)) {
             refuse_input(408, "the request came too slowly");
         } else {

@@ -31,6 +31,7 @@ struct Http1Limits {
     std::uint64_t discard_bytes = 64 * 1024;  ///< an unwanted body up to here keeps the connection
     std::uint32_t requests = 10'000;          ///< then the connection closes
     std::size_t output_bytes = 64 * 1024;     ///< buffered for a slow peer
+    std::uint64_t tunnel_idle_ms = 600'000;   ///< a tunnel through which nothing went
 };
 
 /// One connection. Pipelined requests are answered one after the other: while one is being handled
@@ -71,6 +72,8 @@ class Http1Connection final : public ConnectionProtocol, private ExchangeBackend
         kLingering,  ///< as kClosing, but drops input for a while first
         kClosed,     ///< finish() or abort() was called on the sink
     };
+    /// Whether the peer has already sent more than what is being looked at.
+    enum class Following : std::uint8_t { kNothing, kInput };
     enum class ResponseState : std::uint8_t { kNone, kStarted, kFinished };
 
     /// The request being handled and its response.
@@ -90,6 +93,9 @@ class Http1Connection final : public ConnectionProtocol, private ExchangeBackend
         bool is_paused = false;
         bool awaits_continue = false;  ///< Expect: 100-continue, not yet answered
         bool request_complete = false;
+        bool can_tunnel = false;     ///< asked for, and offered
+        bool is_tunnel = false;      ///< what follows on the connection is not HTTP
+        bool tunnel_ended = false;   ///< the peer's half of it
         bool ignores_rest = false;   ///< answered as a whole before the request was
         bool is_discarding = false;  ///< answered; the rest of the body is read and dropped
         ResponseState response = ResponseState::kNone;
@@ -106,17 +112,21 @@ class Http1Connection final : public ConnectionProtocol, private ExchangeBackend
     Result<void> start(std::uint64_t id, const http::ResponseHead& head,
                        http::BodySize body) override;
     std::size_t write(std::uint64_t id, ByteView bytes) override;
-    void finish(std::uint64_t id) override;
+    Result<void> tunnel(std::uint64_t id, const http::ResponseHead& head) override;
+    Result<void> finish(std::uint64_t id, const http::Headers& trailers) override;
     Result<void> respond(std::uint64_t id, const http::ResponseHead& head, Bytes body) override;
     void abort(std::uint64_t id) override;
     void resume_body(std::uint64_t id) override;
     void dropped(std::uint64_t id) override;
 
     // Input, in http1_connection.cpp
-    void handle_event(const http::Step& step);
-    void begin_exchange();
+    void handle_event(const http::Step& step, Following following);
+    void begin_exchange(Following following);
     void dispatch(http::RequestHead head);
     void take_body(ByteView piece);
+    void end_request();
+    bool takes_tunnel_bytes() const;
+    void end_tunnel_input();
     void refuse_input(int status, std::string_view text);
     bool is_receiving_body() const;
     std::uint64_t body_deadline_ms() const;

@@ -51,6 +51,22 @@ Result<void> Http1Connection::start(std::uint64_t id, const http::ResponseHead& 
     return {};
 }
 
+Result<void> Http1Connection::tunnel(std::uint64_t id, const http::ResponseHead& head) {
+    if (!is_open(id)) return {};
+    Current& current = *current_;
+    if (current.response != ResponseState::kNone) return fail(already_answered);
+    if (!current.can_tunnel) return fail(not_a_tunnel);
+    EOS_TRY(http::append_switching_head(output_, head, http::kWebSocket, clock_.now()));
+    current.persistence = http::Persistence::kClose;
+    current.response = ResponseState::kStarted;
+    current.declared = http::BodySize::unknown();
+    current.status = 101;
+    current.is_tunnel = true;
+    current.last_piece_ms = clock_.monotonic_ms();
+    sink_.wake();
+    return {};
+}
+
 std::size_t Http1Connection::write(std::uint64_t id, ByteView bytes) {
     if (!is_open(id)) return bytes.size();
     Current& current = *current_;
@@ -67,6 +83,7 @@ std::size_t Http1Connection::write(std::uint64_t id, ByteView bytes) {
 void Http1Connection::append_body(ByteView bytes) {
     Current& current = *current_;
     current.written_bytes += bytes.size();
+    if (current.is_tunnel) current.last_piece_ms = clock_.monotonic_ms();
     if (current.declared.kind != http::BodyKind::kUnknown &&
         current.written_bytes > current.declared.bytes) {
         abort_requested_ = true;
@@ -81,20 +98,27 @@ void Http1Connection::append_body(ByteView bytes) {
 
 bool Http1Connection::is_chunked(const Current& current) {
     return current.declared.kind == http::BodyKind::kUnknown &&
-           current.version == http::Version::kHttp11;
+           current.version == http::Version::kHttp11 && !current.is_tunnel;
 }
 
-void Http1Connection::finish(std::uint64_t id) {
-    if (!is_open(id)) return;
+Result<void> Http1Connection::finish(std::uint64_t id, const http::Headers& trailers) {
+    if (!is_open(id)) return {};
     Current& current = *current_;
     EOS_ASSERT(current.response == ResponseState::kStarted);
     const bool head_only = current.method == http::Method::kHead;
     const bool whole = current.declared.kind == http::BodyKind::kUnknown ||
                        current.written_bytes == current.declared.bytes;
-    if (!whole && !head_only) return abort(id);
-    if (is_chunked(current) && !head_only) http::append_last_chunk(output_);
+    EOS_TRY(http::check_trailers(trailers));
+    if (!whole && !head_only) {
+        abort(id);
+        return {};
+    }
+    if (is_chunked(current) && !head_only) {
+        EOS_TRY(http::append_last_chunk(output_, trailers));
+    }
     current.response = ResponseState::kFinished;
     sink_.wake();
+    return {};
 }
 
 Result<void> Http1Connection::respond(std::uint64_t id, const http::ResponseHead& head,

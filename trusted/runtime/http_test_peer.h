@@ -60,8 +60,10 @@ class FakeDispatcher final : public RequestDispatcher {
         paths.push_back(head.path);
         return serve(std::move(head), connection, std::move(exchange));
     }
+    bool offers_tunnels() const override { return tunnels; }
     std::function<Dispatched(http::RequestHead, const ConnectionInfo&, Exchange)> serve;
     std::vector<std::string> paths;
+    bool tunnels = false;
 };
 
 /// Records what was counted.
@@ -192,6 +194,7 @@ inline std::string post(std::string_view fields, std::string_view body) {
 /// What a TestHandler saw and does.
 struct HandlerLog {
     std::string body;
+    http::Headers trailers;
     int ends = 0;
     int aborts = 0;
     int writables = 0;
@@ -211,6 +214,11 @@ class TestHandler final : public RequestHandler {
         log_.body += as_chars(piece);
         if (log_.on_body) log_.on_body(exchange_);
         return log_.flow;
+    }
+    void on_trailers(http::Headers trailers) override {
+        EXPECT_EQ(log_.ends, 0);
+        EXPECT_GT(trailers.count(), 0u);
+        log_.trailers = std::move(trailers);
     }
     void on_end() override {
         ++log_.ends;

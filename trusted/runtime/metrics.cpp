@@ -28,6 +28,8 @@ StaticText method_text(http::Method method) {
             return "PATCH";
         case http::Method::kOptions:
             return "OPTIONS";
+        case http::Method::kConnect:
+            return "CONNECT";
     }
     return kNoMethod;
 }
