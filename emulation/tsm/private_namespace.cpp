@@ -42,7 +42,7 @@ Result<void> enter_user_namespace() {
     return write_proc("/proc/self/gid_map", gid + " " + gid + " 1");
 }
 
-Result<void> bind(const std::string& source, const fs::path& target) {
+Result<void> bind_mount(const std::string& source, const fs::path& target) {
     if (::mount(source.c_str(), target.c_str(), nullptr, MS_BIND | MS_REC, nullptr) == 0) return {};
     return fail(mount_failed, system_message(source + " on " + target.string()));
 }
@@ -61,7 +61,7 @@ Result<void> copy_entry(const fs::directory_entry& entry, const fs::path& stagin
     } else {
         const std::ofstream made(target);
     }
-    return bind(entry.path().string(), target);
+    return bind_mount(entry.path().string(), target);
 }
 
 /// Replaces a directory by a tmpfs that shows the same entries.
@@ -138,7 +138,7 @@ Result<void> mount_empty(const std::string& directory) {
 
 Result<void> bind_at(const Bind& what, const std::string& scratch) {
     EOS_TRY(ensure_directory(what.target, scratch));
-    return bind(what.source, what.target);
+    return bind_mount(what.source, what.target);
 }
 
 Result<void> link_at(const Link& link, const std::string& scratch) {
