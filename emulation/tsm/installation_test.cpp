@@ -26,15 +26,19 @@ using ::testing::IsEmpty;
 constexpr UnixTime kNow{1'780'000'020};
 
 /// One installation for the whole program: RSA keys are slow to make.
-const std::string& installation() {
-    static const std::string directory = [] {
-        std::string path = ::testing::TempDir() + "tsm-installation-XXXXXX";
+struct TestInstallation {
+    TestInstallation() {
         ::mkdtemp(path.data());
         EXPECT_TRUE(init_installation(path, kNow));
-        std::atexit([] { std::filesystem::remove_all(installation()); });
-        return path;
-    }();
-    return directory;
+    }
+    ~TestInstallation() { std::filesystem::remove_all(path); }
+
+    std::string path = ::testing::TempDir() + "tsm-installation-XXXXXX";
+};
+
+const std::string& installation() {
+    static const TestInstallation made;
+    return made.path;
 }
 
 std::string file_of(Machine machine, const char* name) {
