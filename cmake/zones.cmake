@@ -48,6 +48,7 @@ set(EOS_ARROWS
   "emulation/process|emulation/sgx_cpu trusted/platform trusted/platform/libc boundary COMMON"
   "emulation/tsm|emulation/quoting emulation/snp COMMON"
   "emulation/attestd|trusted/attestd trusted/os COMMON"
+  "emulation/proxy|trusted/virtual/proxy trusted/virtual/config trusted/runtime trusted/os COMMON"
   "client|COMMON"
   "client/measure|client COMMON"
   "client/cli|client client/measure COMMON"

@@ -37,12 +37,19 @@ class AccessLog {
     static constexpr std::size_t kFlushBytes = 16 * 1024;
     static constexpr std::uint64_t kFlushMs = 250;
 
+    /// Whether requests get lines.
+    enum class Lines : std::uint8_t { kWritten, kDropped };
+
     AccessLog(int fd, os::LogFormat format) : fd_(fd), format_(format) {}
     ~AccessLog() { flush(); }
     AccessLog(const AccessLog&) = delete;
     AccessLog& operator=(const AccessLog&) = delete;
 
-    void set_format(os::LogFormat format) { format_ = format; }
+    void configure(os::LogFormat format, Lines lines) {
+        format_ = format;
+        is_on_ = lines == Lines::kWritten;
+    }
+    bool is_on() const { return is_on_; }
     void write(const AccessRecord& record, UnixTime now, std::uint64_t now_ms);
     /// Once a turn of the loop.
     void turn(std::uint64_t now_ms);
@@ -53,6 +60,7 @@ class AccessLog {
 
     const int fd_;
     os::LogFormat format_;
+    bool is_on_ = true;
     std::string lines_;
     std::optional<std::uint64_t> flush_ms_;
 };

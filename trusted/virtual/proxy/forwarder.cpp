@@ -188,9 +188,8 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
         statistics.duration_ms.add(record_.duration_ms);
         statistics.request_bytes.add(record_.request_bytes);
         statistics.response_bytes.add(record_.response_bytes);
-        if (parts_.access_log != nullptr) {
-            parts_.access_log->write(record_, parts_.clock.now(), now_ms);
-        }
+        if (!parts_.access_log.is_on()) return;
+        parts_.access_log.write(record_, parts_.clock.now(), now_ms);
     }
 
     const Forwarder::Parts& parts_;

@@ -20,7 +20,7 @@ class Forwarder final : public runtime::RequestDispatcher {
     struct Parts {
         Upstreams& upstreams;
         const runtime::Clock& clock;
-        AccessLog* access_log = nullptr;  ///< null: no lines are written
+        AccessLog& access_log;
     };
     /// Which of the loops this is, of how many.
     struct Loop {

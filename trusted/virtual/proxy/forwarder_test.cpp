@@ -161,7 +161,8 @@ struct ForwarderTest : testing::Test {
     TestPeer client{workload_connection(), {}};
     os::EventLoop loop;
     Upstreams upstreams{loop, client.clock};
-    Forwarder forwarder{{upstreams, client.clock, nullptr}, {}};
+    AccessLog access_log{-1, os::LogFormat::text};
+    Forwarder forwarder{{upstreams, client.clock, access_log}, {}};
 };
 
 constexpr std::string_view kOk = "HTTP/1.1 200 OK\r\nServer: up\r\nContent-Length: 2\r\n\r\nok";

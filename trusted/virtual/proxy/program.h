@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// The proxy as a running program, for whoever says where what is served comes from.
+#pragma once
+
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "trusted/os/log.h"
+#include "trusted/os/signals.h"
+#include "trusted/virtual/proxy/ops_server.h"
+#include "trusted/virtual/proxy/worker.h"
+
+namespace eos::cvm::proxy {
+
+inline constexpr Code minter_lost{"trusted/virtual/proxy", "minter_lost",
+                                  "the minter did not say what to serve"};
+
+/// Waits for the first state, opens the listeners, and serves until SIGTERM or SIGINT, which drain;
+/// a second one stops at once. SIGHUP has the configuration read again. Listeners, limits and the
+/// number of loops are those of the first state: a change of them is logged and waits for a
+/// restart. threads: one, the main one.
+class Program {
+  public:
+    /// `minter` outlives this. Before any other thread is started: signals are blocked here.
+    explicit Program(MinterLink& minter);
+    ~Program();
+
+    /// returns: after an orderly stop.
+    /// errors:  those of the minter's start, of listening, minter_lost.
+    [[nodiscard]] Result<void> run();
+
+  private:
+    void take(ProxyStatePtr state);
+    Result<void> open();
+    Result<void> open_listeners();
+    void received(int signal);
+    void reload();
+    void stop();
+    void warn_of_restart(const Config& config) const;
+    std::optional<OpsServer::Answer> answer(std::string_view path) const;
+    std::string metrics() const;
+    void say(os::Severity severity, std::string_view event,
+             std::initializer_list<os::Log::Field> fields = {}) const;
+
+    MinterLink& minter_;
+    os::EventLoop loop_;
+    os::Signals signals_;
+    const os::SystemClock clock_;
+    std::optional<ratls::ServerContext> tls_;
+    MakePlatformApi make_platform_api_;
+    OpsServer ops_;
+    ProxyStatePtr state_;
+    std::optional<Config> opened_with_;  ///< what listeners and limits were made from
+    std::shared_ptr<const RouteTable> routes_ = std::make_shared<const RouteTable>();
+    std::list<Worker> workers_;
+    std::size_t running_ = 0;
+    std::atomic<bool> is_ready_{false};
+    bool is_stopping_ = false;
+};
+
+}  // namespace eos::cvm::proxy

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// One event loop with all that runs in it: listeners, clients' connections, upstreams.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "trusted/os/connections.h"
+#include "trusted/os/listener.h"
+#include "trusted/os/system_clock.h"
+#include "trusted/virtual/proxy/forwarder.h"
+#include "trusted/virtual/proxy/health_checks.h"
+#include "trusted/virtual/proxy/minter_link.h"
+
+namespace eos::cvm::proxy {
+
+/// What the platform's own name answers.
+using MakePlatformApi = std::function<std::unique_ptr<runtime::RequestDispatcher>()>;
+
+/// threads: the constructor, listen() and start() one thread's; then any, but where it says
+/// otherwise.
+class Worker final : private runtime::ConnectionServices {
+  public:
+    struct Parts {
+        MinterLink& minter;
+        const ratls::ServerContext& tls;
+        const MakePlatformApi& make_platform_api;
+        std::function<void()> stopped;  ///< called by the worker's thread at its very end
+    };
+
+    /// What it uses outlives it. `state`: what is served from the beginning.
+    Worker(Parts parts, Forwarder::Loop loop, ProxyStatePtr state,
+           std::shared_ptr<const RouteTable> routes);
+    /// Waits for the thread.
+    ~Worker() override;
+
+    /// Takes a share of an address's connections.
+    /// returns: the address, with the port that the system chose.
+    /// errors:  those of os::Listener::open(), bad_config.
+    [[nodiscard]] Result<os::ListenAddress> listen(const ListenConfig& config,
+                                                   const os::ListenAddress& address);
+
+    void start();
+    /// What is served from now on; drains who was shown something else.
+    void set_state(ProxyStatePtr state, std::shared_ptr<const RouteTable> routes);
+    /// Accepts no more, lets requests finish for so long, and stops.
+    void drain(std::uint64_t drain_ms);
+
+    /// How many connections clients have, lately.
+    std::size_t connection_count() const { return connection_count_; }
+
+  private:
+    struct Door;
+
+    const runtime::Clock& clock() const override { return clock_; }
+    std::shared_ptr<const runtime::Served> served() const override { return state_->served; }
+    void leaf(std::shared_ptr<const runtime::Served> served, const ratls::HandshakeOffer& offer,
+              const ByteArray<16>& peer_address,
+              runtime::Done<runtime::CredentialPtr> done) override;
+    std::unique_ptr<runtime::ConnectionProtocol> start_protocol(
+        const runtime::ConnectionInfo& info, runtime::PlaintextSink& sink) override;
+
+    void run();
+    void take(ProxyStatePtr state, std::shared_ptr<const RouteTable> routes);
+    void begin_drain(std::uint64_t drain_ms);
+    bool is_done() const;
+    int timeout_ms() const;
+
+    const Parts parts_;
+    const Forwarder::Loop loop_index_;
+    const os::SystemClock clock_;
+    os::EventLoop loop_;
+    ProxyStatePtr state_;
+    std::unique_ptr<LeafSource> leaves_;
+    std::unique_ptr<runtime::RequestDispatcher> platform_api_;
+    AccessLog access_log_;
+    Upstreams upstreams_;
+    Forwarder forwarder_;
+    std::optional<HealthChecks> health_;  ///< of the first loop
+    os::Connections connections_;
+    std::vector<std::unique_ptr<Door>> doors_;
+    std::optional<std::uint64_t> stop_at_ms_;
+    std::atomic<std::size_t> connection_count_{0};
+    std::thread thread_;
+};
+
+}  // namespace eos::cvm::proxy
