@@ -38,7 +38,7 @@ class Listener final : public ResponseHandler {
         body += as_chars(piece.first(taken));
         return taken;
     }
-    void on_response_end() override {
+    void on_response_end(http::Headers) override {
         EOS_ASSERT(!over);
         over = whole = true;
     }

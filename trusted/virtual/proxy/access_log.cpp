@@ -21,6 +21,16 @@ class Line {
         text_ += value;
         if (is_json_) text_ += '"';
     }
+    /// The beginning of every line, in either form as os::Log writes it.
+    void event(std::string_view time) {
+        if (!is_json_) {
+            text_.append(time).append(" info request");
+            return;
+        }
+        word("time", time);
+        word("level", "info");
+        word("event", "request");
+    }
     void number(std::string_view name, std::uint64_t value) {
         begin(name);
         text_ += std::to_string(value);
@@ -46,9 +56,7 @@ class Line {
 
 std::string access_line(const AccessRecord& record, os::LogFormat format, UnixTime now) {
     Line line(format);
-    line.word("time", rfc3339(now));
-    line.word("level", "info");
-    line.word("event", "request");
+    line.event(rfc3339(now));
     line.word("client", address_text(record.client));
     line.word("route", record.route);
     line.word("method", http::to_string(record.method));

@@ -63,6 +63,7 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
     struct Request {
         http::Method method;
         http::BodySize body;
+        http::Switching switching;
         ByteArray<16> client;
     };
 
@@ -72,7 +73,8 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
           target_(std::move(target)),
           exchange_(std::move(exchange)),
           started_ms_(parts.clock.monotonic_ms()),
-          body_(request.body) {
+          body_(request.body),
+          switching_(request.switching) {
         record_.client = request.client;
         record_.method = request.method;
         record_.route = target_->route->config.name;
@@ -104,8 +106,12 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
         upstream_->write(piece);
         return upstream_->has_room() ? runtime::BodyFlow::kMore : runtime::BodyFlow::kPause;
     }
+    void on_trailers(http::Headers trailers) override {
+        rewrite_request_trailers(trailers);
+        trailers_ = std::move(trailers);
+    }
     void on_end() override {
-        if (upstream_ != nullptr) upstream_->finish();
+        if (upstream_ != nullptr) upstream_->finish(trailers_);
     }
     void on_writable() override {
         if (upstream_ != nullptr) upstream_->resume();
@@ -125,8 +131,8 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
 
   private:
     bool send(Bytes head, Freshness freshness) {
-        upstream_ = parts_.upstreams.start(target_->pool, {std::move(head), record_.method, body_},
-                                           freshness, *this);
+        upstream_ = parts_.upstreams.start(
+            target_->pool, {std::move(head), record_.method, body_, switching_}, freshness, *this);
         if (upstream_ != nullptr) return true;
         refuse_for_now("the service behind this name has no connection to spare",
                        Outcome::kOverloaded, 1);
@@ -136,7 +142,9 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
     void on_response(http::ReceivedResponse response) override {
         const http::BodySize body = client_body(response, record_.method);
         rewrite_response(response.head);
-        if (!exchange_.start(response.head, body)) {  // a status that HTTP does not have
+        const auto begun = response.head.status == 101 ? exchange_.tunnel(response.head)
+                                                       : exchange_.start(response.head, body);
+        if (!begun) {  // a status that HTTP does not have
             leave();
             return give_up(UpstreamFailure::kMalformed);
         }
@@ -148,10 +156,11 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
         record_.response_bytes += taken;
         return taken;
     }
-    void on_response_end() override {
+    void on_response_end(http::Headers trailers) override {
         upstream_ = nullptr;
         record_.outcome = Outcome::kAnswered;
-        exchange_.finish();
+        rewrite_response_trailers(trailers);
+        if (!exchange_.finish(trailers)) exchange_.finish();
     }
     void on_request_room() override { exchange_.resume_body(); }
     void on_failure(UpstreamFailure failure, Staleness staleness) override {
@@ -197,6 +206,8 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
     runtime::Exchange exchange_;
     const std::uint64_t started_ms_;
     const http::BodySize body_;
+    const http::Switching switching_;
+    http::Headers trailers_;
     UpstreamConnection* upstream_ = nullptr;
     Bytes kept_head_;  ///< for a second try
     bool is_started_ = false;
@@ -237,13 +248,22 @@ runtime::Dispatched Forwarder::dispatch(http::RequestHead head,
     const std::uint64_t limit = config.max_body_bytes == 0
                                     ? std::numeric_limits<std::uint64_t>::max()
                                     : config.max_body_bytes;
+    if (config.websocket == Switch::kOff && head.method != http::Method::kConnect) {
+        head.protocol.clear();  // the service answers as if no WebSocket had been asked for
+    }
+    const auto switching =
+        head.protocol.empty() ? http::Switching::kRefused : http::Switching::kAsked;
     auto request = std::make_unique<ForwardedRequest>(
         parts_, found->second,
-        ForwardedRequest::Request{head.method, head.body, connection.client_address},
+        ForwardedRequest::Request{head.method, head.body, switching, connection.client_address},
         std::move(exchange));
     if (!found->second->route->is_healthy) {
         request->refuse_for_now("the service behind this name does not work at the moment",
                                 Outcome::kUnhealthy, config.health.interval_s);
+        return {nullptr, 0, kLabel};
+    }
+    if (config.websocket == Switch::kOff && head.method == http::Method::kConnect) {
+        request->refuse(501, "there are no WebSockets on this name", Outcome::kRefused);
         return {nullptr, 0, kLabel};
     }
     if (head.body.bytes > limit) {

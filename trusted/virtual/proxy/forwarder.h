@@ -39,6 +39,7 @@ class Forwarder final : public runtime::RequestDispatcher {
     /// RouteStatistics.
     runtime::Dispatched dispatch(http::RequestHead head, const runtime::ConnectionInfo& connection,
                                  runtime::Exchange exchange) override;
+    bool offers_tunnels() const override { return true; }
 
     /// One route of this loop. Shared with the requests that go through it.
     struct Target {

@@ -99,6 +99,7 @@ struct ForwarderTest : testing::Test {
         route.hostname = "a.example";
         route.upstream.tcp = upstream.address;
         serve();
+        client.dispatcher.tunnels = true;
         client.dispatcher.serve = [this](http::RequestHead head,
                                          const runtime::ConnectionInfo& info,
                                          runtime::Exchange exchange) {
@@ -484,6 +485,61 @@ TEST_F(ForwarderTest, BytesThatAnIdleUpstreamSendsReachNobody) {
     until_asked(1);
     at(1).send(kOk);
     EXPECT_EQ(answer().body, "ok");
+}
+
+constexpr std::string_view kUpgrade =
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n";
+
+TEST_F(ForwarderTest, AWebSocketIsATunnel) {
+    client.send(get("/chat", kUpgrade));
+    until_asked();
+    EXPECT_NE(at(0).received.find("upgrade: websocket\r\n"), std::string::npos);
+    EXPECT_NE(at(0).received.find("sec-websocket-key: k\r\n"), std::string::npos);
+    at(0).received.clear();
+    at(0).send(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Accept: a\r\n\r\nhello");
+    until([&] { return client.sink.written.ends_with("hello"); });
+    EXPECT_TRUE(client.sink.written.starts_with("HTTP/1.1 101 "));
+    EXPECT_NE(client.sink.written.find("sec-websocket-accept: a\r\n"), std::string::npos);
+    client.send("GET / HTTP/1.1\r\n");  // bytes, not a request
+    until([&] { return at(0).received == "GET / HTTP/1.1\r\n"; });
+    at(0).send("bye");
+    at(0).close();
+    until([&] { return client.is_over(); });
+    EXPECT_TRUE(client.sink.finished);
+    EXPECT_TRUE(client.sink.written.ends_with("bye"));
+}
+
+TEST_F(ForwarderTest, AWebSocketThatIsRefusedIsAnAnswer) {
+    client.send(get("/chat", kUpgrade));
+    until_asked();
+    at(0).received.clear();
+    at(0).send("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+    EXPECT_EQ(answer().status, 403);
+    // Nor can an upstream switch what nobody asked it to.
+    client.send(get());
+    until_asked();
+    at(0).send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n");
+    EXPECT_EQ(answer().status, 502);
+}
+
+TEST_F(ForwarderTest, WhereWebSocketsAreOffNoneIsAskedFor) {
+    route.websocket = Switch::kOff;
+    serve();
+    client.send(get("/chat", kUpgrade));
+    until_asked();
+    EXPECT_EQ(at(0).received.find("upgrade"), std::string::npos);
+    at(0).send(kOk);
+    EXPECT_EQ(answer().status, 200);
+}
+
+TEST_F(ForwarderTest, TrailersPassBothWays) {
+    client.send(post("Transfer-Encoding: chunked", "1\r\na\r\n0\r\nX-Sum: 1\r\n\r\n"));
+    until_asked(0, "1\r\na\r\n0\r\nx-sum: 1\r\n\r\n");
+    at(0).send(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nb\r\n0\r\nX-Up: 2\r\n\r\n");
+    until([&] { return client.sink.written.ends_with("0\r\nx-up: 2\r\n\r\n"); });
 }
 
 }  // namespace

@@ -58,7 +58,7 @@ class HealthChecks::Check final : private ResponseHandler {
         is_good_ = response.head.status >= 200 && response.head.status < 400;
     }
     std::size_t on_response_body(ByteView piece) override { return piece.size(); }
-    void on_response_end() override {
+    void on_response_end(http::Headers) override {
         connection_ = nullptr;
         found(is_good_);
     }

@@ -24,7 +24,7 @@ void Http1Client::begin(UpstreamRequest request, ResponseHandler& handler) {
     has_received_ = false;
     has_head_ = false;
     last_moved_ms_ = clock_.monotonic_ms();
-    parser_.expect(request.method);
+    parser_.expect(request.method, request.switching);
     if (output_.empty()) {
         output_ = std::move(request.head);
     } else {
@@ -34,7 +34,8 @@ void Http1Client::begin(UpstreamRequest request, ResponseHandler& handler) {
 
 void Http1Client::write(ByteView piece) {
     if (handler_ == nullptr || !sends_) return;
-    EOS_ASSERT(!request_complete_);
+    EOS_ASSERT(!request_complete_ || is_tunnel_);
+    if (is_tunnel_) last_moved_ms_ = clock_.monotonic_ms();
     if (is_chunked_) {
         http::append_chunk(output_, piece);
     } else {
@@ -42,11 +43,14 @@ void Http1Client::write(ByteView piece) {
     }
 }
 
-void Http1Client::finish() {
+void Http1Client::finish(const http::Headers& trailers) {
+    if (is_tunnel_) ends_output_ = true;
     if (handler_ == nullptr || request_complete_) return;
     request_complete_ = true;
     last_moved_ms_ = clock_.monotonic_ms();
-    if (is_chunked_ && sends_) http::append_last_chunk(output_);
+    if (!is_chunked_ || !sends_) return;
+    // What cannot be sent behind a body was refused where it came in.
+    if (!http::append_last_chunk(output_, trailers)) http::append_last_chunk(output_);
 }
 
 bool Http1Client::has_room() {
@@ -91,6 +95,7 @@ void Http1Client::receive(ByteView input) {
 }
 
 void Http1Client::parse(ByteView input) {
+    if (is_tunnel_) return take_tunnel(input);
     while (handler_ != nullptr && held_body_.empty()) {
         const auto step = parser_.feed(input);
         if (!step) return fail(UpstreamFailure::kMalformed);
@@ -106,6 +111,7 @@ void Http1Client::parse(ByteView input) {
                 take_body(step->body);
                 break;
             case http::Event::kComplete:
+                if (is_tunnel_) return take_tunnel(input);
                 return end_response(input.size());
         }
     }
@@ -117,6 +123,7 @@ void Http1Client::take_head() {
     http::ReceivedResponse response = parser_.take_head();
     persists_ = response.version == http::Version::kHttp11 &&
                 !response.head.headers.list_contains("connection", "close");
+    is_tunnel_ = response.head.status == 101;
     parser_.set_body_limit(std::numeric_limits<std::uint64_t>::max());
     handler_->on_response(std::move(response));
 }
@@ -128,11 +135,16 @@ void Http1Client::take_body(ByteView piece) {
     held_body_.assign(rest.begin(), rest.end());
 }
 
+void Http1Client::take_tunnel(ByteView input) {
+    if (!input.empty()) take_body(input);
+    if (handler_ != nullptr && held_body_.empty() && ended_) conclude();
+}
+
 void Http1Client::end_response(std::size_t excess_bytes) {
     // Bytes behind an answer answer nothing: whoever sent them cannot be understood any more.
     const bool is_whole = request_complete_ && output().empty() && sends_ && excess_bytes == 0;
-    if (!is_whole || !persists_ || ended_) is_over_ = true;
-    std::exchange(handler_, nullptr)->on_response_end();
+    if (!is_whole || !persists_ || ended_ || is_tunnel_) is_over_ = true;
+    std::exchange(handler_, nullptr)->on_response_end(parser_.take_trailers());
 }
 
 void Http1Client::resume() {
@@ -155,6 +167,7 @@ void Http1Client::input_ended(InputEnd end) {
 /// All that was received has been handed on, and nothing more will come.
 void Http1Client::conclude() {
     if (*ended_ == InputEnd::kBroken) return fail(UpstreamFailure::kClosed);
+    if (is_tunnel_) return end_response(0);
     const auto step = parser_.finish();
     if (!step || step->event != http::Event::kComplete) return fail(UpstreamFailure::kClosed);
     end_response(0);

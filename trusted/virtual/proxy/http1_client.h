@@ -31,11 +31,12 @@ enum class Staleness : std::uint8_t { kNotStale, kMaybeStale };
 /// on_response_end() or on_failure().
 class ResponseHandler {
   public:
+    /// Status 101: from now on there is a tunnel, whose bytes come and go as those of bodies.
     virtual void on_response(http::ReceivedResponse response) = 0;
     /// returns: how much was taken; the rest comes again after Http1Client::resume().
     virtual std::size_t on_response_body(ByteView piece) = 0;
-    /// The whole answer was received.
-    virtual void on_response_end() = 0;
+    /// The whole answer was received, or a tunnel's other end said its last.
+    virtual void on_response_end(http::Headers trailers) = 0;
     /// There is room for the request's body again, after has_room() said that there was none.
     virtual void on_request_room() = 0;
     virtual void on_failure(UpstreamFailure failure, Staleness staleness) = 0;
@@ -56,6 +57,7 @@ struct UpstreamRequest {
     Bytes head;  ///< serialised, blank line included
     http::Method method = http::Method::kGet;
     http::BodySize body;  ///< as the head says
+    http::Switching switching = http::Switching::kRefused;
 };
 
 /// One connection. An answer that arrives before the request is complete is handed on at once, and
@@ -79,7 +81,7 @@ class Http1Client {
     void begin(UpstreamRequest request, ResponseHandler& handler);
     /// All of `piece` is taken.
     void write(ByteView piece);
-    void finish();
+    void finish(const http::Headers& trailers = {});
     bool has_room();
     /// The handler takes body again.
     void resume();
@@ -89,6 +91,8 @@ class Http1Client {
     /// What is to be sent.
     ByteView output() const { return ByteView(output_).subspan(output_offset_); }
     void output_taken(std::size_t count);
+    /// Whether nothing is to be sent after output(), so that the transport says so: of a tunnel.
+    bool ends_output() const { return ends_output_; }
     /// Nothing can be sent any more. The answer may still come: an upstream that refuses a body
     /// answers and closes.
     void output_refused();
@@ -115,6 +119,7 @@ class Http1Client {
     void parse(ByteView input);
     void take_head();
     void take_body(ByteView piece);
+    void take_tunnel(ByteView input);
     void end_response(std::size_t excess_bytes);
     void conclude();
 
@@ -135,6 +140,8 @@ class Http1Client {
     bool has_head_ = false;
     bool persists_ = true;
     bool sends_ = true;
+    bool is_tunnel_ = false;
+    bool ends_output_ = false;
     bool wants_room_ = false;
     bool is_over_ = false;
 };

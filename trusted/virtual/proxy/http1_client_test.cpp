@@ -31,7 +31,10 @@ class Recorder final : public ResponseHandler {
         room -= taken;
         return taken;
     }
-    void on_response_end() override { outcome = "end"; }
+    void on_response_end(http::Headers received) override {
+        outcome = "end";
+        trailers = std::move(received);
+    }
     void on_request_room() override { ++rooms; }
     void on_failure(UpstreamFailure failure, Staleness staleness) override {
         static constexpr const char* kNames[] = {"unreachable", "connect timeout",  "closed",
@@ -42,6 +45,7 @@ class Recorder final : public ResponseHandler {
 
     int status = 0;
     BodySize described;
+    http::Headers trailers;
     std::string body;
     std::size_t room = 1 << 30;
     std::string outcome = "open";
@@ -79,13 +83,14 @@ TEST_F(Http1ClientTest, ServesOneRequestAfterTheOther) {
     }
 }
 
-TEST_F(Http1ClientTest, InterimAnswersAndTrailersArePassedOver) {
+TEST_F(Http1ClientTest, InterimAnswersArePassedOverAndTrailersArePassedOn) {
     ask();
     sent();
     answer("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: ");
     answer("chunked\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n");
     EXPECT_EQ(heard.outcome, "end");
     EXPECT_EQ(heard.body, "abc");
+    EXPECT_EQ(heard.trailers.first("x-sum"), "1");
     EXPECT_TRUE(client.is_idle());
 }
 
@@ -294,6 +299,38 @@ TEST_F(Http1ClientTest, NothingIsStaleOnceSomethingOfTheAnswerCame) {
     answer("H");
     end();
     EXPECT_EQ(heard.outcome, "closed");
+}
+
+TEST_F(Http1ClientTest, ATunnelCarriesBytesAsTheyAre) {
+    heard = Recorder();
+    client.begin({to_bytes("HEAD"), Method::kGet, {}, http::Switching::kAsked}, heard);
+    sent();
+    heard.room = 3;
+    answer("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\nabcdef");
+    EXPECT_EQ(heard.status, 101);
+    EXPECT_EQ(heard.body, "abc");
+    EXPECT_FALSE(client.wants_input());
+    heard.room = 100;
+    client.resume();
+    client.write(as_bytes("there"));
+    EXPECT_EQ(sent(), "there");
+    answer("HTTP/1.1 nonsense");
+    EXPECT_EQ(heard.body, "abcdefHTTP/1.1 nonsense");
+    EXPECT_FALSE(client.ends_output());
+    client.finish();
+    EXPECT_TRUE(client.ends_output());
+    EXPECT_EQ(client.next_deadline_ms(), clock.ms + 50);
+    end();
+    EXPECT_EQ(heard.outcome, "end");
+    EXPECT_TRUE(client.is_over());
+}
+
+TEST_F(Http1ClientTest, TrailersGoBehindAChunkedBody) {
+    ask(Method::kPost, BodySize::unknown());
+    http::Headers trailers;
+    ASSERT_TRUE(trailers.add("x-sum", "1"));
+    client.finish(trailers);
+    EXPECT_EQ(sent(), "HEAD\r\n\r\n0\r\nx-sum: 1\r\n\r\n");
 }
 
 TEST_F(Http1ClientTest, AnAbandonedConnectionIsOver) {

@@ -5,6 +5,8 @@
 #include <array>
 #include <vector>
 
+#include "common/base/encoding.h"
+#include "common/crypto/random.h"
 #include "common/http/authority.h"
 #include "common/x509/ip_address.h"
 
@@ -75,6 +77,21 @@ bool is_mapped_v4(const ByteArray<16>& address) {
            address[11] == std::byte{0xff};
 }
 
+bool is_for_nobody_behind(std::string_view name) {
+    return http::is_connection_specific(name) || !is_portable_name(name) || is_reserved(name) ||
+           name.starts_with("x-forwarded-") ||
+           std::ranges::find(kOwnFields, name) != kOwnFields.end();
+}
+
+/// RFC 8441 §5: HTTP/2 has neither the key nor the answer to it, which only show that both ends
+/// mean WebSocket.
+Result<void> ask_for_websocket(http::RequestHead& head) {
+    head.method = http::Method::kGet;
+    head.headers.remove_if(
+        [](const http::HeaderView& field) { return field.name == "sec-websocket-key"; });
+    return head.headers.add("sec-websocket-key", base64(crypto::random_array<16>()));
+}
+
 }  // namespace
 
 std::string address_text(const ByteArray<16>& address) {
@@ -82,23 +99,13 @@ std::string address_text(const ByteArray<16>& address) {
     return x509::IpAddress::from_bytes(bytes)->text();
 }
 
-bool asks_for_websocket(const http::RequestHead& head) {
-    if (head.method != http::Method::kGet || head.version != http::Version::kHttp11) return false;
-    if (head.body.kind == http::BodyKind::kUnknown || head.body.bytes > 0) return false;
-    const auto upgrade = head.headers.single("upgrade");
-    return upgrade && *upgrade && http::equal_ignoring_case(**upgrade, "websocket") &&
-           head.headers.list_contains("connection", "upgrade");
-}
-
 Result<void> rewrite_request(http::RequestHead& head, const ByteArray<16>& client) {
     http::Headers& headers = head.headers;
     const std::vector<std::string> nominated = nominated_by_connection(headers);
     headers.remove_if([&](const http::HeaderView& field) {
-        return http::is_connection_specific(field.name) || !is_portable_name(field.name) ||
-               is_reserved(field.name) || field.name.starts_with("x-forwarded-") ||
-               std::ranges::find(kOwnFields, field.name) != kOwnFields.end() ||
-               contains(nominated, field.name);
+        return is_for_nobody_behind(field.name) || contains(nominated, field.name);
     });
+    if (head.method == http::Method::kConnect) EOS_TRY(ask_for_websocket(head));
     const std::string address = address_text(client);
     const std::string host = http::to_string(head.authority);
     EOS_TRY(headers.add("x-forwarded-for", address));
@@ -121,6 +128,15 @@ void rewrite_response(http::ResponseHead& head) {
         return http::is_connection_specific(field.name) || is_reserved(field.name) ||
                contains(nominated, field.name);
     });
+}
+
+void rewrite_request_trailers(http::Headers& trailers) {
+    trailers.remove_if(
+        [](const http::HeaderView& field) { return is_for_nobody_behind(field.name); });
+}
+
+void rewrite_response_trailers(http::Headers& trailers) {
+    trailers.remove_if([](const http::HeaderView& field) { return is_reserved(field.name); });
 }
 
 }  // namespace eos::cvm::proxy

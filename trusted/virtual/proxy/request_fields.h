@@ -16,18 +16,13 @@ namespace eos::cvm::proxy {
 /// "192.0.2.1" or "2001:db8::1". in: IPv4 mapped into IPv6.
 std::string address_text(const ByteArray<16>& address);
 
-/// Whether the request would have the connection carry WebSocket messages: a GET of HTTP/1.1 with
-/// `Connection: upgrade` and `Upgrade: websocket`, without a body. Any other upgrade is none, and
-/// the request is forwarded without it.
-/// source: RFC 6455 §4.1.
-bool asks_for_websocket(const http::RequestHead& head);
-
 /// Makes a request's fields those that the upstream gets. Dropped: fields of the connection (RFC
 /// 9110 §7.6.1) and those that Connection names; Host and Expect, which are said anew or answered
 /// here; names that are not of [a-z0-9-], because servers behind gateway interfaces take `_`, `.`
 /// and `-` for the same; Proxy, which becomes HTTP_PROXY there; X-Privasys-*; and whatever a client
 /// says in the fields that follow. Added: X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host,
 /// X-Real-IP, Forwarded (RFC 7239) and Via.
+/// A WebSocket over HTTP/2 (RFC 8441) becomes the GET that asks HTTP/1.1 for one.
 /// in:      `client`: IPv4 mapped into IPv6.
 /// errors:  http::headers_too_large: answer 431.
 [[nodiscard]] Result<void> rewrite_request(http::RequestHead& head, const ByteArray<16>& client);
@@ -35,5 +30,9 @@ bool asks_for_websocket(const http::RequestHead& head);
 /// Makes a response's fields those that the client gets: without the fields of the connection and
 /// without X-Privasys-*, which are the platform's.
 void rewrite_response(http::ResponseHead& head);
+
+/// The same of what comes behind bodies.
+void rewrite_request_trailers(http::Headers& trailers);
+void rewrite_response_trailers(http::Headers& trailers);
 
 }  // namespace eos::cvm::proxy

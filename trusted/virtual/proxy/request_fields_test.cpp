@@ -111,19 +111,27 @@ TEST(RequestFields, AHeadThatIsFullIsRefused) {
     EXPECT_EQ(result.error().code(), http::headers_too_large);
 }
 
-TEST(RequestFields, AnUpgradeToWebSocketIsSeen) {
-    const Fields good = {{"connection", "keep-alive, Upgrade"}, {"upgrade", "WebSocket"}};
-    EXPECT_TRUE(asks_for_websocket(request(good)));
-    EXPECT_FALSE(asks_for_websocket(request({{"upgrade", "websocket"}})));
-    EXPECT_FALSE(asks_for_websocket(request({{"connection", "upgrade"}, {"upgrade", "h2c"}})));
-    EXPECT_FALSE(asks_for_websocket(
-        request({{"connection", "upgrade"}, {"upgrade", "websocket"}, {"upgrade", "h2c"}})));
-    http::RequestHead post = request(good);
-    post.method = http::Method::kPost;
-    EXPECT_FALSE(asks_for_websocket(post));
-    http::RequestHead with_body = request(good);
-    with_body.body = http::BodySize::known(1);
-    EXPECT_FALSE(asks_for_websocket(with_body));
+TEST(RequestFields, AWebSocketOverHttp2IsAskedForInHttp1) {
+    http::RequestHead head = request({{"sec-websocket-version", "13"}});
+    head.method = http::Method::kConnect;
+    head.version = http::Version::kHttp2;
+    head.protocol = http::kWebSocket;
+    ASSERT_TRUE(rewrite_request(head, kV4));
+    EXPECT_EQ(head.method, http::Method::kGet);
+    EXPECT_EQ(head.headers.first("sec-websocket-key")->size(), 24U);
+    EXPECT_EQ(head.headers.first("via"), "2.0 enclave-os");
+}
+
+TEST(Trailers, AreHeldToTheSameRules) {
+    http::Headers trailers;
+    for (std::string_view name : {"x-sum", "x_sum", "x-forwarded-for", "x-privasys-a"}) {
+        ASSERT_TRUE(trailers.add(name, "1"));
+    }
+    http::Headers response = trailers;
+    rewrite_request_trailers(trailers);
+    EXPECT_EQ(text(trailers), "x-sum=1\n");
+    rewrite_response_trailers(response);
+    EXPECT_EQ(text(response), "x-sum=1\nx_sum=1\nx-forwarded-for=1\n");
 }
 
 TEST(ResponseFields, ThoseOfTheConnectionStayBehind) {

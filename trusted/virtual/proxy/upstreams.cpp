@@ -160,6 +160,9 @@ void UpstreamConnection::flush() {
             return client_.output_refused();
         }
     }
+    if (client_.ends_output() && !std::exchange(is_shut_down_, true)) {
+        ::shutdown(fd_.get(), SHUT_WR);
+    }
 }
 
 /// Of a connection that nobody uses: whether its upstream still holds it.
@@ -174,8 +177,8 @@ void UpstreamConnection::write(ByteView piece) {
     owner_.touch(*this);
 }
 
-void UpstreamConnection::finish() {
-    client_.finish();
+void UpstreamConnection::finish(const http::Headers& trailers) {
+    client_.finish(trailers);
     owner_.touch(*this);
 }
 

@@ -107,7 +107,7 @@ class UpstreamConnection final : public os::EventHandler {
 
     /// As those of Http1Client; sent at the end of the loop's turn.
     void write(ByteView piece);
-    void finish();
+    void finish(const http::Headers& trailers);
     bool has_room() { return client_.has_room(); }
     void resume();
     void abandon();
@@ -138,6 +138,7 @@ class UpstreamConnection final : public os::EventHandler {
     bool has_hung_up_ = false;  ///< the end of the input is among what can be read
     bool is_kept_ = false;      ///< in the pool's list
     bool is_touched_ = false;
+    bool is_shut_down_ = false;
 };
 
 }  // namespace eos::cvm::proxy

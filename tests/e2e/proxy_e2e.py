@@ -1,0 +1,435 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: AGPL-3.0-only
+"""The proxy in front of real upstreams: Debian's nginx where it is installed, and some that lie, stall and die."""
+import base64
+import concurrent.futures
+import hashlib
+import http.client
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from rig import end, free_ports, wait_for
+
+NAME = "a.example.test"
+RAW = "raw.example.test"
+SIZE = 64 * 1024 * 1024
+
+
+class Upstream:
+    """Accepts connections and gives each to `serve`, in a thread of its own."""
+
+    def __init__(self, serve):
+        self.socket = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port = self.socket.getsockname()[1]
+        self.serve = serve
+        self.seen = []
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            connection.settimeout(30)
+            threading.Thread(target=self.run, args=(connection,), daemon=True).start()
+
+    def run(self, connection):
+        try:
+            with connection:
+                self.serve(self, connection)
+        except OSError:
+            pass
+
+
+def read_head(connection):
+    data = b""
+    while b"\r\n\r\n" not in data:
+        piece = connection.recv(65536)
+        if not piece:
+            return None
+        data += piece
+    return data
+
+
+def echo_everything(upstream, connection):
+    """Answers each request with what was received of it; understands Content-Length alone."""
+    data = b""
+    while True:
+        while b"\r\n\r\n" not in data:
+            piece = connection.recv(65536)
+            if not piece:
+                return
+            data += piece
+        head, data = data.split(b"\r\n\r\n", 1)
+        upstream.seen.append(head)
+        if b"upgrade: websocket" in head.lower():
+            return echo_frames(head, connection)
+        body = head + b"\r\n"
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+
+def echo_frames(head, connection):
+    key = [line.split(b": ")[1] for line in head.split(b"\r\n") if line.startswith(b"sec-websocket-key")][0]
+    accept = base64.b64encode(hashlib.sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+    connection.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                       b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n")
+    while data := connection.recv(65536):
+        connection.sendall(data)
+
+
+class Proxy:
+    """The program, in front of `upstreams`: (hostname, port, further lines of the route)."""
+
+    def __init__(self, bin_folder, work, upstreams, more=""):
+        self.port, self.ops_port = free_ports(2)
+        self.work = work
+        self.config = work / "proxy.yaml"
+        self.write(upstreams, more)
+        self.log_path = work / f"proxy.{self.port}.log"
+        self.log = open(self.log_path, "wb")
+        self.process = subprocess.Popen([bin_folder / "enclave-os-proxy-unattested", self.config], stderr=self.log)
+        wait_for("listening", lambda: "listening" in self.text())
+
+    def write(self, upstreams, more=""):
+        routes = "".join(
+            f"  - name: r{i}\n    hostname: {name}\n    upstream:\n      tcp: 127.0.0.1:{port}\n{lines}"
+            for i, (name, port, lines) in enumerate(upstreams))
+        self.config.write_text(
+            f"version: 1\nplatform:\n  name: vm.example.test\n  listen:\n    - address: 127.0.0.1:{self.port}\n"
+            f"{more}  log:\n    format: text\n  metrics:\n    address: 127.0.0.1:{self.ops_port}\n"
+            f"  policy:\n    drain_time_s: 5\n  limits:\n    threads: 2\n    connections: 4000\n"
+            f"    connections_per_address: 4000\nroutes:\n{routes}")
+
+    def text(self):
+        return self.log_path.read_text()
+
+    def memory_kib(self):
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0])
+
+    def connect(self, name=NAME, before=b"", timeout=30):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        plain = socket.create_connection(("127.0.0.1", self.port), timeout)
+        plain.sendall(before)
+        return context.wrap_socket(plain, server_hostname=name)
+
+    def ask(self, method, path, name=NAME, body=None, headers=None, before=b""):
+        connection = http.client.HTTPSConnection(name, self.port, timeout=60)
+        connection.sock = self.connect(name, before)
+        connection.request(method, path, body, headers or {})
+        response = connection.getresponse()
+        return response.status, response.read(), response
+
+    def raw(self, data, name=NAME):
+        """Everything that comes until the end, whatever end it is."""
+        with self.connect(name) as connection:
+            connection.sendall(data)
+            return read_to_end(connection)
+
+    def metrics(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.ops_port, timeout=10)
+        connection.request("GET", "/metrics")
+        return connection.getresponse().read().decode()
+
+    def stop(self):
+        end(self.process)
+        self.log.close()
+
+
+def read_to_end(connection):
+    data = b""
+    try:
+        while piece := connection.recv(65536):
+            data += piece
+    except (ssl.SSLError, ConnectionError):
+        pass
+    return data
+
+
+def request(name, path="/", fields="", method="GET"):
+    return f"{method} {path} HTTP/1.1\r\nHost: {name}\r\n{fields}\r\n".encode()
+
+
+def start_nginx(work):
+    (work / "root").mkdir()
+    with open(work / "root" / "large", "wb") as file:
+        file.truncate(SIZE)
+    port, = free_ports(1)
+    folders = "".join(f"{kind}_temp_path {work}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    (work / "nginx.conf").write_text(
+        f"{'user root; ' if os.geteuid() == 0 else ''}daemon off; worker_processes 1; pid {work}/nginx.pid; error_log {work}/nginx.err;\n"
+        f"events {{ worker_connections 4096; }}\nhttp {{ access_log off; {folders} client_max_body_size 0;\n"
+        f"server {{ listen 127.0.0.1:{port}; root {work}/root;\n"
+        f"location /hello {{ return 200 \"for $http_x_forwarded_for by $http_host\\n\"; }}\n"
+        f"location /upload {{ proxy_request_buffering off; proxy_pass http://127.0.0.1:{port}/sink; }}\n"
+        f"location /sink {{ return 204; }} }} }}\n")
+    process = subprocess.Popen(["nginx", "-e", work / "nginx.err", "-c", work / "nginx.conf"])
+    wait_for("nginx", lambda: can_connect(port))
+    return process, port
+
+
+def can_connect(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+        return True
+    except OSError:
+        return False
+
+
+class Stage:
+    def __init__(self, bin_folder, work):
+        self.bin, self.work = bin_folder, work
+
+    def proxy(self, *upstreams, more=""):
+        return Proxy(self.bin, self.work, upstreams, more)
+
+    def forwards_to_nginx(self):
+        if shutil.which("nginx") is None:
+            return print("  skipped: nginx is not installed")
+        nginx, port = start_nginx(self.work)
+        proxy = self.proxy((NAME, port, ""))
+        try:
+            status, body, _ = proxy.ask("GET", "/hello", headers={"X-Forwarded-For": "1.2.3.4"})
+            assert (status, body) == (200, f"for 127.0.0.1 by {NAME}:{proxy.port}\n".encode()), body
+            before = proxy.memory_kib()
+            status, body, _ = proxy.ask("GET", "/large")
+            assert status == 200 and len(body) == SIZE
+            assert proxy.memory_kib() < before + 8 * 1024, "a large download is not held"
+            assert proxy.ask("GET", "/missing")[0] == 404
+            assert 'proxy_answers_total{route="r0",class="2xx"} 2' in proxy.metrics()
+            assert "/hello" not in proxy.text() and "route=r0 method=GET status=200" in wait_for(
+                "the access log", lambda: proxy.text() if "status=404" in proxy.text() else None)
+        finally:
+            proxy.stop()
+            end(nginx)
+
+    def uploads_in_constant_memory(self):
+        def sink(upstream, connection):
+            data = read_head(connection)
+            missing = SIZE - len(data.split(b"\r\n\r\n", 1)[1])
+            while missing > 0:
+                missing -= len(connection.recv(65536))
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nall\n")
+
+        proxy = self.proxy((NAME, Upstream(sink).port, ""))
+        try:
+            before = proxy.memory_kib()
+            assert proxy.ask("POST", "/", body=bytes(SIZE))[:2] == (200, b"all\n")
+            assert proxy.memory_kib() < before + 8 * 1024, "a large upload is not held"
+        finally:
+            proxy.stop()
+
+    def carries_websockets(self):
+        proxy = self.proxy((NAME, Upstream(echo_everything).port, ""))
+        try:
+            with proxy.connect() as connection:
+                connection.sendall(request(NAME, "/ws", "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+                                           "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"))
+                head = read_head(connection)
+                assert head.startswith(b"HTTP/1.1 101 ") and b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in head, head
+                for size in (1, 125, 200_000):
+                    connection.sendall(bytes(size))
+                    received = 0
+                    while received < size:
+                        received += len(connection.recv(65536))
+        finally:
+            proxy.stop()
+
+    def refuses_what_can_be_read_in_two_ways(self):
+        """Whatever a client sends, the upstream reads as many requests as were answered."""
+        upstream = Upstream(echo_everything)
+        proxy = self.proxy((NAME, upstream.port, ""))
+        smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
+        post = lambda fields, body: request(NAME, "/", fields, "POST") + body.encode()
+        chunk = f"{len(smuggled):x}\r\n{smuggled}\r\n0\r\n\r\n"
+        seeds = [
+            post(f"Content-Length: {len(smuggled)}\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n" + smuggled),
+            post("Content-Length: 0\r\nContent-Length: 40\r\n", smuggled),
+            post("Content-Length: 0, 40\r\n", smuggled),
+            post("Content-Length: +0\r\n", smuggled),
+            post("Transfer-Encoding: xchunked\r\n", "0\r\n\r\n" + smuggled),
+            post("Transfer-Encoding: chunked, identity\r\n", "0\r\n\r\n" + smuggled),
+            post("Transfer-Encoding:\x0bchunked\r\n", "0\r\n\r\n" + smuggled),
+            post("Transfer-Encoding : chunked\r\n", "0\r\n\r\n" + smuggled),
+            post("Transfer-Encoding: chunked\r\n", "0 \r\n\r\n" + smuggled),
+            post("Transfer-Encoding: chunked\r\n", "0\n\n" + smuggled),
+            post("Transfer-Encoding: chunked\r\n", "ffffffffffffffff1\r\n" + smuggled),
+            post("X: y\r\n Content-Length: 40\r\n", smuggled),
+            post("X: y\rContent-Length: 40\r\n", smuggled),
+            post("X: y\x00\r\n", smuggled),
+            b"GET / HTTP/1.1\r\nHost: " + NAME.encode() + b"\r\nHost: other\r\n\r\n" + smuggled.encode(),
+            b"GET http://other/ HTTP/1.1\r\nHost: " + NAME.encode() + b"\r\n\r\n" + smuggled.encode(),
+            b"GET / HTTP/1.1 \r\nHost: " + NAME.encode() + b"\r\n\r\n" + smuggled.encode(),
+            b"GET /a b HTTP/1.1\r\nHost: " + NAME.encode() + b"\r\n\r\n" + smuggled.encode(),
+        ]
+        try:
+            with concurrent.futures.ThreadPoolExecutor(len(seeds)) as pool:
+                all_answers = list(pool.map(proxy.raw, seeds))
+            for seed, answers in zip(seeds, all_answers):
+                assert b"smuggled" not in answers and answers.count(b"HTTP/1.1 4") + answers.count(
+                    b"HTTP/1.1 5") == 1, (seed, answers)
+            assert not any(b"smuggled" in head for head in upstream.seen), upstream.seen
+            # A body that looks like a request is a body.
+            proxy.raw(post("Transfer-Encoding: chunked\r\nConnection: close\r\n", chunk))
+            assert len(upstream.seen) >= 1 and b"transfer-encoding: chunked" in upstream.seen[0]
+        finally:
+            proxy.stop()
+
+    def survives_upstreams_that_lie(self):
+        answers = {
+            "/two-lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
+            "/both": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "/folded": b"HTTP/1.1 200 OK\r\nX: y\r\n z\r\nContent-Length: 0\r\n\r\n",
+            "/garbage": b"SSH-2.0-OpenSSH_9.2\r\n",
+            "/nothing": b"",
+            "/switch": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n",
+        }
+        cut = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"
+        twice = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
+
+        def lie(upstream, connection):
+            path = read_head(connection).split()[1].decode()
+            connection.sendall({"/cut": cut, "/twice": twice}.get(path) or answers.get(path, b""))
+            if path == "/stall":
+                connection.recv(1)
+
+        lines = "      response_timeout_s: 1\n      idle_timeout_s: 1\n"
+        proxy = self.proxy((NAME, Upstream(lie).port, lines))
+        try:
+            for path in answers:
+                status, body, _ = proxy.ask("GET", path)
+                assert status == 502 and b"error" in body, (path, status, body)
+            assert proxy.ask("GET", "/stall")[0] == 504
+            with proxy.connect() as connection:
+                connection.sendall(request(NAME, "/cut"))
+                try:
+                    http.client.HTTPResponse(connection).begin()
+                    data = read_to_end(connection)
+                except (OSError, http.client.HTTPException):
+                    data = b""
+                assert b"half" not in data or len(data) < 10
+            with proxy.connect() as connection:
+                for _ in range(2):
+                    connection.sendall(request(NAME, "/twice"))
+                    response = http.client.HTTPResponse(connection)
+                    response.begin()
+                    assert response.read() == b"ok"
+        finally:
+            proxy.stop()
+
+    def gives_up_on_slow_clients_and_keeps_idle_ones(self):
+        proxy = self.proxy((NAME, Upstream(echo_everything).port, ""))
+        try:
+            idle = []
+            for _ in range(1000):
+                idle.append(proxy.connect())
+            wait_for("a thousand", lambda: "proxy_client_connections 1000" in proxy.metrics())
+            assert proxy.ask("GET", "/while")[0] == 200
+            for connection in idle[::100]:
+                connection.sendall(request(NAME, "/still"))
+                assert connection.recv(12) == b"HTTP/1.1 200"
+            for connection in idle:
+                connection.close()
+            with proxy.connect(timeout=40) as slow:
+                slow.sendall(b"GET / HTTP/1.1\r\nX: ")
+                assert b" 408 " in read_to_end(slow)
+        finally:
+            proxy.stop()
+
+    def believes_the_load_balancer(self):
+        listen = "      proxy_protocol: any\n      trusted_peers: [127.0.0.0/8]\n"
+        proxy = self.proxy((NAME, Upstream(echo_everything).port, ""), more=listen)
+        try:
+            v1 = b"PROXY TCP4 192.0.2.7 127.0.0.1 4000 443\r\n"
+            v2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x21\x00\x24" + socket.inet_pton(socket.AF_INET6, "2001:db8::7") * 2 + bytes(4)
+            assert b"x-forwarded-for: 192.0.2.7" in proxy.ask("GET", "/", before=v1)[1]
+            assert b'for="[2001:db8::7]"' in proxy.ask("GET", "/", before=v2)[1]
+            try:
+                proxy.ask("GET", "/")
+                raise AssertionError("without a header nothing is answered")
+            except OSError:
+                pass
+        finally:
+            proxy.stop()
+
+    def changes_routes_while_it_runs(self):
+        one, two = Upstream(echo_everything), Upstream(echo_everything)
+        proxy = self.proxy((NAME, one.port, ""), (RAW, one.port, ""))
+        try:
+            kept, changed = proxy.connect(NAME), proxy.connect(RAW)
+            for connection, name in ((kept, NAME), (changed, RAW)):
+                connection.sendall(request(name, "/before"))
+                assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+            proxy.write([(NAME, one.port, ""), (RAW, two.port, "")])
+            proxy.process.send_signal(signal.SIGHUP)
+            wait_for("reloaded", lambda: "reloaded" in proxy.text())
+            assert changed.recv(1) == b"", "whoever was shown the old route is drained"
+            kept.sendall(request(NAME, "/after"))
+            assert kept.recv(65536).startswith(b"HTTP/1.1 200"), "and nobody else"
+            assert proxy.ask("GET", "/new", RAW)[0] == 200 and any(b"/new" in head for head in two.seen)
+            proxy.config.write_text("version: 9\n")
+            proxy.process.send_signal(signal.SIGHUP)
+            wait_for("refused", lambda: "reload_failed" in proxy.text())
+            assert proxy.ask("GET", "/still", RAW)[0] == 200
+        finally:
+            proxy.stop()
+
+    def finishes_what_is_under_way(self):
+        asked, go_on = threading.Event(), threading.Event()
+
+        def slow(upstream, connection):
+            read_head(connection)
+            asked.set()
+            go_on.wait(30)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone")
+
+        proxy = self.proxy((NAME, Upstream(slow).port, ""))
+        result = []
+        asking = threading.Thread(target=lambda: result.append(proxy.ask("GET", "/")[:2]))
+        asking.start()
+        try:
+            assert asked.wait(30)
+            proxy.process.send_signal(signal.SIGTERM)
+            wait_for("stopping", lambda: "stopping" in proxy.text())
+            wait_for("no listener", lambda: not can_connect(proxy.port))
+            go_on.set()
+            asking.join(30)
+            assert result == [(200, b"done")], result
+            assert proxy.process.wait(30) == 0
+        finally:
+            proxy.stop()
+
+
+def main():
+    bin_folder = Path(sys.argv[1])
+    failed = 0
+    names = [name for name in vars(Stage) if not name.startswith("_") and name != "proxy"]
+    for name in names:
+        if len(sys.argv) > 2 and name not in sys.argv[2:]:
+            continue
+        with tempfile.TemporaryDirectory() as work:
+            began = time.monotonic()
+            try:
+                getattr(Stage(bin_folder, Path(work)), name)()
+                print(f"ok   {name} ({time.monotonic() - began:.1f} s)", flush=True)
+            except Exception as error:  # noqa: BLE001: every stage is reported
+                failed += 1
+                print(f"FAIL {name}: {error!r}", flush=True)
+                for log in Path(work).glob("*.log"):
+                    print(log.read_text()[-3000:])
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
