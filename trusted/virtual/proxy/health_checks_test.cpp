@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "trusted/virtual/proxy/health_checks.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+
+#include "trusted/virtual/proxy/fake_upstream_test.h"
+
+namespace eos::cvm::proxy {
+namespace {
+
+constexpr auto kPatience = std::chrono::seconds(10);
+
+class HandClock final : public runtime::Clock {
+  public:
+    UnixTime now() const override { return {}; }
+    std::uint64_t monotonic_ms() const override { return ms; }
+    std::uint64_t ms = 1000;
+};
+
+struct HealthChecksTest : testing::Test {
+    HealthChecksTest() {
+        Config config;
+        config.routes.resize(1);
+        config.routes[0].name = "a";
+        config.routes[0].hostname = "a.example";
+        config.routes[0].upstream.tcp = upstream.address;
+        config.routes[0].health.path = "/up?x";
+        config.routes[0].health.unhealthy_after = 2;
+        config.routes[0].health.healthy_after = 2;
+        routes = make_routes(config, {}, 1);
+        checks.set_routes(*routes);
+    }
+    bool is_healthy() const { return routes->at("a.example")->is_healthy; }
+    template <typename Condition>
+    void until(Condition condition) {
+        const auto deadline = std::chrono::steady_clock::now() + kPatience;
+        while (!condition()) {
+            ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+            loop.turn(1);
+            checks.turn();
+            upstreams.turn();
+            upstream.turn();
+        }
+    }
+    /// The next check, answered so.
+    void check(std::string_view answer) {
+        const std::size_t index = upstream.connections.size();
+        clock.ms += 10'000;
+        until([&] {
+            return upstream.connections.size() > index &&
+                   upstream.connections[index].received.ends_with("\r\n\r\n");
+        });
+        upstream.connections[index].send(answer);
+        upstream.connections[index].close();
+        until([&] { return upstreams.count() == 0; });
+    }
+
+    HandClock clock;
+    os::EventLoop loop;
+    FakeUpstream upstream;
+    std::shared_ptr<const RouteTable> routes;
+    Upstreams upstreams{loop, clock};
+    HealthChecks checks{upstreams, clock};
+};
+
+constexpr std::string_view kGood = "HTTP/1.1 204 No Content\r\n\r\n";
+constexpr std::string_view kBad = "HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n";
+
+TEST_F(HealthChecksTest, AskForThePathUnderTheRoutesName) {
+    check(kGood);
+    EXPECT_EQ(upstream.connections[0].received,
+              "GET /up?x HTTP/1.1\r\nhost: a.example\r\nuser-agent: enclave-os-health\r\n"
+              "connection: close\r\n\r\n");
+    EXPECT_EQ(checks.next_deadline_ms(), clock.ms + 10'000);
+}
+
+TEST_F(HealthChecksTest, ItTakesSeveralInARowToChangeAMind) {
+    check(kBad);
+    EXPECT_TRUE(is_healthy());
+    check(kGood);
+    check(kBad);
+    EXPECT_TRUE(is_healthy());
+    check("nonsense");
+    EXPECT_FALSE(is_healthy());
+    check(kGood);
+    EXPECT_FALSE(is_healthy());
+    check(kGood);
+    EXPECT_TRUE(is_healthy());
+}
+
+TEST_F(HealthChecksTest, SilenceIsAFailure) {
+    for (std::size_t i = 1; i <= 2; ++i) {
+        clock.ms += 10'000;
+        until([&] { return upstream.connections.size() == i; });
+        clock.ms += 5'000;
+        until([&] { return upstreams.count() == 0; });
+    }
+    EXPECT_FALSE(is_healthy());
+}
+
+TEST_F(HealthChecksTest, ARouteThatIsGoneIsNotAsked) {
+    check(kGood);
+    checks.set_routes({});
+    EXPECT_EQ(checks.next_deadline_ms(), std::nullopt);
+}
+
+}  // namespace
+}  // namespace eos::cvm::proxy
