@@ -13,6 +13,7 @@
 #include "common/ratls/appraise_leaf.h"
 #include "common/ratls/leaf.h"
 #include "emulation/quoting/platform_directory.h"
+#include "trusted/virtual/evidence/measurement.h"
 #include "trusted/virtual/evidence/tee_evidence.h"
 
 namespace eos::emulation::tsm {
@@ -47,6 +48,20 @@ std::string file_of(Machine machine, const char* name) {
             .value());
 }
 
+/// RTMR3 of an emulated guest, as the production code sees it.
+class GuestRegister final : public cvm::RuntimeRegister {
+  public:
+    explicit GuestRegister(Registers& registers) : registers_(registers) {}
+    Result<cvm::Digest48> read() override { return registers_.rtmrs()[3]; }
+    Result<void> extend(const cvm::Digest48& digest) override {
+        EXPECT_EQ(registers_.write(*Registers::file("rtmr3:sha384"), digest, 0), 48);
+        return {};
+    }
+
+  private:
+    Registers& registers_;
+};
+
 /// A leaf with the machine's evidence, judged by the policy that init wrote.
 class Judged {
   public:
@@ -77,14 +92,20 @@ class Judged {
         const std::vector<Bytes> chain{ratls::mint_leaf(content, key, nullptr)};
         const auto endorsements =
             attestation::endorsements::parse_endorsements(as_bytes(collateral)).value();
-        return ratls::appraise_leaf(
-            {.chain = chain, .anchors = {}, .server_name = "guest.example.test", .handshake = {}},
-            endorsements, policy, kNow);
+        return ratls::appraise_leaf({.chain = chain,
+                                     .anchors = {},
+                                     .server_name = "guest.example.test",
+                                     .handshake = {},
+                                     .event_log = event_log ? &*event_log : nullptr},
+                                    endorsements, policy, kNow);
     }
     std::vector<std::string> refused_by() { return summarise(result().tree()).failed; }
 
+    Registers& registers() { return registers_; }
+
     attestation::appraise::Policy policy;
     std::string collateral;
+    std::optional<Result<attestation::event_log::EventLog>> event_log;
 
   private:
     Registers registers_;
@@ -133,6 +154,64 @@ TEST_P(Machines, a_provider_s_key_can_sign_where_there_is_one) {
 INSTANTIATE_TEST_SUITE_P(All, Machines,
                          ::testing::Values("tdx-v4", "tdx-v5", "snp-milan", "snp-genoa",
                                            "snp-turin"));
+
+/// A guest that measured two policies, and a verifier that has its logs, as `enclavectl verify
+/// --event-log boot-log.json --event-log rtmr3.json` reads them.
+class PolicyLog : public ::testing::Test {
+  protected:
+    PolicyLog() : judged_(Machine::kTdxV4, {}) {
+        std::string path = ::testing::TempDir() + "policy-log-XXXXXX";
+        directory_ = ::mkdtemp(path.data());
+        auto rtmr3 = std::make_unique<GuestRegister>(judged_.registers());
+        policy_.emplace(
+            cvm::PolicyMeasurement::open(std::move(rtmr3), directory_ + "/rtmr3.json").value());
+        EXPECT_TRUE(policy_->extend(first_));
+        EXPECT_TRUE(policy_->extend(second_));
+        take_logs();
+    }
+    ~PolicyLog() override { std::filesystem::remove_all(directory_); }
+
+    void take_logs() {
+        namespace event_log = attestation::event_log;
+        const std::string boot = file_of(Machine::kTdxV4, "boot-log.json");
+        event_log::EventLog all = event_log::parse_runtime_log(as_bytes(boot)).value();
+        const auto own = event_log::parse_runtime_log(as_bytes(policy_->log_json())).value();
+        for (const event_log::Event& event : own.events) all.events.push_back(event);
+        judged_.event_log = std::move(all);
+    }
+    void require(const crypto::Digest32& root) {
+        judged_.policy.tdx.event_log.emplace();
+        judged_.policy.tdx.event_log->events.insert({3, cvm::policy_event(root).digest});
+    }
+
+    const crypto::Digest32 first_ = crypto::sha256(as_bytes("first policy"));
+    const crypto::Digest32 second_ = crypto::sha256(as_bytes("second policy"));
+    Judged judged_;
+    std::string directory_;
+    std::optional<cvm::PolicyMeasurement> policy_;
+};
+
+TEST_F(PolicyLog, replays_before_a_verifier) {
+    require(second_);
+    AttestationResult result = judged_.result();
+    EXPECT_EQ(result.outcome(), Outcome::accepted_emulated) << result.text();
+}
+
+TEST_F(PolicyLog, a_policy_that_was_never_measured_is_missed) {
+    require(crypto::sha256(as_bytes("another policy")));
+    EXPECT_THAT(judged_.refused_by(), ElementsAre("event_log.required_events"));
+}
+
+TEST_F(PolicyLog, an_event_that_is_left_out_shows) {
+    judged_.event_log->value().events.erase(judged_.event_log->value().events.end() - 2);
+    EXPECT_THAT(judged_.refused_by(), ElementsAre("event_log.rtmr3"));
+}
+
+TEST_F(PolicyLog, a_quote_from_before_a_change_does_not_go_with_the_log_after_it) {
+    judged_.event_log->value().events.push_back(
+        cvm::policy_event(crypto::sha256(as_bytes("later policy"))));
+    EXPECT_THAT(judged_.refused_by(), ElementsAre("event_log.rtmr3"));
+}
 
 TEST(Installation, only_an_empty_directory_is_taken) {
     EXPECT_EQ(init_installation(installation(), kNow).error().code(), installation_unusable);

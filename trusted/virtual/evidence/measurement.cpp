@@ -13,6 +13,7 @@
 #include "common/crypto/hash.h"
 #include "trusted/os/files.h"
 #include "trusted/os/unique_fd.h"
+#include "trusted/virtual/evidence/guest_device.h"
 
 namespace eos::cvm {
 
@@ -100,10 +101,13 @@ Event policy_event(const crypto::Digest32& policy_root) {
             .data = to_bytes(policy_root)};
 }
 
-Result<std::unique_ptr<RuntimeRegister>> open_rtmr3(const std::string& directory) {
-    SystemResult<std::unique_ptr<TsmDirectory>> opened = open_tsm_directory(directory);
-    if (!opened) return fail(register_unavailable, directory + ": " + describe(opened.error()));
-    return std::make_unique<SysfsRegister>(*std::move(opened));
+Result<std::unique_ptr<RuntimeRegister>> open_rtmr3(const RegisterPaths& paths) {
+    SystemResult<std::unique_ptr<TsmDirectory>> opened = open_tsm_directory(paths.measurements);
+    if (opened) return std::make_unique<SysfsRegister>(*std::move(opened));
+    SystemResult<DeviceCall> device = open_device(paths.tdx_guest);
+    if (device) return std::make_unique<TdReportRegister>(*std::move(device));
+    return fail(register_unavailable, paths.measurements + ": " + describe(opened.error()) + "; " +
+                                          paths.tdx_guest + ": " + describe(device.error()));
 }
 
 Result<PolicyMeasurement> PolicyMeasurement::open(std::unique_ptr<RuntimeRegister> rtmr3,

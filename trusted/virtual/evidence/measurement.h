@@ -48,13 +48,17 @@ class RuntimeRegister {
     [[nodiscard]] virtual Result<void> extend(const Digest48& digest) = 0;
 };
 
-/// RTMR3 as Linux 6.16 and later show it.
-/// in:      directory: of the measurement registers.
+/// Where Linux keeps the registers. Parameters, so that the emulator can stand in at any path.
+struct RegisterPaths {
+    std::string measurements = "/sys/class/misc/tdx_guest/measurements";
+    std::string tdx_guest = "/dev/tdx_guest";
+};
+
+/// RTMR3 as Linux 6.16 and later show it; on older ones by way of the device, which only reads.
 /// errors:  register_unavailable.
 /// source:  Linux, Documentation/ABI/testing/sysfs-devices-virtual-misc-tdx_guest: a read gives the
 ///          48 bytes, a write of 48 bytes at offset 0 extends.
-[[nodiscard]] Result<std::unique_ptr<RuntimeRegister>> open_rtmr3(
-    const std::string& directory = "/sys/class/misc/tdx_guest/measurements");
+[[nodiscard]] Result<std::unique_ptr<RuntimeRegister>> open_rtmr3(const RegisterPaths& paths = {});
 
 /// RTMR3 and the log of its events, which lies in a file that lives as long as the VM (under /run),
 /// because the register does, and this program may not.

@@ -157,9 +157,19 @@ TEST_F(PolicyMeasurementTest, a_log_that_cannot_be_written_measures_nothing) {
 }
 
 TEST(Rtmr3, without_the_directory_it_says_which_kernel_has_it) {
-    const Result<std::unique_ptr<RuntimeRegister>> rtmr3 = open_rtmr3("/nonexistent");
+    const Result<std::unique_ptr<RuntimeRegister>> rtmr3 =
+        open_rtmr3({.measurements = "/nonexistent/m", .tdx_guest = "/nonexistent/d"});
     ASSERT_FALSE(rtmr3);
     EXPECT_EQ(rtmr3.error().code(), register_unavailable);
+    EXPECT_NE(rtmr3.error().detail().find("/nonexistent/m"), std::string::npos);
+    EXPECT_NE(rtmr3.error().detail().find("/nonexistent/d"), std::string::npos);
+}
+
+TEST(Rtmr3, an_older_kernel_has_the_device) {
+    // Not the driver's: it opens, and no ioctl of ours is known to it.
+    auto rtmr3 = open_rtmr3({.measurements = "/nonexistent/m", .tdx_guest = "/dev/null"}).value();
+    EXPECT_EQ(rtmr3->read().error().code(), register_unavailable);
+    EXPECT_EQ(rtmr3->extend({}).error().code(), register_unavailable);
 }
 
 TEST(Rtmr3, reads_48_bytes_and_nothing_else) {
@@ -168,7 +178,7 @@ TEST(Rtmr3, reads_48_bytes_and_nothing_else) {
     const auto put = [&](std::size_t size) {
         std::ofstream(directory + "/rtmr3:sha384") << std::string(size, 'r');
     };
-    auto rtmr3 = open_rtmr3(directory).value();
+    auto rtmr3 = open_rtmr3({.measurements = directory}).value();
     EXPECT_EQ(rtmr3->read().error().code(), register_unavailable);
     for (std::size_t size : {0u, 47u, 49u}) {
         put(size);
