@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "common/base/encoding.h"
 
+#include <array>
+
 namespace eos {
 namespace {
 
@@ -30,21 +32,35 @@ std::string encode64(ByteView bytes, std::string_view alphabet) {
     return out;
 }
 
-Result<Bytes> decode64(std::string_view text, std::string_view alphabet) {
-    Bytes out;
-    out.reserve(text.size() * 3 / 4);
+/// The value of each character, or kNoDigit.
+using Digits = std::array<std::uint8_t, 256>;
+constexpr std::uint8_t kNoDigit = 0xff;
+
+constexpr Digits digits_of(std::string_view alphabet) {
+    Digits out;
+    out.fill(kNoDigit);
+    for (std::size_t i = 0; i < alphabet.size(); ++i)
+        out[static_cast<unsigned char>(alphabet[i])] = static_cast<std::uint8_t>(i);
+    return out;
+}
+constexpr Digits kStandardDigits = digits_of(kStandard);
+constexpr Digits kUrlDigits = digits_of(kUrl);
+
+Result<Bytes> decode64(std::string_view text, const Digits& digits) {
+    Bytes out(text.size() * 3 / 4);
+    std::size_t size = 0;
     std::uint32_t bits = 0;
     unsigned count = 0;
     for (std::size_t i = 0; i < text.size(); ++i) {
-        std::size_t value = alphabet.find(text[i]);
-        if (value == std::string_view::npos) {
+        const std::uint8_t value = digits[static_cast<unsigned char>(text[i])];
+        if (value == kNoDigit) {
             return fail(bad_encoding, "not a base64 character at offset " + std::to_string(i));
         }
-        bits = bits << 6 | static_cast<std::uint32_t>(value);
+        bits = bits << 6 | value;
         count += 6;
         if (count >= 8) {
             count -= 8;
-            out.push_back(static_cast<std::byte>(bits >> count));
+            out[size++] = static_cast<std::byte>(bits >> count);
         }
     }
     if (count >= 6 || (bits & ((1u << count) - 1)) != 0) {
@@ -115,11 +131,11 @@ Result<Bytes> from_base64(std::string_view text) {
     std::size_t padding = 0;
     while (padding < 2 && padding < text.size() && text[text.size() - 1 - padding] == '=')
         ++padding;
-    return decode64(text.substr(0, text.size() - padding), kStandard);
+    return decode64(text.substr(0, text.size() - padding), kStandardDigits);
 }
 
 Result<Bytes> from_base64url(std::string_view text) {
-    return decode64(text, kUrl);
+    return decode64(text, kUrlDigits);
 }
 
 bool is_utf8(ByteView bytes) {

@@ -31,12 +31,21 @@ struct Levels {
     const endorsements::EnclaveLevel* tdx_module = nullptr;  ///< from its second generation on
 };
 
+/// Who signed a statement, and what their chain is worth.
+struct KnownSigner {
+    std::string_view pem;  ///< borrowed from the endorsements
+    SignerChain chain;
+    Result<void> outcome;  ///< of check_signer_chain()
+};
+
 /// What one group finds out and others need. Nothing in it is trusted unless its check passed.
 struct Findings {
     std::optional<PckChain> chain;
     std::optional<RootIdentity> root;
     std::optional<endorsements::PckExtension> platform;
     std::vector<x509::Certificate> signers;  ///< of TCB info and QE identity
+    /// Of TCB info: the QE identity usually has the same, whose chain is then looked at once.
+    std::optional<KnownSigner> signer;
     std::optional<endorsements::TcbInfo> tcb_info;
     Levels launch;   ///< SGX: the only ones
     Levels current;  ///< TDX 1.5: with the module that runs now

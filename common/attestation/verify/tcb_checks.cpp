@@ -63,28 +63,40 @@ Check signer_root_check(std::string_view id, const SignerChain& chain, const Inp
     return failed(subject(id), {"the root of the evidence", found});
 }
 
+/// Reads and checks the chain, unless it is the very text that was looked at before.
+/// errors: those of parse_signer_chain().
+Result<KnownSigner> know_signer(std::string_view pem, SignatureOf memo, const Inputs& inputs,
+                                const Findings& findings) {
+    if (findings.signer.has_value() && findings.signer->pem == pem) return *findings.signer;
+    SignerChain chain = EOS_TRY(parse_signer_chain(pem));
+    Result<void> outcome =
+        inputs.signatures.check(memo, [&] { return check_signer_chain(chain, inputs.roots); });
+    return KnownSigner{pem, std::move(chain), std::move(outcome)};
+}
+
 /// Who signed the statement, and whether they did.
 void add_signer_checks(std::vector<Check>& out, const StatementIds& ids, const SignedObject& object,
                        const Inputs& inputs, Findings& findings) {
-    Result<SignerChain> chain = parse_signer_chain(object.issuer_chain_pem);
-    if (!chain.has_value()) {
-        out.push_back(failed(subject(ids.chain), chain.error()));
+    Result<KnownSigner> known =
+        know_signer(object.issuer_chain_pem, ids.signer_memo, inputs, findings);
+    if (!known.has_value()) {
+        out.push_back(failed(subject(ids.chain), known.error()));
         for (std::string_view id : {ids.validity, ids.root, ids.signature})
             out.push_back(not_evaluated(subject(id), "there is no issuer chain to look at"));
         return;
     }
-    out.push_back(from_result(subject(ids.chain), inputs.signatures.check(ids.signer_memo, [&] {
-        return check_signer_chain(*chain, inputs.roots);
-    })));
-    const std::array<const x509::Certificate*, 2> all{&chain->signer, &chain->root};
+    const SignerChain& chain = known->chain;
+    out.push_back(from_result(subject(ids.chain), known->outcome));
+    const std::array<const x509::Certificate*, 2> all{&chain.signer, &chain.root};
     out.push_back(from_result(subject(ids.validity), check_validity(all, inputs.time)));
-    out.push_back(signer_root_check(ids.root, *chain, inputs, findings));
+    out.push_back(signer_root_check(ids.root, chain, inputs, findings));
     auto verify_statement = [&]() -> Result<void> {
-        return EOS_TRY(chain->signer.p256_key()).verify_raw(object.body, object.signature);
+        return EOS_TRY(chain.signer.p256_key()).verify_raw(object.body, object.signature);
     };
     out.push_back(from_result(subject(ids.signature),
                               inputs.signatures.check(ids.statement_memo, verify_statement)));
-    findings.signers.push_back(chain->signer);
+    findings.signers.push_back(chain.signer);
+    findings.signer = *std::move(known);
 }
 
 template <typename Statement>
