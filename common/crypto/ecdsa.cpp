@@ -29,22 +29,35 @@ Bytes taken(unsigned char* der, int size) {
     return out;
 }
 
-}  // namespace
-
-PkeyHandle public_key(const char* group, ByteView point) {
+EVP_PKEY* make_parameters(const char* group) {
     std::string name = group;
-    Bytes octets = to_bytes(point);
     OSSL_PARAM parameters[] = {
         OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, name.data(), 0),
-        OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, octets.data(), octets.size()),
         OSSL_PARAM_construct_end()};
     Handle<EVP_PKEY_CTX> context(EVP_PKEY_CTX_new_from_name(nullptr, "EC", nullptr));
     EVP_PKEY* key = nullptr;
-    if (!context || EVP_PKEY_fromdata_init(context.get()) != 1 ||
-        EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_PUBLIC_KEY, parameters) != 1) {
+    EOS_ASSERT(context && EVP_PKEY_fromdata_init(context.get()) == 1 &&
+               EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_KEY_PARAMETERS, parameters) == 1);
+    return key;
+}
+
+// A constant: the curve without a key. Making it takes libcrypto longer than half a verification,
+// copying it next to nothing.
+EVP_PKEY* parameters_of(Group group) {
+    static EVP_PKEY* const p256 = make_parameters("P-256");
+    static EVP_PKEY* const p384 = make_parameters("P-384");
+    return group == Group::p256 ? p256 : p384;
+}
+
+}  // namespace
+
+PkeyHandle public_key(Group group, ByteView point) {
+    PkeyHandle key(EVP_PKEY_dup(parameters_of(group)));
+    EOS_ASSERT(key != nullptr);
+    if (EVP_PKEY_set1_encoded_public_key(key.get(), as_uchars(point), point.size()) != 1) {
         return nullptr;
     }
-    return PkeyHandle(key);
+    return key;
 }
 
 Bytes spki_of(const PkeyHandle& key) {
@@ -53,11 +66,10 @@ Bytes spki_of(const PkeyHandle& key) {
     return size <= 0 ? Bytes{} : taken(der, size);
 }
 
-Result<void> verify_der(const PkeyHandle& key, const EVP_MD* hash, ByteView message,
-                        ByteView signature) {
+Result<void> verify_der(EVP_PKEY* key, const EVP_MD* hash, ByteView message, ByteView signature) {
     Handle<EVP_MD_CTX> context(EVP_MD_CTX_new());
     EOS_ASSERT(key && context &&
-               EVP_DigestVerifyInit(context.get(), nullptr, hash, nullptr, key.get()) == 1);
+               EVP_DigestVerifyInit(context.get(), nullptr, hash, nullptr, key) == 1);
     if (EVP_DigestVerify(context.get(), as_uchars(signature), signature.size(), as_uchars(message),
                          message.size()) != 1) {
         return fail(bad_signature);

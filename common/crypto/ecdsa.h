@@ -8,17 +8,19 @@
 
 namespace eos::crypto::ecdsa {
 
+enum class Group { p256, p384 };
+
 /// The EVP form of a point 04 ‖ x ‖ y of a named group; null if it is not on the curve. Made from
 /// the point and not by d2i_PUBKEY, whose search for a decoder costs more than a verification. The
 /// groups in use have cofactor 1, so a point on the curve is a valid key (SP 800-56A §5.6.2.3).
-PkeyHandle public_key(const char* group, ByteView point);
+PkeyHandle public_key(Group group, ByteView point);
 
 /// SubjectPublicKeyInfo DER of the key's public half; empty if it has none.
 Bytes spki_of(const PkeyHandle& key);
 
 /// `key` must not be null (asserted), here and below.
 /// errors: bad_signature.
-[[nodiscard]] Result<void> verify_der(const PkeyHandle& key, const EVP_MD* hash, ByteView message,
+[[nodiscard]] Result<void> verify_der(EVP_PKEY* key, const EVP_MD* hash, ByteView message,
                                       ByteView signature);
 
 /// returns: Ecdsa-Sig-Value. `key` must not be null (asserted).

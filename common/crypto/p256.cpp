@@ -23,11 +23,6 @@ constexpr ByteArray<27> kSpkiPrefix = [] {
 
 constexpr std::size_t kPointBytes = 1 + 64;
 
-// Null if the point of an SPKI of exactly our shape is not on the curve.
-PkeyHandle decode_spki(ByteView spki) {
-    return ecdsa::public_key("P-256", spki.last(kPointBytes));
-}
-
 }  // namespace
 
 void PkeyFree::operator()(evp_pkey_st* key) const {
@@ -39,8 +34,9 @@ Result<P256PublicKey> P256PublicKey::from_spki(ByteView der) {
         return fail(bad_key,
                     "expected a 91-byte SubjectPublicKeyInfo of an uncompressed P-256 point");
     }
-    if (!decode_spki(der)) return fail(bad_key, "the point is not on the curve");
-    return P256PublicKey(to_array<kP256SpkiBytes>(der));
+    PkeyHandle key = ecdsa::public_key(ecdsa::Group::p256, der.last(kPointBytes));
+    if (!key) return fail(bad_key, "the point is not on the curve");
+    return P256PublicKey(to_array<kP256SpkiBytes>(der), std::move(key));
 }
 
 Result<P256PublicKey> P256PublicKey::from_point(ByteView xy) {
@@ -51,13 +47,13 @@ Result<P256PublicKey> P256PublicKey::from_point(ByteView xy) {
 Result<void> P256PublicKey::verify_der(ByteView message, ByteView signature) const {
     // One strict encoding only: what OpenSSL would also take as BER is refused here.
     EOS_TRY(der_signature_to_raw(signature));
-    return ecdsa::verify_der(decode_spki(spki_), EVP_sha256(), message, signature);
+    return ecdsa::verify_der(key_.get(), EVP_sha256(), message, signature);
 }
 
 Result<void> P256PublicKey::verify_raw(ByteView message, ByteView signature) const {
     if (signature.size() != kP256RawSignatureBytes)
         return fail(bad_signature, "expected r and s, 64 bytes");
-    return verify_der(message, raw_signature_to_der(signature));
+    return ecdsa::verify_der(key_.get(), EVP_sha256(), message, raw_signature_to_der(signature));
 }
 
 P256PrivateKey P256PrivateKey::generate() {

@@ -59,8 +59,10 @@ class P256PublicKey {
     }
 
   private:
-    explicit P256PublicKey(const ByteArray<kP256SpkiBytes>& spki) : spki_(spki) {}
+    P256PublicKey(const ByteArray<kP256SpkiBytes>& spki, PkeyHandle key)
+        : spki_(spki), key_(std::move(key)) {}
     ByteArray<kP256SpkiBytes> spki_;
+    std::shared_ptr<evp_pkey_st> key_;  ///< never null, never changed
 };
 
 /// A P-256 private key. Owns it; moves, does not copy.

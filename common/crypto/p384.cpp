@@ -23,11 +23,6 @@ constexpr ByteArray<24> kSpkiPrefix = [] {
     return out;
 }();
 
-// Null if the point of an SPKI of exactly our shape is not on the curve.
-PkeyHandle decode_spki(ByteView spki) {
-    return ecdsa::public_key("P-384", spki.last(1 + 2 * kNumberBytes));
-}
-
 }  // namespace
 
 Result<P384PublicKey> P384PublicKey::from_spki(ByteView der) {
@@ -35,8 +30,9 @@ Result<P384PublicKey> P384PublicKey::from_spki(ByteView der) {
         return fail(bad_key,
                     "expected a 120-byte SubjectPublicKeyInfo of an uncompressed P-384 point");
     }
-    if (!decode_spki(der)) return fail(bad_key, "the point is not on the curve");
-    return P384PublicKey(to_array<kP384SpkiBytes>(der));
+    PkeyHandle key = ecdsa::public_key(ecdsa::Group::p384, der.last(1 + 2 * kNumberBytes));
+    if (!key) return fail(bad_key, "the point is not on the curve");
+    return P384PublicKey(to_array<kP384SpkiBytes>(der), std::move(key));
 }
 
 Result<P384PublicKey> P384PublicKey::from_point(ByteView xy) {
@@ -47,7 +43,7 @@ Result<P384PublicKey> P384PublicKey::from_point(ByteView xy) {
 Result<void> P384PublicKey::verify_raw(ByteView message, ByteView signature) const {
     if (signature.size() != kP384RawSignatureBytes)
         return fail(bad_signature, "expected r and s, 96 bytes");
-    return ecdsa::verify_der(decode_spki(spki_), EVP_sha384(), message, ecdsa::to_der(signature));
+    return ecdsa::verify_der(key_.get(), EVP_sha384(), message, ecdsa::to_der(signature));
 }
 
 P384PrivateKey P384PrivateKey::generate() {

@@ -37,8 +37,10 @@ class P384PublicKey {
     }
 
   private:
-    explicit P384PublicKey(const ByteArray<kP384SpkiBytes>& spki) : spki_(spki) {}
+    P384PublicKey(const ByteArray<kP384SpkiBytes>& spki, PkeyHandle key)
+        : spki_(spki), key_(std::move(key)) {}
     ByteArray<kP384SpkiBytes> spki_;
+    std::shared_ptr<evp_pkey_st> key_;  ///< never null, never changed
 };
 
 /// A P-384 private key. Owns it; moves, does not copy.
