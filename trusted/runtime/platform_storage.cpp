@@ -192,7 +192,8 @@ void load_next(const std::shared_ptr<Loading>& loading, Done<Progress> done) {
     RecordInfo record = std::move(loading->records.back());
     loading->records.pop_back();
     std::string name = record.name;
-    loading->store.get(std::move(name), record.type,
+    const auto type = record.type;
+    loading->store.get(std::move(name), type,
                        [loading, record = std::move(record),
                         done = std::move(done)](Result<SecretBytes> bytes) mutable {
                            if (!bytes) return done(fail(std::move(bytes).error()));

@@ -34,7 +34,7 @@ class AttestRoute : public ::testing::Test, protected testing::ApiRig {
 
 TEST_F(AttestRoute, AnswersOnEveryNameWithEvidenceForThisConnection) {
     ASSERT_EQ(load_app("hello", testing::idle_module()).status, 201);
-    for (auto info : {attested(to_platform(Caller::kNobody)), attested(to_app("hello"))}) {
+    for (const auto& info : {attested(to_platform(Caller::kNobody)), attested(to_app("hello"))}) {
         std::size_t before = evidence.asked.size();
         runtime::ReadResponse response = post(info, to_text(request(info)));
         ASSERT_EQ(response.status, 200) << response.body;
