@@ -42,7 +42,7 @@ tcb: build       ## what is trusted: size by origin, lines, host messages, libra
 
 bench: deps-bench ## ratios against peers measured in the same run
 	@cmake --preset bench >/dev/null && cmake --build --preset bench -j $(JOBS) \
-	    --target $(PROGRAMS) bench-boundary-ring bench-leaf-mint https-load
+	    --target $(PROGRAMS) bench-boundary-ring bench-leaf-mint bench-evidence-verify https-load
 	@bench/run.sh build/bench
 
 clean:           ## remove everything that was built

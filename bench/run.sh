@@ -11,5 +11,7 @@ printf '== the boundary: ring round trips\n'
 timeout 120 "$bin/bench-boundary-ring"
 printf '\n== minting a leaf (P9)\n'
 timeout 120 "$bin/bench-leaf-mint"
+printf '\n== verifying evidence: multiples of its signatures (P3)\n'
+timeout 300 "$bin/bench-evidence-verify" "${EOS_EVIDENCE_DIR:-$here/../../shared/evidence}"
 printf '\n== Mini as a whole beside nginx\n'
 "$here/mini_bench.py" "$bin" "$@"
