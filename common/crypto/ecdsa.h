@@ -8,6 +8,7 @@
 
 namespace eos::crypto::ecdsa {
 
+/// The curves in use.
 enum class Group { p256, p384 };
 
 /// The EVP form of a point 04 ‖ x ‖ y of a named group; null if it is not on the curve. Made from
