@@ -7,7 +7,6 @@
 #include "common/base/assert.h"
 #include "common/base/codec.h"
 #include "common/oid/registry.h"
-#include "common/x509/builder.h"
 
 namespace eos::ratls {
 namespace {
@@ -41,6 +40,17 @@ void add_standard_extensions(x509::CertificateDraft& draft, const LeafContent& c
     if (issuer != nullptr && !issuer->key_identifier.empty()) {
         draft.add(x509::make_authority_key_identifier(issuer->key_identifier));
     }
+}
+
+x509::CertificateDraft begin_draft(const LeafContent& content,
+                                   const crypto::P256PublicKey& leaf_key, const Issuer* issuer) {
+    const x509::DistinguishedName subject = subject_of(content.name);
+    return x509::CertificateDraft(
+        {.serial = x509::Serial::random(),
+         .issuer = issuer == nullptr ? subject.der() : ByteView(issuer->subject),
+         .validity = {content.not_before, content.not_after},
+         .subject = subject.der(),
+         .spki = leaf_key.spki()});
 }
 
 Bytes binding_message(const crypto::Digest32& contents) {
@@ -125,27 +135,46 @@ Result<Instance> decode_instance(ByteView value) {
     return out;
 }
 
-Bytes mint_leaf(const LeafContent& content, const crypto::P256PrivateKey& leaf_key,
-                const Issuer* issuer) {
-    x509::DistinguishedName subject = subject_of(content.name);
-    x509::CertificateDraft draft(
-        {.serial = x509::Serial::random(),
-         .issuer = issuer == nullptr ? subject.der() : ByteView(issuer->subject),
-         .validity = {content.not_before, content.not_after},
-         .subject = subject.der(),
-         .spki = leaf_key.public_key().spki()});
-    add_standard_extensions(draft, content, issuer);
+LeafDraft::LeafDraft(const LeafContent& content, const crypto::P256PublicKey& leaf_key,
+                     const Issuer* issuer)
+    : leaf_key_(leaf_key), draft_(begin_draft(content, leaf_key, issuer)) {
+    add_standard_extensions(draft_, content, issuer);
     constexpr auto kPlain = x509::Critical::kNo;
     if (content.scheme == LeafScheme::kV1)
-        draft.add(content.evidence_oid, kPlain, content.evidence);
+        draft_.add(content.evidence_oid, kPlain, content.evidence);
     for (const ExtensionValue& value : numbered(content.values, content.scheme))
-        draft.add(value.oid, kPlain, value.value);
-    draft.add(oid::kPolicyRoot, kPlain, content.policy_root);
-    draft.add(oid::kInstance, kPlain, encode_instance(content.instance));
-    draft.add(oid::kAssurance, kPlain, as_bytes(content.assurance));
-    draft.add(oid::kLeafBinding, kPlain,
-              leaf_key.sign_der(binding_message(draft.contents_digest())));
-    return draft.sign(issuer == nullptr ? leaf_key : *issuer->key);
+        draft_.add(value.oid, kPlain, value.value);
+    draft_.add(oid::kPolicyRoot, kPlain, content.policy_root);
+    draft_.add(oid::kInstance, kPlain, encode_instance(content.instance));
+    draft_.add(oid::kAssurance, kPlain, as_bytes(content.assurance));
+}
+
+Bytes LeafDraft::binding_message() const {
+    return ratls::binding_message(draft_.contents_digest());
+}
+
+Result<void> LeafDraft::check_binding(ByteView binding) const {
+    if (Result<void> signature = leaf_key_.verify_der(binding_message(), binding); !signature) {
+        return fail(leaf_binding_invalid, signature.error().detail());
+    }
+    return {};
+}
+
+Bytes LeafDraft::finish(ByteView binding, const crypto::P256PrivateKey& issuer_key) && {
+    draft_.add(oid::kLeafBinding, x509::Critical::kNo, binding);
+    return draft_.sign(issuer_key);
+}
+
+Bytes LeafDraft::tbs(ByteView binding) && {
+    draft_.add(oid::kLeafBinding, x509::Critical::kNo, binding);
+    return draft_.tbs();
+}
+
+Bytes mint_leaf(const LeafContent& content, const crypto::P256PrivateKey& leaf_key,
+                const Issuer* issuer) {
+    LeafDraft draft(content, leaf_key.public_key(), issuer);
+    const Bytes binding = leaf_key.sign_der(draft.binding_message());
+    return std::move(draft).finish(binding, issuer == nullptr ? leaf_key : *issuer->key);
 }
 
 Result<LeafClaimsView> read_leaf(const x509::Certificate& certificate, LeafScheme scheme) {

@@ -15,6 +15,7 @@
 #include "common/crypto/p256.h"
 #include "common/oid/oid.h"
 #include "common/ratls/leaf_scheme.h"
+#include "common/x509/builder.h"
 #include "common/x509/certificate.h"
 
 namespace eos::ratls {
@@ -88,6 +89,35 @@ struct Issuer {
     Bytes subject;                                ///< the intermediate's subject, a Name in DER
     Bytes key_identifier;                         ///< its subjectKeyIdentifier; may be empty
     const crypto::P256PrivateKey* key = nullptr;  ///< borrowed
+};
+
+/// A leaf on its way: everything but the two signatures. The leaf's key makes the first and the
+/// issuer's the second, so that the two keys can lie in different processes. Every byte of it
+/// counts: another draft of the same content has another serial number.
+class LeafDraft {
+  public:
+    /// in: content and issuer are read, not kept. Null `issuer`: the leaf signs itself.
+    LeafDraft(const LeafContent& content, const crypto::P256PublicKey& leaf_key,
+              const Issuer* issuer);
+
+    /// What the leaf's key signs as leaf_binding.
+    /// source: docs/formats/certificate.md 4.
+    Bytes binding_message() const;
+
+    /// Whether `binding` is the leaf key's signature (DER) over binding_message().
+    /// errors: leaf_binding_invalid.
+    [[nodiscard]] Result<void> check_binding(ByteView binding) const;
+
+    /// The finished certificate, DER.
+    /// in: binding: as check_binding() wants it, which whoever did not make it calls first.
+    Bytes finish(ByteView binding, const crypto::P256PrivateKey& issuer_key) &&;
+
+    /// Of a leaf that signs itself: what its key signs with x509::write_signed(), elsewhere.
+    Bytes tbs(ByteView binding) &&;
+
+  private:
+    crypto::P256PublicKey leaf_key_;
+    x509::CertificateDraft draft_;
 };
 
 /// Mints a leaf: serial of 127 random bits, the extensions above, leaf_binding by the leaf key, and

@@ -7,6 +7,7 @@
 #include "common/crypto/random.h"
 #include "common/oid/registry.h"
 #include "common/x509/builder.h"
+#include "common/x509/signed_data.h"
 
 namespace eos::ratls {
 namespace {
@@ -110,6 +111,40 @@ TEST_F(LeafTest, UnnamedAndUnownedLeafSignsItself) {
     EXPECT_TRUE(leaf->verify_signed_by(leaf_key.public_key()).has_value());
     EXPECT_TRUE(leaf->subject_alt_name().dns_names.empty());
     EXPECT_TRUE(check_leaf_binding(*leaf).has_value());
+}
+
+TEST_F(LeafTest, IsMadeInTwoStepsByTwoKeysThatDoNotMeet) {
+    Issuer by = issuer();
+    LeafDraft draft(content(), leaf_key.public_key(), &by);
+    const Bytes binding = leaf_key.sign_der(draft.binding_message());
+    EXPECT_TRUE(draft.check_binding(binding));
+    Result<x509::Certificate> leaf =
+        x509::Certificate::parse(std::move(draft).finish(binding, ca_key));
+    ASSERT_TRUE(leaf.has_value());
+    EXPECT_TRUE(leaf->verify_signed_by(ca_key.public_key()));
+    EXPECT_TRUE(check_leaf_binding(*leaf));
+}
+
+TEST_F(LeafTest, ABindingOfAnotherKeyOrDraftIsRefused) {
+    Issuer by = issuer();
+    LeafDraft draft(content(), leaf_key.public_key(), &by);
+    LeafDraft other(content(), leaf_key.public_key(), &by);
+    auto refused = [&](const Bytes& binding) {
+        return draft.check_binding(binding).error().code();
+    };
+    EXPECT_EQ(refused(ca_key.sign_der(draft.binding_message())), leaf_binding_invalid);
+    EXPECT_EQ(refused(leaf_key.sign_der(other.binding_message())), leaf_binding_invalid);
+    EXPECT_EQ(refused({}), leaf_binding_invalid);
+}
+
+TEST_F(LeafTest, AnUnownedLeafIsSignedByItsKeyElsewhere) {
+    LeafDraft draft(content(), leaf_key.public_key(), nullptr);
+    const Bytes binding = leaf_key.sign_der(draft.binding_message());
+    Result<x509::Certificate> leaf =
+        x509::Certificate::parse(x509::write_signed(std::move(draft).tbs(binding), leaf_key));
+    ASSERT_TRUE(leaf.has_value());
+    EXPECT_TRUE(leaf->verify_signed_by(leaf_key.public_key()));
+    EXPECT_TRUE(check_leaf_binding(*leaf));
 }
 
 TEST_F(LeafTest, TwoKindsOfEvidenceAreRefused) {

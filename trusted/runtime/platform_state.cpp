@@ -70,19 +70,9 @@ Result<void> check_permissions(const App& app) {
 
 }  // namespace
 
-void rotate_authority(Ownership& ownership, Authority next) {
-    if (ownership.authority.origin == CaKeyOrigin::kImported) next.origin = CaKeyOrigin::kImported;
-    ownership.authority = std::move(next);
-}
-
 PlatformState PlatformState::duplicate() const {
     PlatformState out;
-    if (ownership) {
-        const Authority& ca = ownership->authority;
-        out.ownership = Ownership{ownership->owner_spki_hash, ownership->platform_name,
-                                  Authority{ca.chain, ca.key.duplicate(), ca.origin},
-                                  ownership->provisioned_at};
-    }
+    if (ownership) out.ownership = ownership->duplicate();
     out.settings = settings;
     for (const auto& [name, app] : apps) {
         App copy{app.hostname, app.code_digest, app.module_bytes,

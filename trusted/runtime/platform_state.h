@@ -15,6 +15,7 @@
 #include "common/config_tree/history.h"
 #include "common/config_tree/tree.h"
 #include "common/crypto/hash.h"
+#include "trusted/runtime/ownership.h"
 #include "trusted/runtime/sealed_store.h"
 #include "trusted/runtime/settings.h"
 
@@ -32,8 +33,6 @@ inline constexpr Code hostname_taken{"trusted/runtime", "hostname_taken",
 inline constexpr Code too_many_apps{"trusted/runtime", "too_many_apps",
                                     "as many apps are loaded as the settings allow"};
 
-inline constexpr std::size_t kMaxChainCertificates = 4;
-inline constexpr std::size_t kMaxCertificateBytes = 8 * 1024;
 inline constexpr std::size_t kMaxArguments = 64;
 inline constexpr std::size_t kMaxArgumentBytes = 4096;
 inline constexpr std::size_t kMaxEnvironmentVariables = 128;
@@ -42,28 +41,6 @@ inline constexpr std::size_t kMaxVariableBytes = 32 * 1024;
 inline constexpr std::size_t kMaxPermissions = 32;
 inline constexpr std::size_t kMaxStapledBytes = 256 * 1024;
 inline constexpr UnixTime kLatestTime{253402300799};  ///< the last second of the year 9999
-
-/// Whether the CA key was ever outside. Once imported, always imported: see rotate_authority().
-enum class CaKeyOrigin : std::uint8_t { kBornInside = 1, kImported = 2 };
-
-/// The intermediate CA that signs leaves.
-struct Authority {
-    std::vector<Bytes> chain;  ///< DER, the intermediate first; 1..kMaxChainCertificates
-    SecretBytes key;           ///< PKCS #8
-    CaKeyOrigin origin = CaKeyOrigin::kBornInside;
-};
-
-/// Set once, by provisioning.
-struct Ownership {
-    crypto::Digest32 owner_spki_hash{};
-    std::string platform_name;  ///< lower-case DNS name
-    Authority authority;
-    UnixTime provisioned_at;
-};
-
-/// Replaces the CA. The new one counts as imported if the old one did: whoever had the old key had
-/// the names.
-void rotate_authority(Ownership& ownership, Authority next);
 
 /// Whether others see the value of an environment variable, or only that it changed.
 enum class Visibility : std::uint8_t { kSalted = 1, kPublic = 2 };

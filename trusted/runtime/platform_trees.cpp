@@ -12,29 +12,15 @@ using config_tree::Tree;
 using config_tree::TreeBuilder;
 using config_tree::Value;
 
-// Workloads have no keys of their own yet, and nothing outside says how old the state is.
+// Workloads have no keys of their own yet.
 constexpr std::string_view kKeySource = "none";
-constexpr std::string_view kStateFreshness = "none";
-constexpr std::string_view kManagementAuthentication = "owner-certificate";
-
-std::string_view origin_text(const std::optional<Ownership>& ownership) {
-    if (!ownership) return "none";
-    return ownership->authority.origin == CaKeyOrigin::kImported ? "imported" : "born_inside";
-}
 
 Result<void> add_policy_leaves(TreeBuilder& out, const PlatformState& state,
                                const BuildFacts& facts) {
     const std::optional<Ownership>& owned = state.ownership;
-    crypto::Digest32 none{};
-    out.add(Name::of({"ca_certificate"}),
-            Value::sha256(owned ? crypto::sha256(owned->authority.chain.front()) : none));
-    out.add(Name::of({"ca_key_origin"}), Value::constant(origin_text(owned)));
+    EOS_TRY(add_ownership_leaves(out, owned, owned ? owned->platform_name : ""));
     out.add(Name::of({"engine"}), EOS_TRY(Value::text(facts.engine)));
     out.add(Name::of({"engine_flags"}), EOS_TRY(Value::text(facts.engine_flags)));
-    out.add(Name::of({"management_authentication"}), Value::constant(kManagementAuthentication));
-    out.add(Name::of({"owner_key"}), Value::sha256(owned ? owned->owner_spki_hash : none));
-    out.add(Name::of({"platform_name"}), EOS_TRY(Value::text(owned ? owned->platform_name : "")));
-    out.add(Name::of({"state_freshness"}), Value::constant(kStateFreshness));
     for (const SettingInfo& info : all_settings()) {
         if (info.tree != Scope::Kind::kPolicy) continue;
         out.add(Name::of({info.name}), setting_value(state.settings, info));

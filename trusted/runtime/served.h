@@ -6,6 +6,7 @@
 
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -61,8 +62,39 @@ struct Served {
     const ServedName* find(std::string_view server_name) const;
 };
 
+/// Takes over the epoch of every name whose values are what they were.
+/// returns: whether every name now has an epoch.
+bool keep_epochs(Served& next, const Served* current);
+
+/// Gives `epoch` to every name that has none.
+void fill_epochs(Served& next, const std::shared_ptr<const KeyEpoch>& epoch);
+
+/// Gives `epoch` to every name: renewal.
+void replace_epochs(Served& next, const std::shared_ptr<const KeyEpoch>& epoch);
+
+/// When the oldest epoch began; every name has one.
+UnixTime oldest_epoch(const Served& served);
+
+/// What a workload's 3.2 says.
+struct WorkloadDigest {
+    std::string_view name;
+    crypto::Digest32 digest{};
+};
+
+/// Extension 2.5: SHA-256 over name and digest of every workload; zeros if there is none.
+/// in:     by name, rising.
+/// source: docs/formats/certificate.md 2.
+crypto::Digest32 combined_workloads_hash(std::span<const WorkloadDigest> workloads);
+
+/// Extension 2.8: leaves whose assurance is not production say so in it, too.
+/// source: docs/formats/certificate.md 2.
+ratls::ExtensionValue image_profile(std::string_view assurance);
+
 /// The tag of a name: SHA-256 over everything its leaf says that must not change under a
 /// connection. Serial, validity, instance and key are not in it.
 crypto::Digest32 name_tag(const ServedName& name, const Served& served);
+
+/// Adds a name with its tag; `served` has its policy root and assurance already.
+void add_name(Served& served, ServedName row);
 
 }  // namespace eos::runtime

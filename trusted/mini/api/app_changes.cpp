@@ -30,7 +30,7 @@ Result<ModuleFacts> check_load(const std::string& name, const AppManifest& load,
 // What a load leaves in the state; an app that is replaced keeps its id.
 Result<void> put_app(runtime::PlatformState& state, const x509::Certificate& ca, Item& item) {
     runtime::App& app = item.change.load->app;
-    EOS_TRY(check_permitted(ca, app.hostname));
+    EOS_TRY(runtime::check_permitted(ca, app.hostname));
     auto existing = state.apps.find(item.change.name);
     item.is_new = existing == state.apps.end();
     if (!item.is_new) app.app_id = existing->second.app_id;
@@ -47,7 +47,7 @@ Result<void> drop_app(runtime::PlatformState& state, const Item& item) {
 // cannot be made.
 Result<void> edit(Work& work, runtime::PlatformState& state) {
     if (!state.ownership) return fail(wrong_stage, "it has no owner");
-    x509::Certificate ca = EOS_TRY(intermediate_of(state.ownership->authority));
+    x509::Certificate ca = EOS_TRY(runtime::intermediate_of(state.ownership->authority));
     const Item* refused = nullptr;
     for (Item& item : work) {
         Result<void> done = item.change.load ? put_app(state, ca, item) : drop_app(state, item);

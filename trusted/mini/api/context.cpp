@@ -59,7 +59,8 @@ std::optional<AppRef> find_app(const Snapshot& snapshot, const std::string& name
 
 int status_of(const Error& error) {
     const Code& code = error.code();
-    if (code == wrong_token || code == wrong_instance || code == name_not_permitted) return 403;
+    if (code == wrong_token || code == wrong_instance || code == runtime::name_not_permitted)
+        return 403;
     if (code == runtime::hostname_taken || code == runtime::stale_transaction ||
         code == no_pending_request || code == runtime::time_disputed) {
         return 409;

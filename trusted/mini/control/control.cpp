@@ -94,7 +94,7 @@ void Control::begin_serving() {
                                 retry_at_ms_ = parts_.clock.monotonic_ms() + kEvidenceRetryMs;
                                 return;
                             }
-                            fill_epochs(*draft->served, *epoch);
+                            runtime::fill_epochs(*draft->served, *epoch);
                             log_evidence(**epoch);
                             if (state_->ownership) {
                                 parts_.log(LogCode::kOwned, {store_->generation()});
@@ -139,8 +139,8 @@ std::optional<std::uint64_t> Control::next_deadline_ms() const {
     if (retry_at_ms_ != 0) return retry_at_ms_;
     if (snapshot_->served == nullptr || renewing_ || changing_) return std::nullopt;
     if (time_.trust() == runtime::TimeTrust::kJumped) return std::nullopt;
-    std::int64_t left_s =
-        oldest_epoch(*snapshot_->served) + runtime::kEpochRenewalSeconds - parts_.clock.now();
+    std::int64_t left_s = runtime::oldest_epoch(*snapshot_->served) +
+                          runtime::kEpochRenewalSeconds - parts_.clock.now();
     return parts_.clock.monotonic_ms() +
            static_cast<std::uint64_t>(std::max<std::int64_t>(left_s, 0)) * 1000;
 }
@@ -157,7 +157,7 @@ void Control::renew() {
                                 parts_.log(LogCode::kEvidenceFailed, {kEvidenceRetryMs});
                                 retry_at_ms_ = parts_.clock.monotonic_ms() + kEvidenceRetryMs;
                             } else {
-                                replace_epochs(*draft->served, *epoch);
+                                runtime::replace_epochs(*draft->served, *epoch);
                                 log_evidence(**epoch);
                                 publish(std::move(*draft), [] {});
                             }
@@ -216,12 +216,12 @@ void Control::begin_next_change() {
 
 // A changed value means a new key and a new quote; unchanged names keep theirs.
 void Control::quote_change(std::shared_ptr<Underway> change) {
-    if (keep_epochs(*change->draft->served, snapshot_->served.get()))
+    if (runtime::keep_epochs(*change->draft->served, snapshot_->served.get()))
         return commit_change(std::move(change));
     runtime::make_epoch(parts_.evidence, parts_.clock,
                         [this, change](Result<std::shared_ptr<const runtime::KeyEpoch>> epoch) {
                             if (!epoch) return end_change(change, fail(std::move(epoch).error()));
-                            fill_epochs(*change->draft->served, *epoch);
+                            runtime::fill_epochs(*change->draft->served, *epoch);
                             commit_change(change);
                         });
 }

@@ -11,9 +11,9 @@
 
 #include "boundary/log_codes.h"
 #include "boundary/messages.h"
-#include "trusted/mini/control/authority.h"
 #include "trusted/mini/control/serving.h"
 #include "trusted/mini/control/snapshot.h"
+#include "trusted/runtime/authority.h"
 #include "trusted/runtime/interfaces.h"
 #include "trusted/runtime/leaf_mint.h"
 #include "trusted/runtime/time_guard.h"
@@ -89,7 +89,7 @@ class Control {
     /// errors: wrong_stage, wrong_token, those of the evidence source.
     void request_ca(const ProvisionRequest& request, runtime::Done<CaRequest> done);
 
-    /// errors: wrong_stage, wrong_token, no_pending_request, those of check_ca_chain() and
+    /// errors: wrong_stage, wrong_token, no_pending_request, those of runtime::check_ca_chain() and
     /// change().
     void complete_provisioning(const std::string& token, const crypto::Digest32& owner_key_hash,
                                const std::string& ca_chain_pem, runtime::Done<SnapshotPtr> done);

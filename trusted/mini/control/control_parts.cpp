@@ -34,12 +34,6 @@ boundary::LogCode state_refusal(const Code& code) {
     return found == kRows.end() ? kStateRefused : found->line;
 }
 
-UnixTime oldest_epoch(const runtime::Served& served) {
-    UnixTime oldest = runtime::kLatestTime;
-    for (const auto& [name, row] : served.names) oldest = std::min(oldest, row.epoch->not_before);
-    return oldest;
-}
-
 void forget_known_modules(runtime::Modules& modules, const runtime::PlatformState& state) {
     std::erase_if(modules, [&](const auto& module) {
         auto app = state.apps.find(module.first);

@@ -23,9 +23,6 @@ bool is_storage_trouble(const Code& code);
 /// The line of the daemon's log that says why the state was refused.
 boundary::LogCode state_refusal(const Code& code);
 
-/// When the oldest epoch in use was made.
-UnixTime oldest_epoch(const runtime::Served& served);
-
 /// Drops the modules that the app of that name has already: their records are there.
 void forget_known_modules(runtime::Modules& modules, const runtime::PlatformState& state);
 

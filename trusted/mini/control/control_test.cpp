@@ -69,12 +69,12 @@ TEST_F(ControlTest, OnlyTheOwnerWhoAskedCanComplete) {
 
 TEST_F(ControlTest, CaCertificatesThatPromiseTooMuchAreRefused) {
     start();
-    EXPECT_EQ(provision({.path_length = std::nullopt}).error().code(), bad_ca);
-    EXPECT_EQ(provision({.path_length = 1}).error().code(), bad_ca);
-    EXPECT_EQ(provision({.permitted = {}}).error().code(), bad_ca);
-    EXPECT_EQ(provision({.permitted = {"other.test"}}).error().code(), name_not_permitted);
-    EXPECT_EQ(provision({.days = 92}).error().code(), bad_ca);
-    EXPECT_EQ(provision({.days = -1}).error().code(), bad_ca);
+    EXPECT_EQ(provision({.path_length = std::nullopt}).error().code(), runtime::bad_ca);
+    EXPECT_EQ(provision({.path_length = 1}).error().code(), runtime::bad_ca);
+    EXPECT_EQ(provision({.permitted = {}}).error().code(), runtime::bad_ca);
+    EXPECT_EQ(provision({.permitted = {"other.test"}}).error().code(), runtime::name_not_permitted);
+    EXPECT_EQ(provision({.days = 92}).error().code(), runtime::bad_ca);
+    EXPECT_EQ(provision({.days = -1}).error().code(), runtime::bad_ca);
     EXPECT_EQ(control->snapshot()->stage, Stage::kUnowned);
     EXPECT_TRUE(provision({}).has_value());
 }
@@ -83,7 +83,7 @@ TEST_F(ControlTest, ACertificateForAnotherKeyIsRefused) {
     start();
     ASSERT_TRUE(ask_for_ca().has_value());
     std::string chain = op.sign(crypto::P256PrivateKey::generate().public_key(), {});
-    EXPECT_EQ(complete(chain).error().code(), bad_ca);
+    EXPECT_EQ(complete(chain).error().code(), runtime::bad_ca);
 }
 
 TEST_F(ControlTest, AChangedAppGetsANewKeyAndUnchangedNamesKeepTheirs) {

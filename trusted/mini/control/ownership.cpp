@@ -44,10 +44,10 @@ void Control::quote_ca_request(const ProvisionRequest& request, Done<CaRequest> 
         http::parse_authority(request.platform_name, http::Scheme::kHttps);
     if (!name || name->kind != http::Authority::Kind::kDnsName || name->port ||
         name->host != request.platform_name) {
-        return done(fail(bad_ca, "the platform name must be a DNS name in lower case"));
+        return done(fail(runtime::bad_ca, "the platform name must be a DNS name in lower case"));
     }
     auto key = crypto::P256PrivateKey::generate();
-    Bytes csr = make_ca_request(key);
+    Bytes csr = runtime::make_ca_request(key);
     ratls::ReportData report_data =
         ratls::ReportData::ca_csr({csr, request.nonce, request.owner_key_hash});
     pending_ca_ = std::make_unique<PendingCa>(
@@ -64,9 +64,9 @@ Result<runtime::Authority> Control::take_pending_ca(const crypto::Digest32& owne
     if (pending_ca_ == nullptr || pending_ca_->owner_key_hash != owner_key_hash)
         return fail(no_pending_request);
     std::vector<Bytes> chain =
-        EOS_TRY(check_ca_chain(ca_chain_pem, {.key = pending_ca_->key.public_key(),
-                                              .platform_name = pending_ca_->platform_name,
-                                              .now = parts_.clock.now()}));
+        EOS_TRY(runtime::check_ca_chain(ca_chain_pem, {.key = pending_ca_->key.public_key(),
+                                                       .platform_name = pending_ca_->platform_name,
+                                                       .now = parts_.clock.now()}));
     return runtime::Authority{std::move(chain), pending_ca_->key.to_pkcs8(),
                               runtime::CaKeyOrigin::kBornInside};
 }
@@ -91,9 +91,9 @@ void Control::import_provisioning(const ProvisionRequest& request, ImportedCa ca
     Result<crypto::P256PrivateKey> key = crypto::P256PrivateKey::from_pkcs8(ca.key_pkcs8.view());
     if (!key) return done(fail(std::move(key).error()));
     Result<std::vector<Bytes>> chain =
-        check_ca_chain(ca.chain_pem, {.key = key->public_key(),
-                                      .platform_name = request.platform_name,
-                                      .now = parts_.clock.now()});
+        runtime::check_ca_chain(ca.chain_pem, {.key = key->public_key(),
+                                               .platform_name = request.platform_name,
+                                               .now = parts_.clock.now()});
     if (!chain) return done(fail(std::move(chain).error()));
     own({request.owner_key_hash,
          request.platform_name,

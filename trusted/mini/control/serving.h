@@ -25,18 +25,8 @@ struct Draft {
 };
 
 /// Trees, names and values of a state.
-/// errors: those of the trees; those of make_issuer().
+/// errors: those of the trees; those of runtime::make_issuer().
 [[nodiscard]] Result<Draft> draft_of(std::shared_ptr<const runtime::PlatformState> state,
                                      const ProgramFacts& facts);
-
-/// Takes over the epoch of every name whose values are what they were.
-/// returns: whether every name now has an epoch.
-bool keep_epochs(runtime::Served& next, const runtime::Served* current);
-
-/// Gives `epoch` to every name that has none.
-void fill_epochs(runtime::Served& next, const std::shared_ptr<const runtime::KeyEpoch>& epoch);
-
-/// Gives `epoch` to every name: renewal.
-void replace_epochs(runtime::Served& next, const std::shared_ptr<const runtime::KeyEpoch>& epoch);
 
 }  // namespace eos::mini

@@ -12,14 +12,14 @@
 #include "common/base/time.h"
 #include "common/crypto/p256.h"
 #include "common/x509/certificate.h"
-#include "trusted/runtime/platform_state.h"
+#include "trusted/runtime/ownership.h"
 #include "trusted/runtime/served.h"
 
-namespace eos::mini {
+namespace eos::runtime {
 
-inline constexpr Code bad_ca{"trusted/mini", "bad_ca",
-                             "the CA certificate is not one this enclave can use"};
-inline constexpr Code name_not_permitted{"trusted/mini", "name_not_permitted",
+inline constexpr Code bad_ca{"trusted/runtime", "bad_ca",
+                             "the CA certificate is not one that can be used here"};
+inline constexpr Code name_not_permitted{"trusted/runtime", "name_not_permitted",
                                          "the CA may not certify that host name"};
 
 inline constexpr std::int64_t kMaxCaLifeSeconds = 90 * kSecondsPerDay;
@@ -51,11 +51,10 @@ struct CaDemands {
 
 /// The stored CA in the form in which it signs.
 /// errors: those of x509::Certificate::parse and crypto::bad_key.
-[[nodiscard]] Result<std::shared_ptr<const runtime::LeafIssuer>> make_issuer(
-    const runtime::Authority& authority);
+[[nodiscard]] Result<std::shared_ptr<const LeafIssuer>> make_issuer(const Authority& authority);
 
 /// The intermediate's certificate.
 /// errors: those of x509::Certificate::parse.
-[[nodiscard]] Result<x509::Certificate> intermediate_of(const runtime::Authority& authority);
+[[nodiscard]] Result<x509::Certificate> intermediate_of(const Authority& authority);
 
-}  // namespace eos::mini
+}  // namespace eos::runtime

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include "trusted/mini/control/authority.h"
+#include "trusted/runtime/authority.h"
 
 #include <algorithm>
 
@@ -7,7 +7,7 @@
 #include "common/x509/pem.h"
 #include "common/x509/request.h"
 
-namespace eos::mini {
+namespace eos::runtime {
 namespace {
 
 Result<void> check_intermediate(const x509::Certificate& ca, const CaDemands& demands) {
@@ -45,8 +45,7 @@ Bytes make_ca_request(const crypto::P256PrivateKey& key) {
 
 Result<std::vector<Bytes>> check_ca_chain(std::string_view pem, const CaDemands& demands) {
     std::vector<x509::Certificate> chain = EOS_TRY(x509::parse_pem_certificates(pem));
-    if (chain.size() > runtime::kMaxChainCertificates)
-        return fail(bad_ca, "more than 4 certificates");
+    if (chain.size() > kMaxChainCertificates) return fail(bad_ca, "more than 4 certificates");
     EOS_TRY(check_intermediate(chain.front(), demands));
     std::vector<Bytes> out;
     for (std::size_t i = 0; i < chain.size(); ++i) {
@@ -77,17 +76,16 @@ Result<void> check_permitted(const x509::Certificate& intermediate, std::string_
     return {};
 }
 
-Result<x509::Certificate> intermediate_of(const runtime::Authority& authority) {
+Result<x509::Certificate> intermediate_of(const Authority& authority) {
     return x509::Certificate::parse(authority.chain.front());
 }
 
-Result<std::shared_ptr<const runtime::LeafIssuer>> make_issuer(
-    const runtime::Authority& authority) {
+Result<std::shared_ptr<const LeafIssuer>> make_issuer(const Authority& authority) {
     x509::Certificate certificate = EOS_TRY(intermediate_of(authority));
     crypto::P256PrivateKey key = EOS_TRY(crypto::P256PrivateKey::from_pkcs8(authority.key.view()));
-    return std::make_shared<const runtime::LeafIssuer>(
-        runtime::LeafIssuer{authority.chain, to_bytes(certificate.subject_tlv()),
-                            to_bytes(certificate.subject_key_identifier()), std::move(key)});
+    return std::make_shared<const LeafIssuer>(
+        LeafIssuer{authority.chain, to_bytes(certificate.subject_tlv()),
+                   to_bytes(certificate.subject_key_identifier()), std::move(key)});
 }
 
-}  // namespace eos::mini
+}  // namespace eos::runtime
