@@ -71,26 +71,39 @@ void make_epoch(EvidenceSource& evidence, const Clock& clock,
 
 Result<CredentialPtr> LeafCache::get(const Served& served, const ServedName& name,
                                      ratls::LeafScheme scheme, UnixTime now) {
+    CredentialPtr known = EOS_TRY(find(served, name, scheme, now));
+    if (known != nullptr) return known;
+    CredentialPtr credential = EOS_TRY(
+        mint_credential(served, name, *name.epoch, scheme, lifetime_of(*name.epoch, scheme, now)));
+    insert(served, name, scheme, now, credential);
+    return credential;
+}
+
+Result<CredentialPtr> LeafCache::find(const Served& served, const ServedName& name,
+                                      ratls::LeafScheme scheme, UnixTime now) {
     EOS_ASSERT(name.epoch != nullptr);
     const std::pair key(name.name, scheme);
-    Lifetime life = lifetime_of(*name.epoch, scheme, now);
+    const Lifetime life = lifetime_of(*name.epoch, scheme, now);
     if (now >= life.not_after) {
         entries_.erase(key);
         return fail(leaf_expired, "it ended " + rfc3339(life.not_after));
     }
     auto found = entries_.find(key);
-    if (found != entries_.end() && found->second.tag == name.tag &&
-        found->second.epoch == name.epoch && found->second.instance == served.instance &&
-        now < found->second.reuse_until) {
-        return found->second.credential;
-    }
-    CredentialPtr credential = EOS_TRY(mint_credential(served, name, *name.epoch, scheme, life));
-    UnixTime reuse_until = scheme == ratls::LeafScheme::kV1
-                               ? life.not_after
-                               : now + ratls::kChannelLeafLifeSeconds / 2;
+    const bool is_good = found != entries_.end() && found->second.tag == name.tag &&
+                         found->second.epoch == name.epoch &&
+                         found->second.instance == served.instance &&
+                         now < found->second.reuse_until;
+    return is_good ? found->second.credential : nullptr;
+}
+
+void LeafCache::insert(const Served& served, const ServedName& name, ratls::LeafScheme scheme,
+                       UnixTime now, CredentialPtr credential) {
+    const UnixTime reuse_until = scheme == ratls::LeafScheme::kV1
+                                     ? lifetime_of(*name.epoch, scheme, now).not_after
+                                     : now + ratls::kChannelLeafLifeSeconds / 2;
     entries_.insert_or_assign(
-        key, Entry{name.tag, name.epoch, served.instance, reuse_until, credential});
-    return credential;
+        std::pair(name.name, scheme),
+        Entry{name.tag, name.epoch, served.instance, reuse_until, std::move(credential)});
 }
 
 void LeafCache::retain(const Served& served) {

@@ -40,6 +40,15 @@ class LeafCache {
     [[nodiscard]] Result<CredentialPtr> get(const Served& served, const ServedName& name,
                                             ratls::LeafScheme scheme, UnixTime now);
 
+    /// The leaf if there is one that is still good; null if one must be made.
+    /// errors: leaf_expired (the epoch is too old to make one).
+    [[nodiscard]] Result<CredentialPtr> find(const Served& served, const ServedName& name,
+                                             ratls::LeafScheme scheme, UnixTime now);
+
+    /// Keeps a leaf that was made elsewhere, under the name's epoch, just now.
+    void insert(const Served& served, const ServedName& name, ratls::LeafScheme scheme,
+                UnixTime now, CredentialPtr credential);
+
     /// Forgets the leaves of names that `served` no longer has.
     void retain(const Served& served);
 

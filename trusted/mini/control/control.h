@@ -16,17 +16,14 @@
 #include "trusted/runtime/authority.h"
 #include "trusted/runtime/interfaces.h"
 #include "trusted/runtime/leaf_mint.h"
+#include "trusted/runtime/provisioning.h"
 #include "trusted/runtime/time_guard.h"
 
 namespace eos::mini {
 
-inline constexpr Code wrong_stage{"trusted/mini", "wrong_stage",
-                                  "not while the enclave is in its present stage"};
-inline constexpr Code wrong_token{"trusted/mini", "wrong_token",
-                                  "the one-time token is not the one in the daemon's log"};
-inline constexpr Code no_pending_request{
-    "trusted/mini", "no_pending_request",
-    "ask for a certification request first, with the same owner key"};
+using runtime::no_pending_request;
+using runtime::wrong_stage;
+using runtime::wrong_token;
 inline constexpr Code wrong_instance{"trusted/mini", "wrong_instance",
                                      "the confirmation is not this instance's id"};
 inline constexpr Code too_many_changes{"trusted/mini", "too_many_changes",
@@ -136,7 +133,6 @@ class Control {
         runtime::Done<SnapshotPtr> done;
     };
     struct Underway;
-    struct PendingCa;
 
     void fail_start(const Error& error);
     void state_opened(std::unique_ptr<runtime::SealedStore> store);
@@ -154,11 +150,9 @@ class Control {
     void commit_change(std::shared_ptr<Underway> change);
     void end_change(std::shared_ptr<Underway> change, Result<void> outcome);
     void publish(Draft draft, std::move_only_function<void()> done);
-    Result<void> check_token(const std::string& token) const;
+    Result<void> expect_unowned(const std::string& token) const;
     Result<void> expect_stage(Stage stage) const;
     void quote_ca_request(const ProvisionRequest& request, runtime::Done<CaRequest> done);
-    Result<runtime::Authority> take_pending_ca(const crypto::Digest32& owner_key_hash,
-                                               const std::string& ca_chain_pem);
     void own(runtime::Ownership ownership, runtime::Done<SnapshotPtr> done);
     void new_token();
 
@@ -168,7 +162,7 @@ class Control {
     SnapshotPtr snapshot_;
     std::map<crypto::Digest32, std::shared_ptr<const SecretBytes>> modules_;
     Secret<ByteArray<16>> token_;
-    std::unique_ptr<PendingCa> pending_ca_;
+    runtime::PendingAuthority pending_ca_;
     std::deque<Waiting> waiting_;
     runtime::TimeGuard time_;
     bool changing_ = false;

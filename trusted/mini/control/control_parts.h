@@ -10,13 +10,6 @@
 
 namespace eos::mini {
 
-/// A CA key that waits for its certificate.
-struct Control::PendingCa {
-    crypto::P256PrivateKey key;
-    crypto::Digest32 owner_key_hash;
-    std::string platform_name;
-};
-
 /// Whether a start that failed so may succeed later, without anybody's doing.
 bool is_storage_trouble(const Code& code);
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // How an enclave gets its owner and its CA.
-#include "common/base/encoding.h"
 #include "common/http/authority.h"
 #include "trusted/mini/control/control_parts.h"
 
@@ -9,10 +8,9 @@ namespace eos::mini {
 using boundary::LogCode;
 using runtime::Done;
 
-Result<void> Control::check_token(const std::string& token) const {
-    Result<ByteArray<16>> given = array_from_hex<16>(token);
-    if (!given || !crypto::equal_constant_time(*given, token_.view())) return fail(wrong_token);
-    return {};
+Result<void> Control::expect_unowned(const std::string& token) const {
+    EOS_TRY(expect_stage(Stage::kUnowned));
+    return runtime::check_token(token, token_.view());
 }
 
 Result<void> Control::expect_stage(Stage stage) const {
@@ -24,8 +22,7 @@ Result<void> Control::expect_stage(Stage stage) const {
 }
 
 void Control::request_ca(const ProvisionRequest& request, Done<CaRequest> done) {
-    Result<void> allowed = expect_stage(Stage::kUnowned);
-    if (allowed) allowed = check_token(request.token);
+    Result<void> allowed = expect_unowned(request.token);
     if (!allowed) return done(fail(std::move(allowed).error()));
     quote_ca_request(request, std::move(done));
 }
@@ -46,47 +43,31 @@ void Control::quote_ca_request(const ProvisionRequest& request, Done<CaRequest> 
         name->host != request.platform_name) {
         return done(fail(runtime::bad_ca, "the platform name must be a DNS name in lower case"));
     }
-    auto key = crypto::P256PrivateKey::generate();
-    Bytes csr = runtime::make_ca_request(key);
-    ratls::ReportData report_data =
-        ratls::ReportData::ca_csr({csr, request.nonce, request.owner_key_hash});
-    pending_ca_ = std::make_unique<PendingCa>(
-        PendingCa{std::move(key), request.owner_key_hash, request.platform_name});
-    parts_.evidence.request(
-        report_data, [csr = std::move(csr), done = std::move(done)](Result<Bytes> quote) mutable {
-            if (!quote) return done(fail(std::move(quote).error()));
-            done(CaRequest{std::move(csr), std::move(*quote)});
-        });
-}
-
-Result<runtime::Authority> Control::take_pending_ca(const crypto::Digest32& owner_key_hash,
-                                                    const std::string& ca_chain_pem) {
-    if (pending_ca_ == nullptr || pending_ca_->owner_key_hash != owner_key_hash)
-        return fail(no_pending_request);
-    std::vector<Bytes> chain =
-        EOS_TRY(runtime::check_ca_chain(ca_chain_pem, {.key = pending_ca_->key.public_key(),
-                                                       .platform_name = pending_ca_->platform_name,
-                                                       .now = parts_.clock.now()}));
-    return runtime::Authority{std::move(chain), pending_ca_->key.to_pkcs8(),
-                              runtime::CaKeyOrigin::kBornInside};
+    Result<runtime::CaKeyRequest> made =
+        pending_ca_.begin({request.platform_name, request.nonce, request.owner_key_hash});
+    if (!made) return done(fail(std::move(made).error()));
+    parts_.evidence.request(made->report_data, [csr = std::move(made->csr), done = std::move(done)](
+                                                   Result<Bytes> quote) mutable {
+        if (!quote) return done(fail(std::move(quote).error()));
+        done(CaRequest{std::move(csr), std::move(*quote)});
+    });
 }
 
 void Control::complete_provisioning(const std::string& token,
                                     const crypto::Digest32& owner_key_hash,
                                     const std::string& ca_chain_pem, Done<SnapshotPtr> done) {
-    Result<void> allowed = expect_stage(Stage::kUnowned);
-    if (allowed) allowed = check_token(token);
+    Result<void> allowed = expect_unowned(token);
     if (!allowed) return done(fail(std::move(allowed).error()));
-    Result<runtime::Authority> authority = take_pending_ca(owner_key_hash, ca_chain_pem);
+    Result<runtime::Authority> authority =
+        pending_ca_.complete(owner_key_hash, ca_chain_pem, parts_.clock.now());
     if (!authority) return done(fail(std::move(authority).error()));
-    own({owner_key_hash, pending_ca_->platform_name, std::move(*authority), parts_.clock.now()},
+    own({owner_key_hash, pending_ca_.platform_name(), std::move(*authority), parts_.clock.now()},
         std::move(done));
 }
 
 void Control::import_provisioning(const ProvisionRequest& request, ImportedCa ca,
                                   Done<SnapshotPtr> done) {
-    Result<void> allowed = expect_stage(Stage::kUnowned);
-    if (allowed) allowed = check_token(request.token);
+    Result<void> allowed = expect_unowned(request.token);
     if (!allowed) return done(fail(std::move(allowed).error()));
     Result<crypto::P256PrivateKey> key = crypto::P256PrivateKey::from_pkcs8(ca.key_pkcs8.view());
     if (!key) return done(fail(std::move(key).error()));
@@ -113,7 +94,7 @@ void Control::own(runtime::Ownership ownership, Done<SnapshotPtr> done) {
             .modules = {}},
            [this, done = std::move(done)](Result<SnapshotPtr> outcome) mutable {
                if (outcome) {
-                   pending_ca_.reset();
+                   pending_ca_.forget();
                    token_ = {};
                    parts_.log(LogCode::kOwned, {store_->generation()});
                }
@@ -125,7 +106,7 @@ void Control::complete_ca_rotation(const std::string& ca_chain_pem, Done<Snapsho
     Result<void> allowed = expect_stage(Stage::kOwned);
     if (!allowed) return done(fail(std::move(allowed).error()));
     Result<runtime::Authority> authority =
-        take_pending_ca(state_->ownership->owner_spki_hash, ca_chain_pem);
+        pending_ca_.complete(state_->ownership->owner_spki_hash, ca_chain_pem, parts_.clock.now());
     if (!authority) return done(fail(std::move(authority).error()));
     auto shared = std::make_shared<runtime::Authority>(std::move(*authority));
     change({.edit = [shared](runtime::PlatformState& state) -> Result<void> {
@@ -135,7 +116,7 @@ void Control::complete_ca_rotation(const std::string& ca_chain_pem, Done<Snapsho
             .modules = {}},
            [this, done = std::move(done)](Result<SnapshotPtr> outcome) mutable {
                if (outcome) {
-                   pending_ca_.reset();
+                   pending_ca_.forget();
                    parts_.log(LogCode::kCaRotated, {store_->generation()});
                }
                done(std::move(outcome));
