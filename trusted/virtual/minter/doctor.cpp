@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "trusted/virtual/minter/doctor.h"
+
+#include <sys/utsname.h>
+
+#include <chrono>
+
+#include "trusted/virtual/evidence/measurement.h"
+#include "trusted/virtual/evidence/tee_evidence.h"
+
+namespace eos::cvm {
+namespace {
+
+using Kind = Finding::Kind;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds kPatience{60};
+
+std::string kernel() {
+    utsname name{};
+    return ::uname(&name) == 0 ? std::string(name.sysname) + " " + name.release : "unknown";
+}
+
+// About a key that is thrown away.
+void try_quote(TeeEvidence& evidence, std::vector<Finding>& out) {
+    const auto key = crypto::P256PrivateKey::generate();
+    const Clock::time_point begin = Clock::now();
+    Result<FreshEvidence> quote = evidence.evidence(
+        ratls::ReportData::v1_deterministic(key.public_key(), UnixTime{0}), begin + kPatience);
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - begin);
+    if (!quote) {
+        out.push_back({Kind::kBad, "quote", quote.error().message()});
+        return;
+    }
+    out.push_back(
+        {Kind::kGood, "quote",
+         std::to_string(quote->bytes.size()) + " bytes in " + std::to_string(ms.count()) + " ms"});
+    const bool is_production = quote->assurance == Assurance::kProduction;
+    out.push_back({is_production ? Kind::kGood : Kind::kNote, "assurance",
+                   std::string(assurance_name(quote->assurance)) +
+                       (is_production ? "" : ": the host may look inside, or it is emulated")});
+}
+
+Finding register_finding(TeeKind kind) {
+    if (kind != TeeKind::kTdx)
+        return {Kind::kNote, "policy register", "SEV-SNP has none: policies are in leaves only"};
+    Result<std::unique_ptr<RuntimeRegister>> rtmr3 = open_rtmr3();
+    Result<Digest48> value =
+        rtmr3 ? (*rtmr3)->read() : Result<Digest48>(fail(std::move(rtmr3).error()));
+    if (!value) return {Kind::kBad, "policy register", value.error().message()};
+    return {Kind::kGood, "policy register", "RTMR3 can be read"};
+}
+
+}  // namespace
+
+std::vector<Finding> examine_machine() {
+    std::vector<Finding> out{{Kind::kGood, "kernel", kernel()}};
+    Result<std::unique_ptr<TeeEvidence>> evidence = open_evidence();
+    if (!evidence) {
+        out.push_back({Kind::kBad, "confidential VM", evidence.error().message()});
+        return out;
+    }
+    out.push_back({Kind::kGood, "confidential VM", std::string(tee_name((*evidence)->kind()))});
+    try_quote(**evidence, out);
+    out.push_back(register_finding((*evidence)->kind()));
+    return out;
+}
+
+}  // namespace eos::cvm

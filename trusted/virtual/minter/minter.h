@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// What the minter does with what the proxy asks: the one place that makes values, report data and
+// signatures. Everything that comes from the proxy is taken to be hostile.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "trusted/os/log.h"
+#include "trusted/runtime/leaf_mint.h"
+#include "trusted/runtime/provisioning.h"
+#include "trusted/runtime/time_guard.h"
+#include "trusted/virtual/mint_protocol/messages.h"
+#include "trusted/virtual/minter/quote_queue.h"
+#include "trusted/virtual/minter/state_file.h"
+
+namespace eos::cvm {
+
+inline constexpr std::size_t kMaxAttestedKeys = 16;
+inline constexpr std::size_t kMaxDrafts = 256;
+inline constexpr std::uint64_t kDraftMs = 30'000;
+inline constexpr std::uint64_t kQuoteRetryMs = 5'000;
+/// Of all peers together; each peer's share is runtime::PeerRateLimiter's.
+inline constexpr runtime::PeerRateLimiter::Limits kAllChallenges{256, 6'000, 1};
+
+/// threads: one, its loop's.
+class Minter {
+  public:
+    /// What it works with; all outlives it.
+    struct Parts {
+        const runtime::Clock& clock;
+        runtime::Random& random;
+        QuoteQueue& quotes;
+        const os::Log& log;
+        std::string version;
+        std::function<Result<Config>()> read_config;
+        std::function<Result<void>(const MinterState&)> store;
+        /// Extends the register, on machines that have one, before anything is served under it.
+        std::function<Result<void>(const crypto::Digest32& policy_root)> measure;
+        /// The register's events, for verifiers; empty without one.
+        std::function<std::string()> policy_log;
+        /// To the proxy, if one is there.
+        std::function<void(const State&)> push;
+    };
+    explicit Minter(Parts parts);
+
+    /// Takes up what was stored, or nothing on a first run, and asks for a first quote.
+    /// errors: those of read_config, store and measure; bad_config.
+    [[nodiscard]] Result<void> start(std::optional<MinterState> stored);
+    void turn();
+    std::optional<std::uint64_t> next_deadline_ms() const;
+
+    /// Answers exactly once. What changes what is served is pushed before it is answered.
+    using Answer = std::move_only_function<void(MintReply)>;
+    void handle(MintRequest request, Answer answer);
+
+    /// The configuration is to be read again.
+    /// errors: those of read_config, store and measure; bad_config, runtime::name_not_permitted.
+    [[nodiscard]] Result<void> reload();
+
+    /// The proxy has gone: its drafts with it.
+    void forget_proxy() { drafts_.clear(); }
+
+    bool is_ready() const { return served_ != nullptr; }
+
+  private:
+    /// A leaf key that was attested for a day.
+    struct AttestedKey {
+        UnixTime not_before;
+        Bytes evidence;
+        /// What it said for each name: a key never says two things of one name.
+        std::map<std::string, crypto::Digest32> tags;
+    };
+    struct DraftOnItsWay {
+        ratls::LeafDraft leaf;
+        std::uint64_t expires_ms;
+    };
+    /// What would be served.
+    struct Next {
+        MinterState state;
+        Config config;
+        std::shared_ptr<runtime::Served> served;
+    };
+
+    void on(const Hello& request, Answer answer);
+    void on(const RequestCa& request, Answer answer);
+    void on(const CompleteProvisioning& request, Answer answer);
+    void on(const RequestCaRotation& request, Answer answer);
+    void on(const CompleteCaRotation& request, Answer answer);
+    void on(const ConfirmTime& request, Answer answer);
+    void on(const Reload& request, Answer answer);
+    void on(const Attest& request, Answer answer);
+    void on(const DraftLeaf& request, Answer answer);
+    void on(const SignLeaf& request, Answer answer);
+    void on(const AttestChannel& request, Answer answer);
+    void on(const ReadTree& request, Answer answer);
+
+    void ask_first_quote();
+    Result<void> serve_first(const FreshEvidence& evidence);
+    Result<Next> prepare(MinterState state, Config config) const;
+    Result<void> change(Next next);
+    Result<void> complete(const CompleteProvisioning& request);
+    Result<void> complete(const CompleteCaRotation& request);
+    Result<void> confirm(const ConfirmTime& request);
+    Result<void> own(runtime::Ownership ownership);
+    void attested_key(const crypto::Digest32& key_hash, UnixTime minute,
+                      Result<FreshEvidence> evidence);
+    void quote_ca(const runtime::CaRequester& requester, Answer answer);
+    Result<void> expect_owned(bool owned) const;
+    Result<const runtime::ServedName*> row_of(const DraftLeaf& request) const;
+    Result<Draft> draft_attested(const DraftLeaf& request);
+    void draft_challenged(const DraftLeaf& request, Answer answer);
+    Result<Draft> keep_draft(const DraftLeaf& request, const crypto::P256PublicKey& key,
+                             const ratls::LeafContent& content);
+    ratls::LeafContent content_of(const runtime::ServedName& row, ratls::LeafScheme scheme) const;
+    Result<SignedLeaf> sign(const SignLeaf& request);
+    Result<TreeText> tree(const ReadTree& request) const;
+    void keep_attested(const crypto::Digest32& key_hash, AttestedKey key);
+    Result<void> admit(const ByteArray<16>& peer_address);
+    AttestedKey* find_attested(const Spki& key);
+    Attested attested() const { return {config_, state_.owned, state_.app_ids}; }
+    State state_to_push() const;
+    UnixTime now() const;
+    bool is_time_good();
+
+    const Parts parts_;
+    runtime::TimeGuard time_;
+    MinterState state_;
+    Config config_;
+    MinterFacts facts_;
+    TeeKind tee_ = TeeKind::kTdx;
+    const ByteArray<16> boot_id_;
+    Secret<ByteArray<16>> token_;
+    runtime::PendingAuthority pending_ca_;
+    std::shared_ptr<runtime::Served> served_;  // null until there is a first quote
+    std::map<crypto::Digest32, AttestedKey> attested_;
+    std::map<crypto::Digest32, std::vector<Answer>> attesting_;
+    std::map<std::uint64_t, DraftOnItsWay> drafts_;
+    std::uint64_t last_draft_ = 0;
+    runtime::PeerRateLimiter peers_{runtime::PeerRateLimiter::Limits{}};
+    runtime::PeerRateLimiter all_peers_{kAllChallenges};
+    std::uint64_t quote_at_ms_ = 0;
+    std::shared_ptr<Minter*> self_;  // weakly held by quotes on their way
+};
+
+}  // namespace eos::cvm

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// Evidence and leaves. Every report data is of an enumerated purpose, made here of a key and of
+// what binds it; no byte of it is the proxy's to choose.
+#include <algorithm>
+
+#include "common/base/assert.h"
+#include "trusted/virtual/minter/minter.h"
+
+namespace eos::cvm {
+namespace {
+
+UnixTime whole_minute(UnixTime time) {
+    return {time.seconds - time.seconds % 60};
+}
+
+}  // namespace
+
+Result<void> Minter::admit(const ByteArray<16>& peer_address) {
+    const std::uint64_t now_ms = parts_.clock.monotonic_ms();
+    EOS_TRY(peers_.take(peer_address, now_ms));
+    return all_peers_.take({}, now_ms);
+}
+
+// --- mode A ---
+
+// One that is as old as renewal demands is not handed out again: whoever asks wants a new one.
+Minter::AttestedKey* Minter::find_attested(const Spki& key) {
+    auto found = attested_.find(crypto::sha256(ByteView(key)));
+    if (found == attested_.end()) return nullptr;
+    const std::int64_t age_s = now() - found->second.not_before;
+    return age_s < ratls::kDeterministicLifeSeconds ? &found->second : nullptr;
+}
+
+void Minter::on(const Attest& request, Answer answer) {
+    Result<crypto::P256PublicKey> key = crypto::P256PublicKey::from_spki(request.leaf_key);
+    if (!key) return answer(to_failed(key.error()));
+    if (!is_ready()) return answer(to_failed(Error(runtime::wrong_stage)));
+    if (!is_time_good()) return answer(to_failed(Error(runtime::time_jumped)));
+    const AttestedKey* known = find_attested(request.leaf_key);
+    if (known != nullptr && now() - known->not_before < runtime::kEpochRenewalSeconds)
+        return answer(Evidence{known->not_before.seconds, known->evidence});
+    const crypto::Digest32 hash = key->spki_hash();
+    std::vector<Answer>& waiting = attesting_[hash];
+    waiting.push_back(std::move(answer));
+    if (waiting.size() > 1) return;
+    const UnixTime minute = whole_minute(now());
+    parts_.quotes.request(
+        ratls::ReportData::v1_deterministic(*key, minute), Urgency::kShared,
+        [this, hash, minute, weak = std::weak_ptr(self_)](Result<FreshEvidence> evidence) {
+            if (!weak.expired()) attested_key(hash, minute, std::move(evidence));
+        });
+}
+
+void Minter::attested_key(const crypto::Digest32& key_hash, UnixTime minute,
+                          Result<FreshEvidence> evidence) {
+    std::vector<Answer> waiting = std::move(attesting_[key_hash]);
+    attesting_.erase(key_hash);
+    if (evidence) keep_attested(key_hash, {minute, evidence->bytes, {}});
+    for (Answer& answer : waiting) {
+        if (evidence) {
+            answer(Evidence{minute.seconds, evidence->bytes});
+        } else {
+            answer(to_failed(evidence.error()));
+        }
+    }
+}
+
+void Minter::keep_attested(const crypto::Digest32& key_hash, AttestedKey key) {
+    auto [row, is_new] = attested_.try_emplace(key_hash);
+    if (!is_new) key.tags = std::move(row->second.tags);
+    row->second = std::move(key);
+    if (attested_.size() <= kMaxAttestedKeys) return;
+    auto oldest = attested_.end();
+    for (auto it = attested_.begin(); it != attested_.end(); ++it) {
+        if (it == row) continue;
+        if (oldest == attested_.end() || it->second.not_before < oldest->second.not_before)
+            oldest = it;
+    }
+    attested_.erase(oldest);
+}
+
+// --- leaves ---
+
+ratls::LeafContent Minter::content_of(const runtime::ServedName& row,
+                                      ratls::LeafScheme scheme) const {
+    ratls::LeafContent content;
+    content.name = row.name;
+    content.scheme = scheme;
+    content.evidence_oid = evidence_oid(tee_);
+    content.policy_root = served_->policy_root;
+    content.instance = served_->instance;
+    content.assurance = served_->assurance;
+    content.values = row.values;
+    return content;
+}
+
+Result<const runtime::ServedName*> Minter::row_of(const DraftLeaf& request) const {
+    if (!is_ready()) return fail(runtime::wrong_stage, "there is no evidence yet");
+    if (request.generation != state_.generation) return fail(state_changed);
+    const runtime::ServedName* row = served_->find(request.name);
+    if (row == nullptr || row->name != request.name) return fail(unknown_name);
+    return row;
+}
+
+void Minter::on(const DraftLeaf& request, Answer answer) {
+    if (request.challenge) return draft_challenged(request, std::move(answer));
+    Result<Draft> draft = draft_attested(request);
+    answer(draft ? MintReply(std::move(*draft)) : MintReply(to_failed(draft.error())));
+}
+
+Result<Draft> Minter::draft_attested(const DraftLeaf& request) {
+    const runtime::ServedName* row = EOS_TRY(row_of(request));
+    crypto::P256PublicKey key = EOS_TRY(crypto::P256PublicKey::from_spki(request.leaf_key));
+    AttestedKey* attested = find_attested(request.leaf_key);
+    if (attested == nullptr) return fail(not_attested);
+    // A value that changed means a new key and a new quote.
+    const crypto::Digest32& tag = attested->tags.try_emplace(row->name, row->tag).first->second;
+    if (tag != row->tag) return fail(key_has_other_use, "it said something else of " + row->name);
+    ratls::LeafContent content = content_of(*row, request.scheme);
+    if (request.scheme == ratls::LeafScheme::kV1) {
+        content.evidence = attested->evidence;
+        content.not_before = attested->not_before;
+        content.not_after = attested->not_before + ratls::kDeterministicLifeSeconds;
+    } else {
+        content.not_before = now() - ratls::kChallengeBackdateSeconds;
+        content.not_after = now() + ratls::kChannelLeafLifeSeconds;
+    }
+    return keep_draft(request, key, content);
+}
+
+void Minter::draft_challenged(const DraftLeaf& request, Answer answer) {
+    const Challenge& challenge = *request.challenge;
+    auto prepared = [&]() -> Result<std::pair<crypto::P256PublicKey, ratls::ReportData>> {
+        static_cast<void>(EOS_TRY(row_of(request)));
+        crypto::P256PublicKey key = EOS_TRY(crypto::P256PublicKey::from_spki(request.leaf_key));
+        if (request.scheme != ratls::LeafScheme::kV1)
+            return fail(malformed_message, "a challenge in the handshake is of mode B");
+        if (find_attested(request.leaf_key) != nullptr) return fail(key_has_other_use);
+        ratls::ReportData report_data =
+            EOS_TRY(ratls::ReportData::v1_challenge(key, challenge.nonce, challenge.binder));
+        EOS_TRY(admit(challenge.peer_address));
+        return std::pair(std::move(key), report_data);
+    }();
+    if (!prepared) return answer(to_failed(prepared.error()));
+    parts_.quotes.request(
+        prepared->second, Urgency::kChallenge,
+        [this, request, key = prepared->first, weak = std::weak_ptr(self_),
+         answer = std::move(answer)](Result<FreshEvidence> evidence) mutable {
+            if (weak.expired()) return;
+            if (!evidence) return answer(to_failed(evidence.error()));
+            // It took its time: what is served may be something else by now.
+            Result<const runtime::ServedName*> row = row_of(request);
+            if (!row) return answer(to_failed(row.error()));
+            ratls::LeafContent content = content_of(**row, ratls::LeafScheme::kV1);
+            content.evidence = evidence->bytes;
+            content.not_before = now() - ratls::kChallengeBackdateSeconds;
+            content.not_after = now() + ratls::kChallengeLifeSeconds;
+            Result<Draft> draft = keep_draft(request, key, content);
+            answer(draft ? MintReply(std::move(*draft)) : MintReply(to_failed(draft.error())));
+        });
+}
+
+Result<Draft> Minter::keep_draft(const DraftLeaf& request, const crypto::P256PublicKey& key,
+                                 const ratls::LeafContent& content) {
+    if (drafts_.size() >= kMaxDrafts) return fail(runtime::mint_busy, "too many drafts");
+    const runtime::LeafIssuer* ca = served_->issuer.get();
+    std::optional<ratls::Issuer> issuer;
+    if (ca != nullptr) issuer = ratls::Issuer{ca->subject, ca->key_identifier, &ca->key};
+    ratls::LeafDraft leaf(content, key, issuer ? &*issuer : nullptr);
+    EOS_ASSERT(content.name == request.name);
+    Draft out{++last_draft_, leaf.binding_message()};
+    drafts_.emplace(out.draft,
+                    DraftOnItsWay{std::move(leaf), parts_.clock.monotonic_ms() + kDraftMs});
+    return out;
+}
+
+void Minter::on(const SignLeaf& request, Answer answer) {
+    Result<SignedLeaf> leaf = sign(request);
+    answer(leaf ? MintReply(std::move(*leaf)) : MintReply(to_failed(leaf.error())));
+}
+
+Result<SignedLeaf> Minter::sign(const SignLeaf& request) {
+    auto found = drafts_.find(request.draft);
+    if (found == drafts_.end()) return fail(unknown_draft);
+    EOS_TRY(found->second.leaf.check_binding(request.binding));
+    ratls::LeafDraft leaf = std::move(found->second.leaf);
+    drafts_.erase(found);
+    if (served_->issuer == nullptr) return SignedLeaf{true, std::move(leaf).tbs(request.binding)};
+    return SignedLeaf{false, std::move(leaf).finish(request.binding, served_->issuer->key)};
+}
+
+// --- mode C ---
+
+void Minter::on(const AttestChannel& request, Answer answer) {
+    auto prepared = [&]() -> Result<ratls::ReportData> {
+        crypto::P256PublicKey key = EOS_TRY(crypto::P256PublicKey::from_spki(request.leaf_key));
+        // Never of mode B, whose report data has the same two halves.
+        if (find_attested(request.leaf_key) == nullptr) return fail(not_attested);
+        EOS_TRY(admit(request.peer_address));
+        return ratls::ReportData::v2_challenge(key, request.channel);
+    }();
+    if (!prepared) return answer(to_failed(prepared.error()));
+    const std::int64_t asked_at = now().seconds;
+    parts_.quotes.request(
+        *prepared, Urgency::kChallenge,
+        [asked_at, answer = std::move(answer)](Result<FreshEvidence> evidence) mutable {
+            if (!evidence) return answer(to_failed(evidence.error()));
+            answer(Evidence{asked_at, std::move(evidence->bytes)});
+        });
+}
+
+}  // namespace eos::cvm
