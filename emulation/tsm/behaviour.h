@@ -27,6 +27,7 @@ struct Behaviour {
     std::chrono::milliseconds latency{0};
     Fault fault = Fault::kNone;
     std::uint32_t fault_every = 1;
+    std::string fault_file;  ///< only while this file exists; empty: always
 };
 
 /// What a report consists of.

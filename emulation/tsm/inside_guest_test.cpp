@@ -45,6 +45,15 @@ TEST(Guest, gives_evidence_and_leaves_nothing_behind) {
     EXPECT_EQ(entries(), 0u);
 }
 
+TEST(Guest, removes_what_a_killed_program_left_behind) {
+    const std::filesystem::path reports = "/sys/kernel/config/tsm/report";
+    std::filesystem::create_directory(reports / "enclave-os-999999999-00");
+    std::filesystem::create_directory(reports / "somebody-else");
+    EXPECT_TRUE(open_evidence());
+    EXPECT_EQ(entries(), 1u);
+    std::filesystem::remove(reports / "somebody-else");
+}
+
 TEST(Tdx, a_policy_is_in_the_next_quote) {
     const auto tee = open_evidence().value();
     ASSERT_EQ(tee->kind(), TeeKind::kTdx);

@@ -2,6 +2,7 @@
 #include "emulation/tsm/report_tree.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -133,7 +134,10 @@ int ReportTree::report(Item& item) {
 }
 
 int ReportTree::inject(Item& item, ByteArray<64>& report_data) {
-    if (behaviour_.fault == Fault::kNone || ++attempts_ % behaviour_.fault_every != 0) return 0;
+    if (behaviour_.fault == Fault::kNone) return 0;
+    const std::string& file = behaviour_.fault_file;
+    if (!file.empty() && ::access(file.c_str(), F_OK) != 0) return 0;
+    if (++attempts_ % behaviour_.fault_every != 0) return 0;
     switch (behaviour_.fault) {
         case Fault::kNone:
             return 0;

@@ -5,8 +5,11 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
+#include <fstream>
 
 namespace eos::emulation::tsm {
 namespace {
@@ -72,6 +75,18 @@ TEST(ReportTree, errors_come_as_ordered) {
         EXPECT_EQ(scene.read("outblob"), error);
         EXPECT_EQ(scene.read("outblob"), 64) << "the next attempt";
     }
+}
+
+TEST(ReportTree, a_fault_can_come_and_go) {
+    const std::string file = ::testing::TempDir() + "fault-" + std::to_string(::getpid());
+    Scene scene({.fault = Fault::kTimedOut, .fault_file = file});
+    scene.write(scene.asked);
+    EXPECT_EQ(scene.read("outblob"), 64);
+    std::ofstream(file).close();
+    scene.write(scene.asked);
+    EXPECT_EQ(scene.read("outblob"), -ETIMEDOUT);
+    std::filesystem::remove(file);
+    EXPECT_EQ(scene.read("outblob"), 64);
 }
 
 TEST(ReportTree, a_wrong_report_is_about_one_other_bit) {

@@ -39,6 +39,7 @@ struct Options {
     std::string key = "vcek";
     std::string fail;
     std::uint32_t fail_every = 1;
+    std::string fail_while;
     std::uint32_t latency_ms = 0;
     std::uint32_t owner = 0;
     std::string at;
@@ -92,6 +93,7 @@ tsm::Behaviour behaviour_of(const Options& options) {
     out.latency = std::chrono::milliseconds(options.latency_ms);
     if (!options.fail.empty()) out.fault = kFaults.at(options.fail);
     out.fault_every = options.fail_every;
+    out.fault_file = options.fail_while;
     return out;
 }
 
@@ -236,6 +238,7 @@ void add_run(CLI::App& app, Options& options) {
         ->check(CLI::IsMember(kFaults));
     command->add_option("--fail-every", options.fail_every, "In every Nth report only")
         ->check(CLI::Range(1, 1'000'000));
+    command->add_option("--fail-while", options.fail_while, "Only while this file exists");
     command->add_option("--tcb", options.tcb, "SNP: UpToDate, or OutOfDate for older firmware")
         ->capture_default_str();
     command->add_option("--key", options.key, "SNP: which key signs")

@@ -86,6 +86,11 @@ class FakeTsm final : public TsmDirectory {
         return {};
     }
     void remove(const std::string& entry) override { kernel_.items.erase(entry); }
+    std::vector<std::string> entries() override {
+        std::vector<std::string> out;
+        for (const auto& [name, item] : kernel_.items) out.push_back(name);
+        return out;
+    }
 
     SystemResult<Bytes> read(const TsmAttribute& attribute, std::size_t limit) override {
         FakeKernel::Item& item = kernel_.items.at(attribute.entry);

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 namespace eos::cvm {
@@ -28,6 +29,16 @@ class ConfigfsDirectory final : public TsmDirectory {
 
     void remove(const std::string& entry) override {
         ::unlinkat(fd_.get(), entry.c_str(), AT_REMOVEDIR);
+    }
+
+    std::vector<std::string> entries() override {
+        std::vector<std::string> out;
+        const std::string path = "/proc/self/fd/" + std::to_string(fd_.get());
+        std::error_code error;
+        for (std::filesystem::directory_iterator it(path, error), end;
+             !error && it != end && out.size() < kMaxListedEntries; it.increment(error))
+            out.push_back(it->path().filename().string());
+        return out;
     }
 
     SystemResult<Bytes> read(const TsmAttribute& attribute, std::size_t limit) override {

@@ -5,6 +5,7 @@
 #include <expected>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "common/base/bytes.h"
 #include "common/base/result.h"
@@ -28,12 +29,16 @@ struct TsmAttribute {
     const char* name = "";
 };
 
+inline constexpr std::size_t kMaxListedEntries = 4096;
+
 /// A directory with the semantics of configfs-tsm. threads: one at a time.
 class TsmDirectory {
   public:
     virtual ~TsmDirectory() = default;
     virtual SystemResult<void> make(const std::string& entry) = 0;
     virtual void remove(const std::string& entry) = 0;
+    /// The names of all entries, as far as they can be read; at most kMaxListedEntries.
+    virtual std::vector<std::string> entries() = 0;
     /// Reads to the end, at most `limit` bytes and one more, by which the caller sees that there
     /// are too many.
     virtual SystemResult<Bytes> read(const TsmAttribute& attribute, std::size_t limit) = 0;

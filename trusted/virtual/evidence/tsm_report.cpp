@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "trusted/virtual/evidence/tsm_report.h"
 
+#include <signal.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <charconv>
+#include <optional>
 
 #include "common/attestation/evidence/snp_evidence.h"
 #include "common/base/encoding.h"
@@ -14,6 +18,7 @@ namespace {
 
 constexpr std::size_t kMaxTextBytes = 64;
 constexpr std::chrono::milliseconds kRetryPause{20};
+constexpr std::string_view kEntryPrefix = "enclave-os-";
 
 /// What an errno of configfs-tsm means to whoever runs the VM.
 Error error_of(Errno error, const char* doing) {
@@ -39,6 +44,24 @@ Result<std::string_view> line(ByteView text, const char* name) {
     return as_chars(text.first(text.size() - 1));
 }
 
+/// "enclave-os-PID-…" is of PID; nothing for what is not ours.
+std::optional<pid_t> owner_of(std::string_view entry) {
+    if (!entry.starts_with(kEntryPrefix)) return std::nullopt;
+    entry.remove_prefix(kEntryPrefix.size());
+    pid_t out = 0;
+    const auto [end, error] = std::from_chars(entry.data(), entry.data() + entry.size(), out);
+    const bool whole = error == std::errc{} && end != entry.data() + entry.size() && *end == '-';
+    if (!whole || out <= 0) return std::nullopt;
+    return out;
+}
+
+void remove_orphans(TsmDirectory& directory) {
+    for (const std::string& entry : directory.entries()) {
+        const std::optional<pid_t> owner = owner_of(entry);
+        if (owner && ::kill(*owner, 0) != 0 && errno == ESRCH) directory.remove(entry);
+    }
+}
+
 }  // namespace
 
 Result<TeeKind> parse_provider(ByteView text) {
@@ -62,7 +85,8 @@ Result<std::uint64_t> parse_generation(ByteView text) {
 class TsmReport::Entry {
   public:
     static Result<Entry> make(TsmDirectory& directory) {
-        std::string name = "enclave-os-" + hex(crypto::random_array<8>());
+        std::string name = std::string(kEntryPrefix) + std::to_string(::getpid()) + "-" +
+                           hex(crypto::random_array<8>());
         const SystemResult<void> made = directory.make(name);
         if (!made) return fail(error_of(made.error(), "mkdir"));
         return Entry(directory, std::move(name));
@@ -103,6 +127,7 @@ class TsmReport::Entry {
 
 Result<std::unique_ptr<TsmReport>> TsmReport::open(std::unique_ptr<TsmDirectory> directory,
                                                    Waiting waiting) {
+    remove_orphans(*directory);
     const TeeKind kind = EOS_TRY([&]() -> Result<TeeKind> {
         const Entry entry = EOS_TRY(Entry::make(*directory));
         return entry.provider();

@@ -26,8 +26,10 @@ inline constexpr std::size_t kMaxOutblobBytes = 32 * 1024;
 /// to the entry (generation) and it holds the report data that was asked for.
 class TsmReport final : public TeeEvidence {
   public:
-    /// Asks the kernel which provider it has, with an entry that is removed again.
-    /// errors:  provider_gone (there is none), unknown_provider, not_permitted, kernel_refused,
+    /// Asks the kernel which provider it has, with an entry that is removed again. Entries that
+    /// were left behind by programs of ours that are no more are removed, too: the kernel keeps
+    /// them. errors:  provider_gone (there is none), unknown_provider, not_permitted,
+    /// kernel_refused,
     ///          malformed_attribute.
     [[nodiscard]] static Result<std::unique_ptr<TsmReport>> open(
         std::unique_ptr<TsmDirectory> directory, Waiting waiting = Waiting::real());

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "common/attestation/evidence/quote.h"
 #include "common/oid/registry.h"
@@ -75,6 +76,20 @@ TEST(TsmReport, uses_one_entry_per_request_and_leaves_none) {
     guest.kernel.outblob_errors = {EIO};
     EXPECT_FALSE(guest.ask());
     EXPECT_TRUE(guest.kernel.items.empty());
+}
+
+TEST(TsmReport, removes_what_a_killed_minter_left_behind) {
+    Guest guest;
+    const std::string alive = "enclave-os-" + std::to_string(::getpid()) + "-00";
+    for (const std::string& name :
+         {alive, std::string("enclave-os-999999999-00"), std::string("enclave-os-x"),
+          std::string("enclave-os-999999999"), std::string("enclave-os--1-00"),
+          std::string("somebody-else")})
+        guest.kernel.items[name] = {};
+    ASSERT_TRUE(guest.open());
+    EXPECT_FALSE(guest.kernel.items.contains("enclave-os-999999999-00"));
+    EXPECT_EQ(guest.kernel.items.size(), 5u);
+    EXPECT_TRUE(guest.kernel.items.contains(alive));
 }
 
 TEST(TsmReport, gives_an_snp_report_with_its_chain) {
