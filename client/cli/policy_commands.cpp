@@ -16,7 +16,13 @@ struct PolicyOptions {
     std::string mr_signer;
     std::uint16_t isv_prod_id = 0;
     std::uint16_t min_isv_svn = 0;
-    std::string test_root;
+    std::string mr_td;
+    std::string rtmr1;
+    std::string rtmr2;
+    bool any_kernel = false;
+    std::string snp_measurement;
+    std::vector<std::string> snp_products;
+    std::vector<std::string> test_roots;
     std::string workload;
     std::vector<std::string> require;
     std::vector<std::string> waive;
@@ -60,10 +66,55 @@ Result<void> add_identity(Policy& policy, const PolicyOptions& options) {
     return {};
 }
 
-Result<void> add_test_root(Policy& policy, const std::string& file) {
-    std::vector<x509::Certificate> root = EOS_TRY(read_certificates(file));
-    std::string name = "emulated platform " + hex(crypto::sha256(root.front().der())).substr(0, 8);
-    policy.roots = EOS_TRY(attestation::verify::Roots::test({{name, root.front()}}));
+Result<void> add_trust_domain(Policy& policy, const PolicyOptions& options) {
+    if (options.mr_td.empty()) return {};
+    attestation::appraise::TdPin pin;
+    pin.mr_td = EOS_TRY(array_from_hex<48>(options.mr_td));
+    if (!options.rtmr1.empty()) pin.rtmr[1] = EOS_TRY(array_from_hex<48>(options.rtmr1));
+    if (!options.rtmr2.empty()) pin.rtmr[2] = EOS_TRY(array_from_hex<48>(options.rtmr2));
+    if (options.any_kernel) pin.scope = attestation::appraise::TdScope::firmware_only;
+    policy.identity.push_back({pin, {}});
+    return {};
+}
+
+Result<void> add_snp_guest(Policy& policy, const PolicyOptions& options) {
+    if (options.snp_measurement.empty()) return {};
+    attestation::appraise::SnpPin pin;
+    pin.measurement = EOS_TRY(array_from_hex<48>(options.snp_measurement));
+    policy.identity.push_back({pin, {}});
+    if (options.snp_products.empty()) return {};
+    policy.snp.products.clear();
+    for (const std::string& name : options.snp_products)
+        policy.snp.products.insert(*snp_arch::product_from_name(name));  // the option checked it
+    return {};
+}
+
+/// The kinds of TEE that the pins are of, and with vendors' roots those of their vendors.
+void add_tees(Policy& policy) {
+    using attestation::verify::Vendor;
+    namespace appraise = attestation::appraise;
+    std::set<std::string> tees;
+    std::set<Vendor> vendors;
+    for (const appraise::IdentityPin& pin : policy.identity) {
+        const bool is_snp = std::holds_alternative<appraise::SnpPin>(pin.identity);
+        const bool is_tdx = std::holds_alternative<appraise::TdPin>(pin.identity);
+        tees.emplace(is_snp ? appraise::kTeeSnp : is_tdx ? appraise::kTeeTdx : appraise::kTeeSgx);
+        vendors.insert(is_snp ? Vendor::amd : Vendor::intel);
+    }
+    if (tees.empty()) return;
+    policy.tees = std::move(tees);
+    policy.roots = attestation::verify::Roots::of(std::move(vendors));
+}
+
+Result<void> add_test_roots(Policy& policy, const std::vector<std::string>& files) {
+    if (files.empty()) return {};
+    std::vector<attestation::verify::TestRoot> roots;
+    for (const std::string& file : files) {
+        std::vector<x509::Certificate> root = EOS_TRY(read_certificates(file));
+        std::string digest = hex(crypto::sha256(root.front().der()));
+        roots.push_back({"emulated platform " + digest.substr(0, 8), root.front()});
+    }
+    policy.roots = EOS_TRY(attestation::verify::Roots::test(std::move(roots)));
     policy.debug = attestation::appraise::DebugRule::allow_emulated;
     policy.assurance = {"debug", "process"};
     return {};
@@ -73,7 +124,10 @@ Result<int> init(const Cli& cli, const PolicyOptions& options) {
     Policy policy;
     policy.name = options.name;
     EOS_TRY(add_identity(policy, options));
-    if (!options.test_root.empty()) EOS_TRY(add_test_root(policy, options.test_root));
+    EOS_TRY(add_trust_domain(policy, options));
+    EOS_TRY(add_snp_guest(policy, options));
+    add_tees(policy);
+    EOS_TRY(add_test_roots(policy, options.test_roots));
     if (!options.workload.empty()) {
         Bytes module = EOS_TRY(read_file(options.workload));
         policy.required[oid::kWorkloadDigest] = to_bytes(crypto::sha256(module));
@@ -136,8 +190,22 @@ void add_policy_commands(CLI::App& program, Cli& cli) {
     make->add_option("--mrsigner", options->mr_signer, "accept enclaves of this signer (hex)");
     make->add_option("--isv-prod-id", options->isv_prod_id, "with --mrsigner: the product");
     make->add_option("--min-isv-svn", options->min_isv_svn, "with --mrsigner: the lowest version");
-    make->add_option("--test-root", options->test_root,
-                     "accept evidence emulated under this root certificate, instead of Intel's");
+    CLI::Option* mr_td =
+        make->add_option("--mrtd", options->mr_td, "accept this trust domain's firmware (hex)");
+    make->add_option("--rtmr1", options->rtmr1, "with --mrtd: its kernel (hex)")->needs(mr_td);
+    make->add_option("--rtmr2", options->rtmr2, "with --mrtd: its command line (hex)")
+        ->needs(mr_td);
+    make->add_flag("--any-kernel", options->any_kernel,
+                   "with --mrtd: any kernel on that firmware, instead of the two above")
+        ->needs(mr_td);
+    CLI::Option* measurement = make->add_option("--snp-measurement", options->snp_measurement,
+                                                "accept this guest of SEV-SNP (hex)");
+    make->add_option("--snp-product", options->snp_products,
+                     "with --snp-measurement: its CPUs (default: Genoa and Turin)")
+        ->check(CLI::IsMember({"Milan", "Genoa", "Turin"}, CLI::ignore_case))
+        ->needs(measurement);
+    make->add_option("--test-root", options->test_roots,
+                     "accept evidence emulated under this root certificate, instead of a vendor's");
     make->add_option("--workload", options->workload,
                      "require this module's digest in the certificate");
     make->add_option("--require", options->require, "require a value in the certificate: NAME=HEX");
