@@ -50,7 +50,7 @@ set(EOS_ARROWS
   "emulation/process|emulation/sgx_cpu trusted/platform trusted/platform/libc boundary COMMON"
   "emulation/tsm|emulation/quoting emulation/snp COMMON"
   "emulation/attestd|trusted/attestd trusted/os COMMON"
-  "emulation/proxy|trusted/virtual/proxy trusted/virtual/config trusted/runtime trusted/os COMMON"
+  "emulation/proxy|trusted/virtual/proxy trusted/virtual/mint_protocol trusted/virtual/config trusted/runtime trusted/os COMMON"
   "client|COMMON"
   "client/measure|client COMMON"
   "client/cli|client client/measure COMMON"

@@ -7,6 +7,8 @@
 #include "common/crypto/p256.h"
 #include "trusted/os/files.h"
 #include "trusted/os/system_clock.h"
+#include "trusted/runtime/responses.h"
+#include "trusted/runtime/router.h"
 #include "trusted/virtual/proxy/program.h"
 
 namespace {
@@ -23,17 +25,42 @@ class NoEvidence final : public runtime::EvidenceSource {
     }
 };
 
-class OwnLeaves final : public LeafSource {
+/// Leaves of its own, and an API that says no more than that it runs.
+class OwnLeaves final : public LoopLink {
   public:
+    explicit OwnLeaves(LoopPlace place) : place_(place), router_(authorizer_) {
+        router_.add({.pattern = "/healthz",
+                     .names = runtime::RouteNames::kPlatform,
+                     .access = runtime::Access::kAnyone,
+                     .summary = "the program answers"},
+                    [](runtime::RoutedRequest request) -> runtime::Dispatched {
+                        runtime::respond_json(request.exchange, 200, {{"status", "ok"}});
+                        return {};
+                    });
+    }
+    void take(const MintedStatePtr& state) override { cache_.retain(*state->served); }
     void leaf(std::shared_ptr<const runtime::Served> served, const ratls::HandshakeOffer& offer,
               const ByteArray<16>&, runtime::Done<runtime::CredentialPtr> done) override {
         const runtime::ServedName* name = served->find(offer.server_name);
-        done(cache_.get(*served, *name, offer.scheme, clock_.now()));
+        done(cache_.get(*served, *name, offer.scheme, place_.clock.now()));
     }
+    runtime::RequestDispatcher& api() override { return router_; }
 
   private:
-    const os::SystemClock clock_;
+    class AnyoneOnly final : public runtime::Authorizer {
+      public:
+        runtime::Permission decide(runtime::Access access, const runtime::ConnectionInfo&,
+                                   const http::RequestHead&) const override {
+            return access == runtime::Access::kAnyone ? runtime::Permission::kGranted
+                                                      : runtime::Permission::kRefused;
+        }
+        std::string_view challenge() const override { return "None"; }
+    };
+
+    const LoopPlace place_;
     runtime::LeafCache cache_;
+    AnyoneOnly authorizer_;
+    runtime::Router router_;
 };
 
 /// Serves what a file says.
@@ -45,15 +72,15 @@ class FileMinter final : public MinterLink {
         changed_ = std::move(changed);
         return read();
     }
-    std::unique_ptr<LeafSource> leaf_source(os::EventLoop&) override {
-        return std::make_unique<OwnLeaves>();
+    std::unique_ptr<LoopLink> for_loop(LoopPlace place) override {
+        return std::make_unique<OwnLeaves>(place);
     }
     void reload(runtime::Done<void> done) override { done(read()); }
 
   private:
     Result<void> read() {
         const Bytes text = EOS_TRY(os::read_file(path_, kMaxConfigBytes));
-        auto state = std::make_shared<ProxyState>();
+        auto state = std::make_shared<MintedState>();
         state->config = EOS_TRY(parse_config(text));
         if (!epoch_) {
             NoEvidence evidence;

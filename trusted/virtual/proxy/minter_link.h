@@ -1,45 +1,61 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-// What the proxy needs of whoever attests it: what is served, and leaves. The proxy computes no
-// value of either.
+// What the proxy needs of whoever attests it: what is served, leaves, and the machine's own API.
+// The proxy computes no value of what is served.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "trusted/os/event_loop.h"
-#include "trusted/runtime/leaf_mint.h"
-#include "trusted/runtime/served.h"
-#include "trusted/virtual/config/config.h"
+#include "trusted/runtime/exchange.h"
+#include "trusted/virtual/mint_protocol/mint_client.h"
 
 namespace eos::cvm::proxy {
 
-/// One moment of what is served. A value that never changes once handed over.
-struct ProxyState {
-    Config config;
-    std::shared_ptr<const runtime::Served> served;
+/// What the API says about the program. threads: any.
+struct ProgramView {
+    std::function<std::string()> metrics;
+    std::function<std::size_t()> connections;
+    std::function<bool()> is_ready;
+    std::size_t loops = 1;
 };
-using ProxyStatePtr = std::shared_ptr<const ProxyState>;
 
-/// One loop's way to leaves. threads: the loop's.
-class LeafSource {
+/// One loop's end of it. threads: the loop's.
+class LoopLink {
   public:
-    virtual ~LeafSource() = default;
+    virtual ~LoopLink() = default;
+    /// What is served from now on.
+    virtual void take(const MintedStatePtr& state) = 0;
     /// As runtime::ConnectionServices::leaf().
     virtual void leaf(std::shared_ptr<const runtime::Served> served,
                       const ratls::HandshakeOffer& offer, const ByteArray<16>& peer_address,
                       runtime::Done<runtime::CredentialPtr> done) = 0;
+    /// What the machine's own name answers, and of every other name what is_own_path() says.
+    virtual runtime::RequestDispatcher& api() = 0;
 };
 
-/// threads: the main loop's; what leaf_source() made is its loop's.
+/// Where a loop runs.
+struct LoopPlace {
+    os::EventLoop& loop;
+    const runtime::Clock& clock;
+    const ProgramView& program;
+};
+
+/// threads: the main loop's; what for_loop() made is its loop's.
 class MinterLink {
   public:
-    using Changed = std::function<void(ProxyStatePtr)>;
+    using Changed = std::function<void(MintedStatePtr)>;
 
     virtual ~MinterLink() = default;
     /// From now on `changed` hears of what is to be served, on `loop`, which outlives this.
     [[nodiscard]] virtual Result<void> start(os::EventLoop& loop, Changed changed) = 0;
-    /// For a loop that outlives what is returned.
-    virtual std::unique_ptr<LeafSource> leaf_source(os::EventLoop& loop) = 0;
+    /// Once a turn of the main loop.
+    virtual void turn() {}
+    virtual std::optional<std::uint64_t> next_deadline_ms() const { return std::nullopt; }
+    /// All of `place` outlives what is returned.
+    virtual std::unique_ptr<LoopLink> for_loop(LoopPlace place) = 0;
     /// Has the configuration read again. What changed is handed over before `done`.
     virtual void reload(runtime::Done<void> done) = 0;
 };

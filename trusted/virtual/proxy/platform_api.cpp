@@ -1,60 +1,229 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "trusted/virtual/proxy/platform_api.h"
 
-#include "common/json/json.h"
+#include <algorithm>
+#include <array>
+
+#include "common/base/assert.h"
+#include "common/base/encoding.h"
+#include "common/ratls/attest_message.h"
+#include "trusted/runtime/metrics.h"
+#include "trusted/runtime/provisioning.h"
 #include "trusted/runtime/responses.h"
 
 namespace eos::cvm::proxy {
 namespace {
 
+using ratls::AttestMode;
 using runtime::Access;
 using runtime::Dispatched;
+using runtime::Permission;
 using runtime::RoutedRequest;
 using runtime::RouteNames;
 
-/// Nobody is known here yet: only what anyone may see is served.
-class AnyoneOnly final : public runtime::Authorizer {
-  public:
-    runtime::Permission decide(Access access, const runtime::ConnectionInfo&,
-                               const http::RequestHead&) const override {
-        return access == Access::kAnyone ? runtime::Permission::kGranted
-                                         : runtime::Permission::kUnknownCaller;
-    }
-    std::string_view challenge() const override { return "Bearer"; }
+constexpr std::string_view kAttestPath = "/__privasys/attest";
+constexpr std::string_view kOwnPrefix = "/.well-known/enclave-os/";
+constexpr unsigned kRetryAfter_s = 2;
+
+int status_of(const Error& error) {
+    const Code& code = error.code();
+    static constexpr std::array kTemporary = {minter_gone,        minter_slow,
+                                              state_changed,      runtime::mint_busy,
+                                              runtime::mint_rate, runtime::wrong_stage};
+    if (code == runtime::wrong_token) return 403;
+    if (code == runtime::no_pending_request) return 409;
+    return std::ranges::find(kTemporary, code) != kTemporary.end() ? 503 : 400;
+}
+
+/// One request for evidence: where it came from.
+struct Asker {
+    std::shared_ptr<runtime::ChannelEnd> channel;
+    ByteArray<16> peer_address{};
 };
 
-class PlatformApi final : public runtime::RequestDispatcher {
-  public:
-    explicit PlatformApi(const std::atomic<bool>& is_ready) : router_(authorizer_) {
-        router_.add({http::Method::kGet, "/healthz", RouteNames::kPlatformAlways, Access::kAnyone,
-                     runtime::Proof::kAny, 0, "the program runs"},
-                    [](RoutedRequest request) {
-                        runtime::respond_json(request.exchange, 200, {{"status", "ok"}});
-                        return Dispatched{};
-                    });
-        router_.add({http::Method::kGet, "/readyz", RouteNames::kPlatformAlways, Access::kAnyone,
-                     runtime::Proof::kAny, 0, "new connections are served"},
-                    [&is_ready](RoutedRequest request) {
-                        const bool ready = is_ready;
-                        runtime::respond_json(request.exchange, ready ? 200 : 503,
-                                              {{"status", ready ? "ready" : "draining"}});
-                        return Dispatched{};
-                    });
-    }
-    Dispatched dispatch(http::RequestHead head, const runtime::ConnectionInfo& connection,
-                        runtime::Exchange exchange) override {
-        return router_.dispatch(std::move(head), connection, std::move(exchange));
-    }
+void respond_evidence(runtime::Exchange& exchange, const ratls::AttestResponse& response) {
+    const auto sent = exchange.respond(runtime::make_head(200, runtime::kJsonType),
+                                       to_bytes(ratls::to_text(response)));
+    EOS_ASSERT(sent.has_value());  // nobody answered before
+}
 
-  private:
-    AnyoneOnly authorizer_;
-    runtime::Router router_;
-};
+void answer_challenge(const ApiContext& context, runtime::Exchange exchange, const Asker& asker,
+                      const ByteArray<32>& client_context) {
+    const auto binding = asker.channel->bind(client_context);
+    if (!binding) return runtime::respond_busy(exchange, binding.error().message(), kRetryAfter_s);
+    const UnixTime asked_at = context.clock.now();
+    context.port.mint().attest(
+        asker.channel->leaf_key(), *binding, asker.peer_address,
+        [channel = asker.channel, asked_at, tee = context.port.state()->state.tee,
+         exchange = std::move(exchange)](Result<Bytes> evidence) mutable {
+            if (!evidence) {
+                return runtime::respond_busy(exchange, evidence.error().message(), kRetryAfter_s);
+            }
+            channel->set_answered();
+            respond_evidence(exchange,
+                             {AttestMode::kChallenge, tee, std::move(*evidence), asked_at});
+        });
+}
+
+void answer_attest(const ApiContext& context, runtime::Exchange exchange, const Asker& asker,
+                   ByteView body) {
+    const auto request = ratls::parse_attest_request(body);
+    if (!request) {
+        const bool unwanted = request.error().code() == ratls::client_evidence_unwanted;
+        return runtime::respond_error(exchange, unwanted ? 403 : 400, request.error().message());
+    }
+    if (request->leaf != asker.channel->leaf_key().spki_hash()) {
+        return runtime::respond_error(exchange, 404,
+                                      "this connection showed a leaf with another key");
+    }
+    if (request->context) {
+        return answer_challenge(context, std::move(exchange), asker, *request->context);
+    }
+    respond_evidence(exchange, {AttestMode::kDeterministic, context.port.state()->state.tee,
+                                asker.channel->cached_evidence(), asker.channel->cached_at()});
+}
+
+Dispatched handle_attest(const ApiContext& context, RoutedRequest request) {
+    Asker asker{request.connection.channel, request.connection.peer_address};
+    if (!asker.channel) {
+        runtime::respond_error(request.exchange, 404,
+                               "this connection's leaf answers its own challenge (mode B)");
+        return {};
+    }
+    return runtime::collect_body(
+        request.head.body, request.route.max_body_bytes, context.bodies,
+        std::move(request.exchange),
+        [&context, asker](runtime::Exchange exchange, runtime::CollectedBody body) {
+            answer_attest(context, std::move(exchange), asker, body.bytes);
+        });
+}
+
+json::Value status_json(const ApiContext& context) {
+    const MintedState& minted = *context.port.state();
+    const State& state = minted.state;
+    const UnixTime epoch = runtime::oldest_epoch(*minted.served);
+    return {{"instance_id", hex(state.instance.instance_id)},
+            {"generation", state.instance.generation},
+            {"platform_name", minted.config.platform.name},
+            {"tee", state.tee},
+            {"assurance", state.assurance},
+            {"version", state.version},
+            {"policy_root", hex(state.policy_root)},
+            {"ca", {{"origin", "born_inside"}, {"not_after", rfc3339({state.ca_not_after})}}},
+            {"evidence",
+             {{"made_at", rfc3339(epoch)},
+              {"not_after", rfc3339(epoch + ratls::kDeterministicLifeSeconds)}}},
+            {"workers", context.program.loops},
+            {"connections", context.program.connections()},
+            {"routes", minted.config.routes.size()},
+            {"time", rfc3339(context.clock.now())},
+            {"time_trust", state.time_trust}};
+}
+
+/// Why requests cannot be served, if they cannot.
+std::vector<std::string> reasons(const ApiContext& context) {
+    std::vector<std::string> out;
+    const MintedState& minted = *context.port.state();
+    const UnixTime now = context.clock.now();
+    if (!context.program.is_ready()) out.emplace_back("the program is stopping");
+    if (minted.state.is_owned && UnixTime{minted.state.ca_not_after} < now) {
+        out.emplace_back("the CA certificate has expired");
+    }
+    if (runtime::oldest_epoch(*minted.served) + ratls::kDeterministicLifeSeconds <= now) {
+        out.emplace_back("the evidence is too old and could not be renewed");
+    }
+    return out;
+}
+
+Dispatched handle_ready(const ApiContext& context, RoutedRequest request) {
+    const std::vector<std::string> why = reasons(context);
+    json::Value value = {{"status", why.empty() ? "ready" : "not_ready"}};
+    if (!why.empty()) value["reasons"] = why;
+    runtime::respond_json(request.exchange, why.empty() ? 200 : 503, value);
+    return {};
+}
 
 }  // namespace
 
-std::unique_ptr<runtime::RequestDispatcher> make_platform_api(const std::atomic<bool>& is_ready) {
-    return std::make_unique<PlatformApi>(is_ready);
+bool is_own_path(std::string_view path) {
+    return path == kAttestPath || path.starts_with(kOwnPrefix);
+}
+
+Permission OwnerAuthorizer::decide(Access access, const runtime::ConnectionInfo& connection,
+                                   const http::RequestHead&) const {
+    if (access == Access::kAnyone) return Permission::kGranted;
+    if (!connection.client_key_hash) return Permission::kUnknownCaller;
+    const State& state = port_.state()->state;
+    const bool is_owner = state.is_owned && crypto::equal_constant_time(*connection.client_key_hash,
+                                                                        state.owner_key_hash);
+    return is_owner ? Permission::kGranted : Permission::kRefused;
+}
+
+// There is no scheme for a key proved by TLS; the realm says what is missing.
+std::string_view OwnerAuthorizer::challenge() const {
+    return "ClientCertificate realm=\"owner\"";
+}
+
+void respond_failure(runtime::Exchange& exchange, const Error& error) {
+    runtime::respond_error(exchange, status_of(error), error.message());
+}
+
+Dispatched with_json(const ApiContext& context, RoutedRequest request,
+                     std::move_only_function<void(runtime::Exchange, json::Value)> then) {
+    const std::size_t limit = request.route.max_body_bytes;
+    return runtime::collect_body(
+        request.head.body, limit, context.bodies, std::move(request.exchange),
+        [limit, then = std::move(then)](runtime::Exchange exchange,
+                                        runtime::CollectedBody body) mutable {
+            auto value = json::parse(body.bytes, {.size_bytes = limit, .depth = 8});
+            if (!value) return respond_failure(exchange, value.error());
+            then(std::move(exchange), std::move(*value));
+        });
+}
+
+void add_attest_route(runtime::Router& router, const ApiContext& context) {
+    router.add(
+        {.method = http::Method::kPost,
+         .pattern = "/__privasys/attest",
+         .names = RouteNames::kAll,
+         .access = Access::kAnyone,
+         .max_body_bytes = ratls::kMaxAttestRequestBytes,
+         .summary = "evidence that is bound to this connection (mode C)"},
+        [&context](RoutedRequest request) { return handle_attest(context, std::move(request)); });
+}
+
+void add_status_routes(runtime::Router& router, const ApiContext& context) {
+    router.add({.pattern = "/healthz",
+                .names = RouteNames::kPlatformAlways,
+                .access = Access::kAnyone,
+                .summary = "the program answers"},
+               [](RoutedRequest request) -> Dispatched {
+                   runtime::respond_json(request.exchange, 200, {{"status", "ok"}});
+                   return {};
+               });
+    router.add(
+        {.pattern = "/readyz",
+         .names = RouteNames::kPlatform,
+         .access = Access::kMonitoring,
+         .summary = "whether requests can be served, and why not"},
+        [&context](RoutedRequest request) { return handle_ready(context, std::move(request)); });
+    router.add({.pattern = "/api/v1/status",
+                .names = RouteNames::kPlatform,
+                .access = Access::kMonitoring,
+                .summary = "what the machine says about itself"},
+               [&context](RoutedRequest request) -> Dispatched {
+                   runtime::respond_json(request.exchange, 200, status_json(context));
+                   return {};
+               });
+    router.add({.pattern = "/metrics",
+                .names = RouteNames::kPlatform,
+                .access = Access::kMonitoring,
+                .summary = "Prometheus metrics of all loops"},
+               [&context](RoutedRequest request) -> Dispatched {
+                   runtime::respond_text(request.exchange, runtime::MetricRegistry::kContentType,
+                                         context.program.metrics());
+                   return {};
+               });
 }
 
 }  // namespace eos::cvm::proxy

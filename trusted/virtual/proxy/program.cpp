@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <thread>
 
-#include "trusted/virtual/proxy/platform_api.h"
-
 namespace eos::cvm::proxy {
 namespace {
 
@@ -41,40 +39,67 @@ Result<void> raise_descriptor_limit(const Config& config) {
 Program::Program(MinterLink& minter)
     : minter_(minter),
       signals_(loop_, [this](int signal) { received(signal); }),
-      make_platform_api_([this] { return make_platform_api(is_ready_); }),
+      view_{[this] { return metrics(); }, [this] { return connection_count(); },
+            [this] { return is_ready_.load(); }},
       ops_(loop_, clock_, [this](std::string_view path) { return answer(path); }) {}
 
 Program::~Program() = default;
 
 Result<void> Program::run() {
     tls_.emplace(EOS_TRY(ratls::ServerContext::make()));
-    EOS_TRY(minter_.start(loop_, [this](ProxyStatePtr state) { take(std::move(state)); }));
+    EOS_TRY(minter_.start(loop_, [this](MintedStatePtr state) { take(std::move(state)); }));
     const std::uint64_t deadline_ms = clock_.monotonic_ms() + kFirstStateMs;
     while (!state_ && !is_stopping_) {
         if (clock_.monotonic_ms() >= deadline_ms) {
             return fail(minter_lost, "see the minter's log");
         }
-        loop_.turn(kTurnMs);
+        loop_.turn(timeout_ms());
+        minter_.turn();
     }
     if (is_stopping_) return {};
     EOS_TRY(open());
     while (running_ > 0) {
-        loop_.turn(kTurnMs);
+        loop_.turn(timeout_ms());
+        minter_.turn();
         ops_.turn();
     }
     say(os::Severity::info, "stopped");
     return {};
 }
 
-void Program::take(ProxyStatePtr state) {
-    routes_ = make_routes(state->config, *routes_, loops_of(opened_with_.value_or(state->config)));
+void Program::take(MintedStatePtr state) {
+    auto table =
+        make_routes(state->config, *routes(), loops_of(opened_with_.value_or(state->config)));
+    {
+        const std::lock_guard lock(routes_mutex_);
+        routes_ = table;
+    }
     state_ = std::move(state);
     if (workers_.empty()) return;
-    for (Worker& worker : workers_) worker.set_state(state_, routes_);
+    for (Worker& worker : workers_) worker.set_state(state_, table);
     warn_of_restart(state_->config);
     say(os::Severity::info, "state_changed",
         {{"generation", std::to_string(state_->served ? state_->served->instance.generation : 0)},
-         {"routes", std::to_string(routes_->size())}});
+         {"routes", std::to_string(state_->config.routes.size())}});
+}
+
+std::shared_ptr<const RouteTable> Program::routes() const {
+    const std::lock_guard lock(routes_mutex_);
+    return routes_;
+}
+
+std::size_t Program::connection_count() const {
+    std::size_t out = 0;
+    for (const Worker& worker : workers_) out += worker.connection_count();
+    return out;
+}
+
+int Program::timeout_ms() const {
+    const auto next = minter_.next_deadline_ms();
+    if (!next) return kTurnMs;
+    const std::uint64_t now_ms = clock_.monotonic_ms();
+    if (*next <= now_ms) return 0;
+    return static_cast<int>(std::min<std::uint64_t>(*next - now_ms, kTurnMs));
 }
 
 void Program::warn_of_restart(const Config& config) const {
@@ -91,10 +116,11 @@ Result<void> Program::open() {
     opened_with_ = state_->config;
     EOS_TRY(raise_descriptor_limit(*opened_with_));
     const std::size_t count = loops_of(*opened_with_);
+    view_.loops = count;
     for (std::size_t i = 0; i < count; ++i) {
-        workers_.emplace_back(Worker::Parts{minter_, *tls_, make_platform_api_,
-                                            [this] { loop_.post([this] { --running_; }); }},
-                              Forwarder::Loop{i, count}, state_, routes_);
+        workers_.emplace_back(
+            Worker::Parts{minter_, *tls_, view_, [this] { loop_.post([this] { --running_; }); }},
+            Forwarder::Loop{i, count}, state_, routes());
     }
     EOS_TRY(open_listeners());
     is_ready_ = true;
@@ -154,9 +180,7 @@ std::string Program::metrics() const {
     std::string out =
         "# HELP proxy_client_connections Open connections of clients.\n"
         "# TYPE proxy_client_connections gauge\nproxy_client_connections ";
-    std::size_t connections = 0;
-    for (const Worker& worker : workers_) connections += worker.connection_count();
-    return out + std::to_string(connections) + "\n" + route_metrics(*routes_);
+    return out + std::to_string(connection_count()) + "\n" + route_metrics(*routes());
 }
 
 void Program::say(os::Severity severity, std::string_view event,

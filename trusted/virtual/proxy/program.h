@@ -4,6 +4,7 @@
 
 #include <list>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -33,9 +34,12 @@ class Program {
     [[nodiscard]] Result<void> run();
 
   private:
-    void take(ProxyStatePtr state);
+    void take(MintedStatePtr state);
     Result<void> open();
     Result<void> open_listeners();
+    int timeout_ms() const;
+    std::shared_ptr<const RouteTable> routes() const;
+    std::size_t connection_count() const;
     void received(int signal);
     void reload();
     void stop();
@@ -50,10 +54,11 @@ class Program {
     os::Signals signals_;
     const os::SystemClock clock_;
     std::optional<ratls::ServerContext> tls_;
-    MakePlatformApi make_platform_api_;
+    ProgramView view_;
     OpsServer ops_;
-    ProxyStatePtr state_;
+    MintedStatePtr state_;
     std::optional<Config> opened_with_;  ///< what listeners and limits were made from
+    mutable std::mutex routes_mutex_;    ///< loops ask for metrics
     std::shared_ptr<const RouteTable> routes_ = std::make_shared<const RouteTable>();
     std::list<Worker> workers_;
     std::size_t running_ = 0;

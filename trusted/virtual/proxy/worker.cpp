@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "trusted/runtime/http1_connection.h"
+#include "trusted/virtual/proxy/platform_api.h"
 #include "trusted/virtual/proxy/proxy_protocol.h"
 
 namespace eos::cvm::proxy {
@@ -87,16 +88,35 @@ struct Worker::Door {
     std::unique_ptr<os::Listener> listener;
 };
 
-Worker::Worker(Parts parts, Forwarder::Loop loop, ProxyStatePtr state,
+/// A workload's name: what the proxy answers there about its evidence, and everything else.
+class Worker::WorkloadName final : public runtime::RequestDispatcher {
+  public:
+    WorkloadName(runtime::RequestDispatcher& api, Forwarder& forwarder)
+        : api_(api), forwarder_(forwarder) {}
+
+    runtime::Dispatched dispatch(http::RequestHead head, const runtime::ConnectionInfo& connection,
+                                 runtime::Exchange exchange) override {
+        runtime::RequestDispatcher& whose =
+            is_own_path(head.path) ? api_ : static_cast<runtime::RequestDispatcher&>(forwarder_);
+        return whose.dispatch(std::move(head), connection, std::move(exchange));
+    }
+    bool offers_tunnels() const override { return true; }
+
+  private:
+    runtime::RequestDispatcher& api_;
+    Forwarder& forwarder_;
+};
+
+Worker::Worker(Parts parts, Forwarder::Loop loop, MintedStatePtr state,
                std::shared_ptr<const RouteTable> routes)
     : parts_(std::move(parts)),
       loop_index_(loop),
       state_(std::move(state)),
-      leaves_(parts_.minter.leaf_source(loop_)),
-      platform_api_(parts_.make_platform_api()),
+      link_(parts_.minter.for_loop({loop_, clock_, parts_.program})),
       access_log_(STDERR_FILENO, format_of(state_->config)),
       upstreams_(loop_, clock_),
       forwarder_({upstreams_, clock_, access_log_}, loop),
+      workload_name_(std::make_unique<WorkloadName>(link_->api(), forwarder_)),
       connections_(loop_, parts_.tls, *this,
                    limits_of(state_->config.platform.limits, loop.count)) {
     if (loop.index == 0) health_.emplace(upstreams_, clock_);
@@ -131,7 +151,7 @@ void Worker::start() {
     thread_ = std::thread([this] { run(); });
 }
 
-void Worker::set_state(ProxyStatePtr state, std::shared_ptr<const RouteTable> routes) {
+void Worker::set_state(MintedStatePtr state, std::shared_ptr<const RouteTable> routes) {
     loop_.post([this, state = std::move(state), routes = std::move(routes)]() mutable {
         take(std::move(state), std::move(routes));
     });
@@ -142,11 +162,12 @@ void Worker::drain(std::uint64_t drain_ms) {
 }
 
 /// One turn has one state: whoever was shown another is drained before the next request is read.
-void Worker::take(ProxyStatePtr state, std::shared_ptr<const RouteTable> routes) {
+void Worker::take(MintedStatePtr state, std::shared_ptr<const RouteTable> routes) {
     state_ = std::move(state);
     const Config& config = state_->config;
     access_log_.configure(format_of(config), logs_access(config) ? AccessLog::Lines::kWritten
                                                                  : AccessLog::Lines::kDropped);
+    link_->take(state_);
     forwarder_.set_routes(routes);
     if (health_) health_->set_routes(*routes);
     if (state_->served) {
@@ -162,14 +183,13 @@ void Worker::begin_drain(std::uint64_t drain_ms) {
 
 void Worker::leaf(std::shared_ptr<const runtime::Served> served, const ratls::HandshakeOffer& offer,
                   const ByteArray<16>& peer_address, runtime::Done<runtime::CredentialPtr> done) {
-    leaves_->leaf(std::move(served), offer, peer_address, std::move(done));
+    link_->leaf(std::move(served), offer, peer_address, std::move(done));
 }
 
 std::unique_ptr<runtime::ConnectionProtocol> Worker::start_protocol(
     const runtime::ConnectionInfo& info, runtime::PlaintextSink& sink) {
     runtime::RequestDispatcher& dispatcher =
-        info.kind == runtime::NameKind::kApp ? static_cast<runtime::RequestDispatcher&>(forwarder_)
-                                             : *platform_api_;
+        info.kind == runtime::NameKind::kApp ? *workload_name_ : link_->api();
     return std::make_unique<runtime::Http1Connection>(
         info, runtime::Http1Connection::Parts{sink, dispatcher, clock_}, runtime::Http1Limits{});
 }

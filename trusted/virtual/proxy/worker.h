@@ -18,9 +18,6 @@
 
 namespace eos::cvm::proxy {
 
-/// What the platform's own name answers.
-using MakePlatformApi = std::function<std::unique_ptr<runtime::RequestDispatcher>()>;
-
 /// threads: the constructor, listen() and start() one thread's; then any, but where it says
 /// otherwise.
 class Worker final : private runtime::ConnectionServices {
@@ -28,12 +25,12 @@ class Worker final : private runtime::ConnectionServices {
     struct Parts {
         MinterLink& minter;
         const ratls::ServerContext& tls;
-        const MakePlatformApi& make_platform_api;
+        const ProgramView& program;
         std::function<void()> stopped;  ///< called by the worker's thread at its very end
     };
 
     /// What it uses outlives it. `state`: what is served from the beginning.
-    Worker(Parts parts, Forwarder::Loop loop, ProxyStatePtr state,
+    Worker(Parts parts, Forwarder::Loop loop, MintedStatePtr state,
            std::shared_ptr<const RouteTable> routes);
     /// Waits for the thread.
     ~Worker() override;
@@ -46,7 +43,7 @@ class Worker final : private runtime::ConnectionServices {
 
     void start();
     /// What is served from now on; drains who was shown something else.
-    void set_state(ProxyStatePtr state, std::shared_ptr<const RouteTable> routes);
+    void set_state(MintedStatePtr state, std::shared_ptr<const RouteTable> routes);
     /// Accepts no more, lets requests finish for so long, and stops.
     void drain(std::uint64_t drain_ms);
 
@@ -55,6 +52,7 @@ class Worker final : private runtime::ConnectionServices {
 
   private:
     struct Door;
+    class WorkloadName;
 
     const runtime::Clock& clock() const override { return clock_; }
     std::shared_ptr<const runtime::Served> served() const override { return state_->served; }
@@ -65,7 +63,7 @@ class Worker final : private runtime::ConnectionServices {
         const runtime::ConnectionInfo& info, runtime::PlaintextSink& sink) override;
 
     void run();
-    void take(ProxyStatePtr state, std::shared_ptr<const RouteTable> routes);
+    void take(MintedStatePtr state, std::shared_ptr<const RouteTable> routes);
     void begin_drain(std::uint64_t drain_ms);
     bool is_done() const;
     int timeout_ms() const;
@@ -74,12 +72,12 @@ class Worker final : private runtime::ConnectionServices {
     const Forwarder::Loop loop_index_;
     const os::SystemClock clock_;
     os::EventLoop loop_;
-    ProxyStatePtr state_;
-    std::unique_ptr<LeafSource> leaves_;
-    std::unique_ptr<runtime::RequestDispatcher> platform_api_;
+    MintedStatePtr state_;
+    std::unique_ptr<LoopLink> link_;
     AccessLog access_log_;
     Upstreams upstreams_;
     Forwarder forwarder_;
+    std::unique_ptr<WorkloadName> workload_name_;
     std::optional<HealthChecks> health_;  ///< of the first loop
     os::Connections connections_;
     std::vector<std::unique_ptr<Door>> doors_;
