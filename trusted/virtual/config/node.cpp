@@ -28,7 +28,7 @@ Result<Node> node_of(const json::Value& value) {
     } else if (value.is_object()) {
         node.kind = Node::Kind::kMap;
         for (const auto& [name, member] : value.items())
-            node.members.emplace_back(name, EOS_TRY(node_of(member)));
+            node.members.push_back({name, EOS_TRY(node_of(member))});
     } else {
         return fail(bad_config, "a value that is no text, no number, no list and no object");
     }

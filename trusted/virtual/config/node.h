@@ -3,7 +3,6 @@
 #pragma once
 
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "common/base/bytes.h"
@@ -14,15 +13,22 @@ namespace eos::cvm {
 
 /// A document, or a part of it. A value.
 struct Node {
+    struct Member;
     enum class Kind { kNull, kPlain, kQuoted, kList, kMap };
 
     Kind kind = Kind::kNull;
     int line = 0;      ///< counted from 1; 0 where there are no lines
     std::string text;  ///< of a scalar
     std::vector<Node> items;
-    std::vector<std::pair<std::string, Node>> members;  ///< no name twice
+    std::vector<Member> members;  ///< no name twice
 
     const Node* find(std::string_view name) const;
+};
+
+/// One entry of a map.
+struct Node::Member {
+    std::string name;
+    Node value;
 };
 
 /// Reads one YAML document.

@@ -113,7 +113,7 @@ class Builder final : public YAML::EventHandler {
         } else if (is_key_due()) {
             take_key(mark, node);
         } else {
-            top.node.members.emplace_back(std::move(top.key), std::move(node));
+            top.node.members.push_back({std::move(top.key), std::move(node)});
             top.has_key = false;
         }
     }
