@@ -8,9 +8,8 @@
 namespace eos::cvm {
 
 const Node* Node::find(std::string_view name) const {
-    auto found = std::ranges::find(
-        members, name, [](const auto& member) -> std::string_view { return member.first; });
-    return found == members.end() ? nullptr : &found->second;
+    auto found = std::ranges::find(members, name, &Member::name);
+    return found == members.end() ? nullptr : &found->value;
 }
 
 // json::parse() has bounded the depth.
