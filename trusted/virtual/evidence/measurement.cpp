@@ -57,8 +57,9 @@ std::string system_message(const std::string& path) {
 
 Result<EventLog> read_log(const std::string& path) {
     if (::access(path.c_str(), F_OK) != 0 && errno == ENOENT) return EventLog{};
-    const Bytes text = EOS_TRY(os::read_file(path, event_log::kMaxLogBytes));
-    return event_log::parse_runtime_log(text);
+    const Result<Bytes> text = os::read_file(path, event_log::kMaxLogBytes);
+    if (!text) return fail(log_unusable, text.error().detail());
+    return event_log::parse_runtime_log(*text);
 }
 
 Result<void> write_all(const os::UniqueFd& file, ByteView bytes, const std::string& path) {

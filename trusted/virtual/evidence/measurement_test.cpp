@@ -142,6 +142,11 @@ TEST_F(PolicyMeasurementTest, the_log_of_another_boot_is_refused) {
     EXPECT_EQ(open().error().code(), register_mismatch);
 }
 
+TEST_F(PolicyMeasurementTest, a_log_that_cannot_be_read_is_refused) {
+    std::filesystem::create_directory(log_path());
+    EXPECT_EQ(open().error().code(), log_unusable);
+}
+
 TEST_F(PolicyMeasurementTest, a_damaged_log_is_refused) {
     std::ofstream(log_path()) << "[{";
     EXPECT_FALSE(open());

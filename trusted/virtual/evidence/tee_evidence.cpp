@@ -58,10 +58,11 @@ Result<void> check_report_data(ByteView found, const ratls::ReportData& wanted) 
 Result<FreshEvidence> checked(const evidence::TdxQuote& quote, ByteView answer,
                               const ratls::ReportData& report_data) {
     EOS_TRY(check_report_data(quote.report.report_data, report_data));
-    return FreshEvidence{
-        .kind = TeeKind::kTdx,
-        .bytes = to_bytes(answer),
-        .assurance = quote.report.debug() ? Assurance::kDebug : Assurance::kProduction};
+    // Every bit of TUD opens the domain to its host, not DEBUG alone.
+    const bool open = (quote.report.td_attributes & evidence::kTdUntrusted) != 0;
+    return FreshEvidence{.kind = TeeKind::kTdx,
+                         .bytes = to_bytes(answer),
+                         .assurance = open ? Assurance::kDebug : Assurance::kProduction};
 }
 
 Result<FreshEvidence> checked(const evidence::SnpEvidence& snp,

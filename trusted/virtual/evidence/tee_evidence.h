@@ -70,7 +70,8 @@ std::string_view tee_name(TeeKind kind);
 const oid::Oid& evidence_oid(TeeKind kind);
 
 /// What the VM's own report says about it; the value of a leaf's assurance. kDebug: the host may
-/// look inside (TD attribute DEBUG, guest policy bit DEBUG), as in all emulation.
+/// look inside (TD attributes under test: DEBUG and its kin; guest policy bit DEBUG), as in all
+/// emulation.
 enum class Assurance : std::uint8_t { kProduction, kDebug };
 
 /// "production", "debug".

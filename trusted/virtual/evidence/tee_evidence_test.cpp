@@ -52,6 +52,19 @@ TEST(CheckAnswer, names_what_leaves_carry) {
     EXPECT_EQ(assurance_name(Assurance::kProduction), "production");
 }
 
+TEST(CheckAnswer, a_domain_is_in_production_if_no_attribute_opens_it) {
+    constexpr std::size_t kAttributesAt = 48 + 120;
+    Bytes quote = td_quote(some_report_data().bytes());
+    for (unsigned bit = 0; bit < 8; ++bit) {
+        quote[kAttributesAt] = static_cast<std::byte>(1u << bit);
+        EXPECT_EQ(check_answer(TeeKind::kTdx, quote, some_report_data()).value().assurance,
+                  Assurance::kDebug);
+    }
+    quote[kAttributesAt] = std::byte{0};
+    EXPECT_EQ(check_answer(TeeKind::kTdx, quote, some_report_data()).value().assurance,
+              Assurance::kProduction);
+}
+
 TEST(CheckAnswer, every_bit_of_the_report_data_counts) {
     const auto& wanted = some_report_data();
     for (std::size_t i = 0; i < ratls::kReportDataBytes; ++i) {
