@@ -262,6 +262,11 @@ runtime::Dispatched Forwarder::dispatch(http::RequestHead head,
                                 Outcome::kUnhealthy, config.health.interval_s);
         return {nullptr, 0, kLabel};
     }
+    if (config.upstream.protocol == UpstreamProtocol::kHttp2) {
+        request->refuse(501, "HTTP/2 to services is not spoken yet: set upstream.protocol to http1",
+                        Outcome::kRefused);
+        return {nullptr, 0, kLabel};
+    }
     if (config.websocket == Switch::kOff && head.method == http::Method::kConnect) {
         request->refuse(501, "there are no WebSockets on this name", Outcome::kRefused);
         return {nullptr, 0, kLabel};

@@ -358,6 +358,14 @@ TEST_F(ForwarderTest, BodiesOverTheRoutesLimitAreRefused) {
     EXPECT_TRUE(upstream.connections.empty());
 }
 
+TEST_F(ForwarderTest, WhatIsNotSpokenIsSaid) {
+    route.upstream.protocol = UpstreamProtocol::kHttp2;
+    serve();
+    client.send(get());
+    EXPECT_EQ(answer().status, 501);
+    EXPECT_TRUE(upstream.connections.empty());
+}
+
 TEST_F(ForwarderTest, AnUnhealthyUpstreamIsNotAsked) {
     routes->at("a.example")->is_healthy = false;
     client.send(get());
