@@ -6,7 +6,7 @@ set -euo pipefail
 
 build=(g++ cmake ninja-build make pkg-config python3 git ca-certificates curl jq openssl
        libssl-dev librocksdb-dev libcli11-dev nlohmann-json3-dev libspdlog-dev libfmt-dev
-       libseccomp-dev libfuse3-dev libyaml-cpp-dev node-llhttp wabt libgtest-dev libgmock-dev
+       libseccomp-dev libfuse3-dev libyaml-cpp-dev node-llhttp libnghttp2-dev wabt libgtest-dev libgmock-dev
        clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32)
 test=(universal-ctags xz-utils clang-format-19 clang-tidy-19 libclang-rt-19-dev ccache)
 # A Node.js from elsewhere brings its headers along and does not go together with Debian's.

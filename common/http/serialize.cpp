@@ -106,13 +106,17 @@ std::string http_date(UnixTime time) {
     return out;
 }
 
-Result<void> append_response_head(Bytes& out, const ResponseHead& head, BodySize body,
-                                  const ResponseOptions& options) {
+Result<void> check_response_head(const ResponseHead& head, BodySize body) {
     if (head.status < 200 || head.status > 599) return fail(bad_status);
     EOS_TRY(check_no_reserved(head.headers));
     const bool has_body = body.kind == BodyKind::kUnknown || body.bytes > 0;
     if (has_body && !status_allows_body(head.status)) return fail(body_not_allowed);
+    return {};
+}
 
+Result<void> append_response_head(Bytes& out, const ResponseHead& head, BodySize body,
+                                  const ResponseOptions& options) {
+    EOS_TRY(check_response_head(head, body));
     text(out, "HTTP/1.1 ");
     number(out, static_cast<std::uint64_t>(head.status));
     text(out, " ");

@@ -31,6 +31,10 @@ struct ResponseOptions {
 /// Whether a response of that status may have a body (RFC 9110 §6.4.1); HEAD is the caller's.
 bool status_allows_body(int status);
 
+/// Whether a final response with that head and body can be written, in any version of HTTP.
+/// errors:  bad_status, reserved_header, body_not_allowed.
+[[nodiscard]] Result<void> check_response_head(const ResponseHead& head, BodySize body);
+
 /// Appends a final response's head, blank line included. `body` frames it: a known size becomes
 /// Content-Length, an unknown one `Transfer-Encoding: chunked` (for HTTP/1.0: the connection must
 /// close, and the body ends with it). Adds Date unless the head has one.

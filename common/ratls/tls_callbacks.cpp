@@ -141,14 +141,27 @@ int TlsSession::Callbacks::choose_leaf(SSL* ssl, void*) {
     return ok ? 1 : 0;
 }
 
-// We speak HTTP/1.1. Clients of the v2 protocol offer a routing hint beside it, which is let pass.
-int TlsSession::Callbacks::choose_protocol(SSL*, const unsigned char** out, unsigned char* out_size,
-                                           const unsigned char* in, unsigned in_size, void*) {
-    static constexpr unsigned char kHttp11[] = {'h', 't', 't', 'p', '/', '1', '.', '1'};
-    if (!offers_protocol(std::as_bytes(std::span(in, in_size)), "http/1.1"))
+// HTTP/2 before HTTP/1.1, whatever the client's order. Clients of the v2 protocol offer a routing
+// hint beside it, which is let pass.
+int TlsSession::Callbacks::choose_protocol(SSL* ssl, const unsigned char** out,
+                                           unsigned char* out_size, const unsigned char* in,
+                                           unsigned in_size, void*) {
+    static constexpr std::string_view kHttp2 = "h2";
+    static constexpr std::string_view kHttp11 = "http/1.1";
+    ServerSession& self = server(ssl);
+    const ByteView offered = std::as_bytes(std::span(in, in_size));
+    const bool speaks_http2 = self.protocols_ == ServedProtocols::kHttp2AndHttp1;
+    std::string_view chosen;
+    if (speaks_http2 && offers_protocol(offered, kHttp2)) {
+        chosen = kHttp2;
+    } else if (offers_protocol(offered, kHttp11)) {
+        chosen = kHttp11;
+    } else {
         return SSL_TLSEXT_ERR_ALERT_FATAL;
-    *out = kHttp11;
-    *out_size = sizeof kHttp11;
+    }
+    self.protocol_ = chosen == kHttp2 ? Protocol::kHttp2 : Protocol::kHttp1;
+    *out = as_uchars(as_bytes(chosen));
+    *out_size = static_cast<unsigned char>(chosen.size());
     return SSL_TLSEXT_ERR_OK;
 }
 

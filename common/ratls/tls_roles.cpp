@@ -43,8 +43,9 @@ Bytes protocol_list(std::initializer_list<std::string_view> names) {
 
 }  // namespace
 
-ServerSession::ServerSession(ssl_ctx_st* context, std::shared_ptr<const Credential> placeholder)
-    : TlsSession(context), placeholder_(std::move(placeholder)) {
+ServerSession::ServerSession(ssl_ctx_st* context, std::shared_ptr<const Credential> placeholder,
+                             ServedProtocols protocols)
+    : TlsSession(context), placeholder_(std::move(placeholder)), protocols_(protocols) {
     SSL_set_accept_state(ssl_);
 }
 
@@ -82,18 +83,19 @@ std::optional<crypto::P256PublicKey> ServerSession::client_key() const {
     return *key;
 }
 
-Result<ServerContext> ServerContext::make() {
+Result<ServerContext> ServerContext::make(ServedProtocols protocols) {
     ContextHandle context(SSL_CTX_new(TLS_server_method()));
     if (!context || !TlsSession::Callbacks::configure(context.get()) ||
         !TlsSession::Callbacks::configure_server(context.get())) {
         return fail(tls_setup_failed, "server");
     }
     std::shared_ptr<const Credential> placeholder = EOS_TRY(make_placeholder());
-    return ServerContext(std::move(context), std::move(placeholder));
+    return ServerContext(std::move(context), std::move(placeholder), protocols);
 }
 
 std::unique_ptr<ServerSession> ServerContext::accept() const {
-    return std::unique_ptr<ServerSession>(new ServerSession(context_.get(), placeholder_));
+    return std::unique_ptr<ServerSession>(
+        new ServerSession(context_.get(), placeholder_, protocols_));
 }
 
 ClientSession::~ClientSession() = default;

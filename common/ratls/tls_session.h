@@ -86,6 +86,12 @@ enum class Progress {
     kFailed,      ///< send what output() holds (an alert), then drop the connection
 };
 
+/// What is spoken inside the connection, as ALPN chose it; without ALPN HTTP/1.1.
+enum class Protocol : std::uint8_t { kHttp1, kHttp2 };
+
+/// Which protocols a server speaks. It chooses HTTP/2 if the client offers it.
+enum class ServedProtocols : std::uint8_t { kHttp1Only, kHttp2AndHttp1 };
+
 /// State shared by both roles. Sessions are pinned in memory; libssl holds pointers into them.
 class TlsSession {
   public:
@@ -207,13 +213,17 @@ class ServerSession : public TlsSession {
     /// nothing.
     std::optional<crypto::P256PublicKey> client_key() const;
 
+    /// What the client is to be spoken to in; known once the handshake is done.
+    Protocol protocol() const { return protocol_; }
+
     /// Whether this handshake is mode B (bound to nonce and handshake).
     bool is_bound() const { return offer_.nonce.has_value(); }
 
   private:
     friend class ServerContext;
     friend struct TlsSession::Callbacks;
-    explicit ServerSession(ssl_ctx_st* context, std::shared_ptr<const Credential> placeholder);
+    ServerSession(ssl_ctx_st* context, std::shared_ptr<const Credential> placeholder,
+                  ServedProtocols protocols);
     Progress paused() override { return Progress::kNeedsLeaf; }
 
     enum class Leaf { kUndecided, kProvided, kRefused };
@@ -222,6 +232,8 @@ class ServerSession : public TlsSession {
     Leaf decision_ = Leaf::kUndecided;
     LeafRefusal refusal_ = LeafRefusal::kUnavailable;
     KnowsName knows_name_;
+    const ServedProtocols protocols_;
+    Protocol protocol_ = Protocol::kHttp1;
 };
 
 /// TLS settings of all connections of a server: TLS 1.3 only; no tickets, resumption, PSK, early
@@ -229,15 +241,20 @@ class ServerSession : public TlsSession {
 class ServerContext {
   public:
     /// errors: tls_setup_failed.
-    [[nodiscard]] static Result<ServerContext> make();
+    [[nodiscard]] static Result<ServerContext> make(
+        ServedProtocols protocols = ServedProtocols::kHttp1Only);
 
     std::unique_ptr<ServerSession> accept() const;
 
   private:
-    ServerContext(ContextHandle context, std::shared_ptr<const Credential> placeholder)
-        : context_(std::move(context)), placeholder_(std::move(placeholder)) {}
+    ServerContext(ContextHandle context, std::shared_ptr<const Credential> placeholder,
+                  ServedProtocols protocols)
+        : context_(std::move(context)),
+          placeholder_(std::move(placeholder)),
+          protocols_(protocols) {}
     ContextHandle context_;
     std::shared_ptr<const Credential> placeholder_;
+    ServedProtocols protocols_;
 };
 
 /// What a client asks of a handshake.

@@ -80,6 +80,57 @@ TEST_F(TlsPair, WithoutChallengeTheServerAsksForADeterministicLeaf) {
     EXPECT_EQ(client->progress(), Progress::kClosed);
 }
 
+/// What a server that speaks both, or HTTP/1.1 only, chooses from an offer (RFC 7301's list).
+std::string chosen_from(std::string_view offer, ServedProtocols protocols) {
+    const Result<ServerContext> context = ServerContext::make(protocols);
+    const auto server = context->accept();
+    SSL_CTX* client_context = SSL_CTX_new(TLS_client_method());
+    SSL* client = SSL_new(client_context);
+    BIO* to_client = BIO_new(BIO_s_mem());
+    BIO* from_client = BIO_new(BIO_s_mem());
+    SSL_set_bio(client, to_client, from_client);
+    SSL_set_connect_state(client);
+    SSL_set_alpn_protos(client, as_uchars(as_bytes(offer)), static_cast<unsigned>(offer.size()));
+    const auto leaf = self_signed(crypto::P256PrivateKey::generate());
+    for (int turn = 0; turn < 4; ++turn) {
+        SSL_do_handshake(client);
+        Bytes bytes(1 << 14);
+        const int size = BIO_read(from_client, bytes.data(), static_cast<int>(bytes.size()));
+        if (size > 0) server->receive(ByteView(bytes).first(static_cast<std::size_t>(size)));
+        if (server->advance() == Progress::kNeedsLeaf) {
+            server->provide_leaf(leaf);
+            server->advance();
+        }
+        const ByteView output = server->output();
+        if (!output.empty()) BIO_write(to_client, output.data(), static_cast<int>(output.size()));
+        server->output_taken(output.size());
+    }
+    const unsigned char* name = nullptr;
+    unsigned size = 0;
+    SSL_get0_alpn_selected(client, &name, &size);
+    std::string chosen =
+        name == nullptr ? "" : std::string(reinterpret_cast<const char*>(name), size);
+    EXPECT_EQ(server->protocol(), chosen == "h2" ? Protocol::kHttp2 : Protocol::kHttp1);
+    if (server->progress() != Progress::kOpen) chosen = "refused";
+    SSL_free(client);
+    SSL_CTX_free(client_context);
+    return chosen;
+}
+
+TEST(Alpn, Http2IsChosenWhereItIsServedAndOffered) {
+    constexpr auto kBoth = ServedProtocols::kHttp2AndHttp1;
+    constexpr auto kOne = ServedProtocols::kHttp1Only;
+    EXPECT_EQ(chosen_from("\x8http/1.1\x2h2", kBoth), "h2");
+    EXPECT_EQ(chosen_from("\x8http/1.1\x2h2", kOne), "http/1.1");
+    EXPECT_EQ(chosen_from("\x8http/1.1", kBoth), "http/1.1");
+    EXPECT_EQ(chosen_from("\x2h2", kBoth), "h2");
+    EXPECT_EQ(chosen_from("\x2h2", kOne), "refused");
+    EXPECT_EQ(chosen_from("", kBoth), "");
+    EXPECT_EQ(chosen_from("\x10privasys-ratls/1\x8http/1.1", kBoth), "http/1.1");
+    EXPECT_EQ(chosen_from("\x10privasys-ratls/1\x2h2\x8http/1.1", kBoth), "h2");
+    EXPECT_EQ(chosen_from("\x10privasys-ratls/1", kBoth), "refused");
+}
+
 TEST_F(TlsPair, APeerThatOnlyClosedItsHalfStillReads) {
     start({.server_name = "a.test"});
     pump();

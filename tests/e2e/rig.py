@@ -329,6 +329,19 @@ class Rig:
                     pass
                 return out
 
+    def curl(self, name, path, *arguments):
+        """What curl gets over HTTP/2: (version, status, body)."""
+        body = self.work / "curl.out"
+        body.write_bytes(b"")
+        done = subprocess.run(
+            ["curl", "--silent", "--show-error", "--http2", "--max-time", "60", "--output", body,
+             "--cacert", self.work / "pki/root.pem", "--resolve", f"{name}:{self.port}:127.0.0.1",
+             "--write-out", "%{http_version} %{http_code}", *arguments, f"https://{name}:{self.port}{path}"],
+            capture_output=True, text=True, timeout=90)
+        assert done.returncode == 0, done
+        version, status = done.stdout.split()
+        return version, int(status), body.read_bytes()
+
     def certificate(self, name):
         with socket.create_connection(("127.0.0.1", self.port), 30) as plain:
             with self.tls().wrap_socket(plain, server_hostname=name) as channel:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """HTTP, TLS and the configuration as a client on the network sees them."""
 import json
+import socket
 import ssl
+import struct
 from concurrent.futures import ThreadPoolExecutor
 
 import config_client
@@ -43,6 +45,107 @@ def http_ambiguous_requests_are_refused(rig):
     for lines, answer in zip(cases, answers):
         assert answer.startswith(b"HTTP/1.1 400 "), (lines, answer[:200])
         assert answer.count(b"HTTP/1.1 ") == 1, (lines, answer)
+
+
+class Http2Channel:
+    """A connection on which frames are sent and read one by one (RFC 9113, 4.1)."""
+    DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY = 0, 1, 3, 4, 6, 7
+    END_STREAM, END_HEADERS, ACK = 1, 4, 1
+
+    def __init__(self, rig, name):
+        context = rig.tls()
+        context.set_alpn_protocols(["http/1.1", "h2"])
+        self.name = name
+        self.sock = context.wrap_socket(socket.create_connection(("127.0.0.1", rig.port), 30), server_hostname=name)
+        assert self.sock.selected_alpn_protocol() == "h2"
+        self.sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+        self.send(self.SETTINGS)
+
+    def send(self, kind, flags=0, stream=0, payload=b""):
+        self.sock.sendall(struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload)
+
+    def get(self, stream, path):
+        fields = {":method": "GET", ":scheme": "https", ":authority": self.name, ":path": path}
+        block = b"".join(b"\0" + bytes([len(n)]) + n.encode() + bytes([len(v)]) + v.encode() for n, v in fields.items())
+        self.send(self.HEADERS, self.END_STREAM | self.END_HEADERS, stream, block)
+
+    def read(self, size):
+        out = b""
+        while len(out) < size:
+            piece = self.sock.recv(size - len(out))
+            if not piece:
+                raise EOFError
+            out += piece
+        return out
+
+    def frames(self):
+        """(type, flags, stream, payload) of every frame until the end of the connection; PINGs are answered."""
+        while True:
+            try:
+                head = self.read(9)
+            except EOFError:
+                return
+            kind, flags, stream = struct.unpack(">BBI", head[3:])
+            payload = self.read(int.from_bytes(head[:3], "big"))
+            if kind == self.PING and not flags & self.ACK:
+                self.send(self.PING, self.ACK, 0, payload)
+            yield kind, flags, stream, payload
+
+    def next(self, kind):
+        return next(frame for frame in self.frames() if frame[0] == kind)
+
+
+def http_two_is_spoken_to_whoever_offers_it(rig):
+    name = host("hello")
+    version, status, body = rig.curl(name, "/?a=b")
+    assert (version, status) == ("2", 200), (version, status)
+    for line in (b"SERVER_PROTOCOL=HTTP/2.0", b"QUERY_STRING=a=b", f"SERVER_NAME={name}".encode()):
+        assert line in body.splitlines(), (line, body)
+    sent = rig.work / "http2-body"
+    sent.write_bytes(bytes(range(256)) * 4000)
+    assert rig.curl(name, "/echo", "--data-binary", f"@{sent}") == ("2", 200, sent.read_bytes())
+    _, status, body = rig.curl(host("text"), "/rpc/text/reverse", "--json", '{"args":["abc"]}')
+    assert status == 200 and json.loads(body)["returns"][0]["value"] == "cba", (status, body)
+    assert rig.curl(name, "/", "--http1.1")[0] == "1.1"
+
+
+def http_two_keeps_the_same_limits(rig):
+    name = host("hello")
+    large = rig.work / "http2-large"
+    with open(large, "wb") as file:
+        file.truncate(17 << 20)  # of 16 MiB
+    version, status, body = rig.curl(name, "/echo", "--data-binary", f"@{large}")
+    assert (version, status) == ("2", 413) and b"limit" in body, (version, status, body[:200])
+    for other in (host("text"), "evil.example"):
+        assert rig.curl(name, "/", "--header", f"Host: {other}")[:2] == ("2", 421), other
+    assert rig.curl(name, "/", "--request", "BREW")[1] == 501
+
+
+def http_two_drains_when_what_was_shown_changes(rig):
+    rig.must_load("second", rig.hello, "--public-env", "V=1")
+    channel = Http2Channel(rig, host("second"))
+    channel.get(1, "/")
+    assert channel.next(channel.DATA)[2] == 1
+    rig.must_load("second", rig.hello, "--public-env", "V=2")
+    goaways = [payload for kind, _, _, payload in channel.frames() if kind == channel.GOAWAY]
+    assert goaways == [struct.pack(">II", 0x7fffffff, 0), struct.pack(">II", 1, 0)], goaways
+    rig.own("app", "unload", "second")
+
+
+def http_two_resets_are_limited(rig):
+    channel = Http2Channel(rig, host("hello"))
+    try:
+        for stream in range(1, 2001, 2):  # CVE-2023-44487
+            channel.get(stream, "/")
+            channel.send(channel.RST_STREAM, 0, stream, struct.pack(">I", 8))
+    except OSError:
+        pass
+    try:
+        code = struct.unpack(">II", channel.next(channel.GOAWAY)[3])[1]
+    except (StopIteration, ConnectionResetError):
+        code = None
+    assert code == 11, code  # ENHANCE_YOUR_CALM
+    assert rig.get(host("hello"), "/").status == 200
 
 
 def tls_unknown_name_is_refused(rig):

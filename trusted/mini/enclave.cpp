@@ -91,13 +91,10 @@ WorkerUnit::WorkerUnit(Worker::Parts parts, Shared shared)
     http_metrics_ = std::make_unique<runtime::HttpMetrics>(registry_, router_.table());
     gauges_ = std::make_unique<Gauges>(registry_);
     worker_.set_protocol([this](const runtime::ConnectionInfo& info, runtime::PlaintextSink& sink) {
-        return std::make_unique<runtime::Http1Connection>(
-            info,
-            runtime::Http1Connection::Parts{.sink = sink,
-                                            .dispatcher = router_,
-                                            .clock = worker_.clock(),
-                                            .observer = http_metrics_.get()},
-            runtime::Http1Limits{});
+        return runtime::start_http(info, {.sink = sink,
+                                          .dispatcher = router_,
+                                          .clock = worker_.clock(),
+                                          .observer = http_metrics_.get()});
     });
     worker_.set_background({[this] { return turn(); }, [this] { return next_deadline_ms(); }});
 }
@@ -200,12 +197,13 @@ Result<std::unique_ptr<Enclave>> Enclave::make(platform::Platform& platform) {
 Result<void> Enclave::build() {
     keys_ = EOS_TRY(SgxSealingKeys::make_source(platform_));
     for (unsigned i = 0; i < layout_.worker_count(); ++i) {
-        Worker::Parts parts{.index = i,
-                            .layout = layout_,
-                            .platform = platform_,
-                            .clock = clock_,
-                            .hub = hub_,
-                            .tls = EOS_TRY(ratls::ServerContext::make())};
+        Worker::Parts parts{
+            .index = i,
+            .layout = layout_,
+            .platform = platform_,
+            .clock = clock_,
+            .hub = hub_,
+            .tls = EOS_TRY(ratls::ServerContext::make(ratls::ServedProtocols::kHttp2AndHttp1))};
         units_.push_back(std::make_unique<WorkerUnit>(
             std::move(parts), WorkerUnit::Shared{hub_, logs_, facts_, &control_pointer_, &units_}));
     }

@@ -11,7 +11,7 @@
 #include "trusted/mini/host_services/sealing_keys.h"
 #include "trusted/mini/hub.h"
 #include "trusted/mini/worker.h"
-#include "trusted/runtime/http1_connection.h"
+#include "trusted/runtime/http_connection.h"
 
 namespace eos::mini {
 

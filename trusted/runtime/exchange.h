@@ -182,6 +182,14 @@ class ExchangeObserver {
     virtual void answered(const ExchangeRecord& record) = 0;
 };
 
+/// What a connection of any version of HTTP uses; all outlive it. `observer` may be null.
+struct HttpParts {
+    PlaintextSink& sink;
+    RequestDispatcher& dispatcher;
+    const Clock& clock;
+    ExchangeObserver* observer = nullptr;
+};
+
 inline constexpr Code misdirected_request{
     "trusted/runtime", "misdirected_request",
     "the request names another host than the one this connection was opened to"};

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/base/assert.h"
+#include "trusted/runtime/rates.h"
 #include "trusted/runtime/responses.h"
 
 namespace eos::runtime {
@@ -12,11 +13,6 @@ namespace {
 
 bool has_body(const http::BodySize& size) {
     return size.kind == http::BodyKind::kUnknown || size.bytes > 0;
-}
-
-/// How long a transfer of `bytes` may have taken at the lowest rate allowed.
-std::uint64_t paid_ms(std::uint64_t bytes, std::uint64_t bytes_per_second) {
-    return bytes * 1000 / std::max<std::uint64_t>(bytes_per_second, 1);
 }
 
 }  // namespace

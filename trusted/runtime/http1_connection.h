@@ -44,13 +44,7 @@ struct Http1Limits {
 /// threads: one.
 class Http1Connection final : public ConnectionProtocol, private ExchangeBackend {
   public:
-    /// What a connection uses; all outlive it. `observer` may be null.
-    struct Parts {
-        PlaintextSink& sink;
-        RequestDispatcher& dispatcher;
-        const Clock& clock;
-        ExchangeObserver* observer = nullptr;
-    };
+    using Parts = HttpParts;
 
     Http1Connection(ConnectionInfo info, const Parts& parts, const Http1Limits& limits);
     ~Http1Connection() override;

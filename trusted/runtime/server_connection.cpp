@@ -156,6 +156,7 @@ void ServerConnection::opened() {
     info.peer_address = peer_address_;
     info.client_address = client_address_;
     info.sent_server_name = !offer.server_name.empty();
+    info.protocol = session_->protocol();
     info.is_bound = session_->is_bound();
     if (!info.is_bound && shown->epoch) info.channel = channel_end(shown->epoch);
     if (std::optional<crypto::P256PublicKey> key = session_->client_key()) {

@@ -65,7 +65,8 @@ struct ConnectionInfo {
     ByteArray<16> peer_address{};    ///< as the host claims; of IPv6 possibly the network only
     ByteArray<16> client_address{};  ///< all of it, where it is known; IPv4 mapped into IPv6
     bool sent_server_name = false;   ///< without SNI the platform's leaf was shown
-    bool is_bound = false;           ///< mode B: the leaf was made for this handshake
+    ratls::Protocol protocol = ratls::Protocol::kHttp1;  ///< as ALPN chose it
+    bool is_bound = false;  ///< mode B: the leaf was made for this handshake
     std::optional<crypto::Digest32> client_key_hash;  ///< SHA-256 of the SPKI it proved to hold
     /// For mode C; null where there is no evidence, and in mode B, whose leaf keys must not be
     /// spoken for a second time: both forms of report data have the same lengths.
@@ -93,7 +94,7 @@ class PlaintextSink {
     virtual void wake() = 0;
 };
 
-/// What runs inside TLS: HTTP/1.1 now, HTTP/2 beside it later. Never called after it finished.
+/// What runs inside TLS: HTTP/1.1 or HTTP/2. Never called after it finished.
 class ConnectionProtocol {
   public:
     virtual ~ConnectionProtocol() = default;
@@ -121,7 +122,8 @@ class ConnectionServices {
     /// A leaf for this handshake out of `served`, at once (mode A) or later (mode B).
     virtual void leaf(std::shared_ptr<const Served> served, const ratls::HandshakeOffer& offer,
                       const ByteArray<16>& peer_address, Done<CredentialPtr> done) = 0;
-    /// The protocol for a connection whose handshake is done. `sink` outlives it.
+    /// The protocol for a connection whose handshake is done: the one that `info` names. `sink`
+    /// outlives it.
     virtual std::unique_ptr<ConnectionProtocol> start_protocol(const ConnectionInfo& info,
                                                                PlaintextSink& sink) = 0;
 };
