@@ -21,10 +21,15 @@ build: deps      ## configure and build everything (PRESET=dev by default)
 	@cmake --preset $(PRESET) >/dev/null && cmake --build --preset $(PRESET) -j $(JOBS)
 
 PROGRAMS = enclave-os-mini enclave-os-runner-process sgx-quoting-emulator enclavectl state-tamper apps
+VIRTUAL_PROGRAMS = enclave-os-minter enclave-os-proxy tsm-emulator enclavectl
 
 demo: deps       ## the whole story on loopback, with explanations; ends with "demo: OK"
-	@cmake --preset $(PRESET) >/dev/null && cmake --build --preset $(PRESET) -j $(JOBS) --target $(PROGRAMS)
-	@tools/demo.sh build/$(PRESET)/bin
+	@cmake --preset $(PRESET) >/dev/null && cmake --build --preset $(PRESET) -j $(JOBS) --target $(PROGRAMS) $(VIRTUAL_PROGRAMS)
+	@tools/demo.sh build/$(PRESET)/bin && tools/demo-virtual.sh build/$(PRESET)/bin
+
+demo-virtual: deps ## its second act alone: services behind the attested proxy of a confidential VM
+	@cmake --preset $(PRESET) >/dev/null && cmake --build --preset $(PRESET) -j $(JOBS) --target $(VIRTUAL_PROGRAMS)
+	@tools/demo-virtual.sh build/$(PRESET)/bin
 
 test: deps-test  ## build and run every test, fuzz-corpus replay and lint
 	@cmake --preset dev >/dev/null && cmake --build --preset dev -j $(JOBS)
@@ -48,4 +53,4 @@ bench: deps-bench ## ratios against peers measured in the same run
 clean:           ## remove everything that was built
 	rm -rf build
 
-.PHONY: help deps deps-bench deps-test build demo test test-sanitize lint tcb bench clean
+.PHONY: help deps deps-bench deps-test build demo demo-virtual test test-sanitize lint tcb bench clean

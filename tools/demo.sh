@@ -103,7 +103,7 @@ show verify "https://127.0.0.1:$port" --server-name hello.example.test --policy 
 [ "$code" -eq 10 ] || { echo "expected exit code 10 (accepted, EMULATED), got $code" >&2; exit 1; }
 
 say "Change the app by one byte and load it again, while a connection verified before stays open"
-"$root/tools/demo_held_connection.py" "$port" "$work/pki/root.pem" "$work/held" &
+"$root/tools/demo_held_connection.py" hello.example.test "$port" "$work/pki/root.pem" "$work/held" &
 held=$!
 await "the held connection" test -e "$work/held.ready"
 printf '\0\1\0' >>"$work/hello.wasm"   # an empty custom section: other bytes, same behaviour

@@ -58,6 +58,8 @@ class MinterLink {
     virtual std::unique_ptr<LoopLink> for_loop(LoopPlace place) = 0;
     /// Has the configuration read again. What changed is handed over before `done`.
     virtual void reload(runtime::Done<void> done) = 0;
+    /// Lets go of the loop. What for_loop() made is gone.
+    virtual void stop() {}
 };
 
 }  // namespace eos::cvm::proxy

@@ -43,7 +43,10 @@ Program::Program(MinterLink& minter)
             [this] { return is_ready_.load(); }},
       ops_(loop_, clock_, [this](std::string_view path) { return answer(path); }) {}
 
-Program::~Program() = default;
+Program::~Program() {
+    workers_.clear();
+    minter_.stop();
+}
 
 Result<void> Program::run() {
     tls_.emplace(EOS_TRY(ratls::ServerContext::make()));

@@ -1,0 +1,181 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: AGPL-3.0-only
+# The main job of Virtual, told step by step on loopback, in an emulated guest of TDX and then of SEV-SNP: attested TLS
+# in front of services that were never changed. Ends with "demo: OK".
+# usage: demo-virtual.sh BIN_FOLDER
+set -euo pipefail
+
+bin=$(cd "$1" && pwd)
+root=$(cd "$(dirname "$0")/.." && pwd)
+
+if ! lacks=$("$bin/tsm-emulator" check 2>&1); then
+  echo "skipped: the act of the confidential VM: $lacks"
+  echo "demo: OK"
+  exit 0
+fi
+
+work=$(mktemp -d /tmp/enclave-os-demo.XXXXXX)
+base=$((20000 + RANDOM % 20000))
+port=$base web=$((base + 1)) chat=$((base + 2))
+pids=()
+
+stop_all() {
+  local i
+  for ((i = ${#pids[@]} - 1; i >= 0; i--)); do kill "${pids[i]}" 2>/dev/null || true; wait "${pids[i]}" 2>/dev/null || true; done
+  pids=()
+}
+finish() {
+  status=$?
+  stop_all
+  [ -z "${nginx:-}" ] || { kill "$nginx" "$chat_pid" 2>/dev/null || true; wait "$nginx" "$chat_pid" 2>/dev/null || true; }
+  if [ $status -eq 0 ]; then
+    rm -rf "$work"
+    echo; echo "demo: OK"
+  else
+    echo; echo "demo: FAILED (logs are in $work)" >&2
+  fi
+}
+trap finish EXIT
+
+say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+run() { printf '$ %s\n' "$*"; "$@"; }
+ctl() { "$bin/enclavectl" --home "$work/contexts" "$@"; }
+show() { printf '$ enclavectl %s\n' "$*"; ctl "$@"; }
+fetch() { curl -sS --max-time 10 --cacert "$work/pki/root.pem" --resolve "$1:$port:127.0.0.1" "https://$1:$port$2"; }
+
+# Waits until the command succeeds, at most 30 seconds.
+await() {
+  local what=$1; shift
+  for _ in $(seq 300); do
+    if "$@" >/dev/null 2>&1; then return 0; fi
+    sleep 0.1
+  done
+  echo "timed out: $what" >&2; tail -n 20 "$work"/*.log >&2
+  return 1
+}
+
+# Runs enclavectl and insists on its exit code.
+expect() {
+  local expected=$1 code=0; shift
+  printf '$ enclavectl %s\n' "$*"
+  ctl "$@" >"$work/out.txt" 2>"$work/err.txt" || code=$?
+  if [ "$code" -ne "$expected" ]; then
+    cat "$work/out.txt" "$work/err.txt"; echo "expected exit code $expected, got $code" >&2
+    return 1
+  fi
+}
+
+say "Two services that know nothing of all this: Debian's nginx, and a WebSocket echo"
+cat >"$work/nginx.conf" <<END
+daemon off; worker_processes 1; pid $work/nginx.pid; error_log $work/nginx.log;
+events {}
+http {
+  access_log off; client_body_temp_path $work/nginx-body; proxy_temp_path $work/nginx-proxy; fastcgi_temp_path $work/nginx-fcgi;
+  uwsgi_temp_path $work/nginx-uwsgi; scgi_temp_path $work/nginx-scgi;
+  server { listen 127.0.0.1:$web; location / { return 200 "hello from a service that nobody changed\n"; } }
+}
+END
+nginx -e "$work/nginx.log" -c "$work/nginx.conf" &
+nginx=$!
+"$root/tools/demo_websocket.py" serve "$chat" &
+chat_pid=$!
+await "nginx" curl -sS "http://127.0.0.1:$web/"
+
+say "Emulated vendors, with roots of this installation. They protect nothing."
+run "$bin/tsm-emulator" init "$work/guests" >/dev/null
+of_guest() { jq -r ".identity[0].$2" "$work/guests/$1/policy.json"; }
+say "Your demands, the same for both kinds of machine: this trust domain, or this guest of SEV-SNP"
+roots=(--test-root "$work/guests/tdx/root.pem" --test-root "$work/guests/snp-genoa/root.pem")
+"$bin/tsm-emulator" collateral "$work/guests" --out "$work/tdx-collateral.json" >/dev/null
+ctl bundle make --import "$work/tdx-collateral.json" --import "$work/guests/snp-genoa/collateral.json" \
+  "${roots[@]}" --out "$work/bundle.json" >/dev/null
+pins=(--mrtd "$(of_guest tdx mr_td)" --rtmr1 "$(of_guest tdx rtmr1)" --rtmr2 "$(of_guest tdx rtmr2)"
+      --snp-measurement "$(of_guest snp-genoa measurement)" "${roots[@]}")
+echo "\$ enclavectl policy init --mrtd … --rtmr1 … --rtmr2 … --snp-measurement … --test-root … --test-root …"
+ctl policy init --name service "${pins[@]}" --out "$work/policy.json"
+
+write_config() {  # one file for minter and proxy; $1: lines more for the route
+  cat >"$work/virtual.yaml" <<END
+version: 1
+platform:
+  name: vm.example.test
+  listen: [{address: "127.0.0.1:$port"}]
+  policy: {drain_time_s: 5}
+  limits: {connections: 1000}
+routes:
+  - name: web
+    hostname: web.example.test
+    upstream: {tcp: "127.0.0.1:$web"}
+${1:-}
+  - name: chat
+    hostname: chat.example.test
+    upstream: {tcp: "127.0.0.1:$chat"}
+END
+}
+
+# in: what tsm-emulator calls the machine, and people do
+act() {
+  local tee=$1 name=$2 state=$work/state-$1
+  rm -rf "$work/contexts" "$work/pki"
+  mkdir -m 0700 "$state"
+  write_config
+  say "An emulated $name machine boots: the minter (CA key, evidence, no network) and the proxy (sockets)"
+  echo "\$ enclave-os-minter run --config virtual.yaml   and   enclave-os-proxy run minter.sock"
+  "$bin/tsm-emulator" run "$work/guests" --tee "$tee" -- "$bin/enclave-os-minter" run --config "$work/virtual.yaml" \
+    --state "$state" --socket "$work/minter.sock" --policy-log "$state/policy-log.json" --proxy-user "$(id -u)" \
+    >"$work/minter-$tee.log" 2>&1 &
+  pids+=($!)
+  await "the minter" test -S "$work/minter.sock"
+  "$bin/enclave-os-proxy" run "$work/minter.sock" >"$work/proxy-$tee.log" 2>&1 &
+  proxy=$!; pids+=("$proxy")
+  await "the proxy" grep -q listening "$work/proxy-$tee.log"
+
+  say "Verify the machine, which has no owner yet, and take ownership: the CA key is born in it, its request carries evidence"
+  local token
+  token=$(sed -n 's/.*provisioning_token.*"token":"\([0-9a-f]\{32\}\)".*/\1/p;s/.*token=\([0-9a-f]\{32\}\).*/\1/p' "$work/minter-$tee.log" | tail -n 1)
+  show pki --dir "$work/pki" init --organization Demo | head -n 2
+  ctl context add vm --address "127.0.0.1:$port" --server-name vm.example.test --policy "$work/policy.json" \
+    --root "$work/pki/root.pem" --owner-key "$work/pki/owner.key" --collateral "$work/bundle.json" >/dev/null
+  show mini provision --pki "$work/pki" --token "$token" --platform-name vm.example.test --permit example.test
+
+  say "Any HTTPS client can use both services: curl, with nothing but the root CA"
+  echo "\$ curl --cacert root.pem https://web.example.test:$port/"
+  await "the first leaf" fetch web.example.test /
+  fetch web.example.test /
+  run "$root/tools/demo_websocket.py" say "is anybody there?" chat.example.test "$port" "$work/pki/root.pem"
+
+  say "A client who wants proof, by the policy from above"
+  local route
+  for route in web chat; do
+    expect 10 verify "https://127.0.0.1:$port" --server-name $route.example.test --policy "$work/policy.json" \
+      --collateral "$work/bundle.json"
+    if [ $route = web ]; then cat "$work/out.txt"; else sed -n 1p "$work/out.txt"; fi
+  done
+
+  say "Pin the route's whole configuration, then change it, while a connection verified before stays open"
+  local pinned
+  pinned=$(ctl --json verify "https://127.0.0.1:$port" --server-name web.example.test --policy "$work/policy.json" \
+    --collateral "$work/bundle.json" | jq -r '.. | .workload_config_root? // empty') || true
+  echo "its configuration root, from its certificate: $pinned"
+  ctl policy init --name pinned "${pins[@]}" --require "workload_config_root=$pinned" --out "$work/pinned.json" >/dev/null
+  expect 10 verify "https://127.0.0.1:$port" --server-name web.example.test --policy "$work/pinned.json" \
+    --collateral "$work/bundle.json"
+  rm -f "$work/held.ready"
+  "$root/tools/demo_held_connection.py" web.example.test "$port" "$work/pki/root.pem" "$work/held" &
+  local held=$!
+  await "the held connection" test -e "$work/held.ready"
+  write_config "    max_body_bytes: 1048576"
+  run kill -HUP "$proxy"
+  wait "$held"
+  echo "the old connection was closed: nothing sent under the old proof is served under the new one"
+  await "the new leaf" fetch web.example.test /
+  expect 22 verify "https://127.0.0.1:$port" --server-name web.example.test --policy "$work/pinned.json" \
+    --collateral "$work/bundle.json"
+  sed -n '1p' "$work/out.txt"
+  grep -A 4 '✗ .*workload_config_root' "$work/out.txt" || { cat "$work/out.txt"; return 1; }
+  stop_all
+  rm -f "$work/minter.sock"
+}
+
+act tdx-v4 "Intel TDX"
+act snp-genoa "AMD SEV-SNP"
