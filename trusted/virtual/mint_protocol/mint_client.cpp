@@ -244,6 +244,8 @@ void MintClient::leaf(std::shared_ptr<const runtime::Served> served,
                       runtime::Done<runtime::CredentialPtr> done) {
     const runtime::ServedName* row = served->find(offer.server_name);
     EOS_ASSERT(row != nullptr && state_ != nullptr);
+    const std::shared_ptr<const runtime::Served> shown = served;  // what `row` is of
+    served = newest(std::move(served), *row);
     auto minting = std::make_shared<Minting>();
     minting->name = row->name;
     minting->scheme = offer.scheme;
@@ -272,6 +274,19 @@ void MintClient::leaf(std::shared_ptr<const runtime::Served> served,
     }
     minting->is_shared = false;  // of another moment than the one under way: not kept
     draft(std::move(minting), std::nullopt);
+}
+
+// The minter draws up leaves of its newest state only. A name of which that says the same is asked
+// for under it, also while the key for other names is still on its way.
+std::shared_ptr<const runtime::Served> MintClient::newest(
+    std::shared_ptr<const runtime::Served> served, const runtime::ServedName& row) const {
+    for (const auto& newer :
+         {std::shared_ptr<const runtime::Served>(next_served_), state_->served}) {
+        if (newer == nullptr) continue;
+        const runtime::ServedName* same = newer->find(row.name);
+        if (same != nullptr && same->tag == row.tag && same->epoch == row.epoch) return newer;
+    }
+    return served;
 }
 
 void MintClient::draft(std::shared_ptr<Minting> minting, std::optional<Challenge> challenge) {

@@ -96,6 +96,8 @@ class MintClient {
     void attest_epoch();
     void epoch_attested(std::shared_ptr<runtime::KeyEpoch> epoch, Result<Evidence> evidence);
     void publish(std::shared_ptr<MintedState> next, std::shared_ptr<runtime::Served> served);
+    std::shared_ptr<const runtime::Served> newest(std::shared_ptr<const runtime::Served> served,
+                                                  const runtime::ServedName& row) const;
     void draft(std::shared_ptr<Minting> minting, std::optional<Challenge> challenge);
     void finish(const std::shared_ptr<Minting>& minting, Result<runtime::CredentialPtr> outcome);
 

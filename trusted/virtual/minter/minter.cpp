@@ -143,7 +143,10 @@ Result<void> Minter::change(Next next) {
     config_ = std::move(next.config);
     served_ = std::move(next.served);
     served_->instance = {state_.instance_id, boot_id_, state_.generation};
-    drafts_.clear();
+    std::erase_if(drafts_, [this](const auto& row) {
+        const runtime::ServedName* now_served = served_->find(row.second.name);
+        return now_served == nullptr || now_served->tag != row.second.tag;
+    });
     return {};
 }
 

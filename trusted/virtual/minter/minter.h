@@ -75,6 +75,8 @@ class Minter {
     };
     struct DraftOnItsWay {
         ratls::LeafDraft leaf;
+        std::string name;
+        crypto::Digest32 tag;  ///< what it says; once that is not served, it is not signed
         std::uint64_t expires_ms;
     };
     /// What would be served.
@@ -112,7 +114,9 @@ class Minter {
     Result<const runtime::ServedName*> row_of(const DraftLeaf& request) const;
     Result<Draft> draft_attested(const DraftLeaf& request);
     void draft_challenged(const DraftLeaf& request, Answer answer);
-    Result<Draft> keep_draft(const DraftLeaf& request, const crypto::P256PublicKey& key,
+    void challenge_quoted(const DraftLeaf& request, const crypto::Digest32& tag,
+                          Result<FreshEvidence> evidence, Answer answer);
+    Result<Draft> keep_draft(const runtime::ServedName& row, const crypto::P256PublicKey& key,
                              const ratls::LeafContent& content);
     ratls::LeafContent content_of(const runtime::ServedName& row, ratls::LeafScheme scheme) const;
     Result<SignedLeaf> sign(const SignLeaf& request);

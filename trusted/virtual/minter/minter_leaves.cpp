@@ -3,7 +3,6 @@
 // what binds it; no byte of it is the proxy's to choose.
 #include <algorithm>
 
-#include "common/base/assert.h"
 #include "trusted/virtual/minter/minter.h"
 
 namespace eos::cvm {
@@ -125,13 +124,14 @@ Result<Draft> Minter::draft_attested(const DraftLeaf& request) {
         content.not_before = now() - ratls::kChallengeBackdateSeconds;
         content.not_after = now() + ratls::kChannelLeafLifeSeconds;
     }
-    return keep_draft(request, key, content);
+    return keep_draft(*row, key, content);
 }
 
 void Minter::draft_challenged(const DraftLeaf& request, Answer answer) {
     const Challenge& challenge = *request.challenge;
-    auto prepared = [&]() -> Result<std::pair<crypto::P256PublicKey, ratls::ReportData>> {
-        static_cast<void>(EOS_TRY(row_of(request)));
+    crypto::Digest32 tag{};
+    auto prepared = [&]() -> Result<ratls::ReportData> {
+        tag = EOS_TRY(row_of(request))->tag;
         crypto::P256PublicKey key = EOS_TRY(crypto::P256PublicKey::from_spki(request.leaf_key));
         if (request.scheme != ratls::LeafScheme::kV1)
             return fail(malformed_message, "a challenge in the handshake is of mode B");
@@ -139,38 +139,45 @@ void Minter::draft_challenged(const DraftLeaf& request, Answer answer) {
         ratls::ReportData report_data =
             EOS_TRY(ratls::ReportData::v1_challenge(key, challenge.nonce, challenge.binder));
         EOS_TRY(admit(challenge.peer_address));
-        return std::pair(std::move(key), report_data);
+        return report_data;
     }();
     if (!prepared) return answer(to_failed(prepared.error()));
-    parts_.quotes.request(
-        prepared->second, Urgency::kChallenge,
-        [this, request, key = prepared->first, weak = std::weak_ptr(self_),
-         answer = std::move(answer)](Result<FreshEvidence> evidence) mutable {
-            if (weak.expired()) return;
-            if (!evidence) return answer(to_failed(evidence.error()));
-            // It took its time: what is served may be something else by now.
-            Result<const runtime::ServedName*> row = row_of(request);
-            if (!row) return answer(to_failed(row.error()));
-            ratls::LeafContent content = content_of(**row, ratls::LeafScheme::kV1);
-            content.evidence = evidence->bytes;
-            content.not_before = now() - ratls::kChallengeBackdateSeconds;
-            content.not_after = now() + ratls::kChallengeLifeSeconds;
-            Result<Draft> draft = keep_draft(request, key, content);
-            answer(draft ? MintReply(std::move(*draft)) : MintReply(to_failed(draft.error())));
-        });
+    parts_.quotes.request(*prepared, Urgency::kChallenge,
+                          [this, request, tag, weak = std::weak_ptr(self_),
+                           answer = std::move(answer)](Result<FreshEvidence> evidence) mutable {
+                              if (weak.expired()) return;
+                              challenge_quoted(request, tag, std::move(evidence),
+                                               std::move(answer));
+                          });
 }
 
-Result<Draft> Minter::keep_draft(const DraftLeaf& request, const crypto::P256PublicKey& key,
+// The quote took its time: what is served of the name may be something else by now.
+void Minter::challenge_quoted(const DraftLeaf& request, const crypto::Digest32& tag,
+                              Result<FreshEvidence> evidence, Answer answer) {
+    auto draft = [&]() -> Result<Draft> {
+        const FreshEvidence quote = EOS_TRY(std::move(evidence));
+        const runtime::ServedName* row = served_->find(request.name);
+        if (row == nullptr || row->tag != tag) return fail(state_changed);
+        ratls::LeafContent content = content_of(*row, ratls::LeafScheme::kV1);
+        content.evidence = quote.bytes;
+        content.not_before = now() - ratls::kChallengeBackdateSeconds;
+        content.not_after = now() + ratls::kChallengeLifeSeconds;
+        return keep_draft(*row, EOS_TRY(crypto::P256PublicKey::from_spki(request.leaf_key)),
+                          content);
+    }();
+    answer(draft ? MintReply(std::move(*draft)) : MintReply(to_failed(draft.error())));
+}
+
+Result<Draft> Minter::keep_draft(const runtime::ServedName& row, const crypto::P256PublicKey& key,
                                  const ratls::LeafContent& content) {
     if (drafts_.size() >= kMaxDrafts) return fail(runtime::mint_busy, "too many drafts");
     const runtime::LeafIssuer* ca = served_->issuer.get();
     std::optional<ratls::Issuer> issuer;
     if (ca != nullptr) issuer = ratls::Issuer{ca->subject, ca->key_identifier, &ca->key};
     ratls::LeafDraft leaf(content, key, issuer ? &*issuer : nullptr);
-    EOS_ASSERT(content.name == request.name);
     Draft out{++last_draft_, leaf.binding_message()};
-    drafts_.emplace(out.draft,
-                    DraftOnItsWay{std::move(leaf), parts_.clock.monotonic_ms() + kDraftMs});
+    drafts_.emplace(out.draft, DraftOnItsWay{std::move(leaf), row.name, row.tag,
+                                             parts_.clock.monotonic_ms() + kDraftMs});
     return out;
 }
 

@@ -342,6 +342,64 @@ TEST_F(MinterRig, AReloadChangesOnlyTheTagsOfWhatChanged) {
         << "nothing changed";
 }
 
+TEST_F(MinterRig, AReloadDisturbsNoHandshakeOnANameThatStaysAsItWas) {
+    until([this] { return minter->is_ready(); });
+    const auto key = crypto::P256PrivateKey::generate();
+    const auto platform_key = crypto::P256PrivateKey::generate();
+    const std::uint64_t generation = disk->generation;
+    std::optional<MintReply> shop;
+    std::optional<MintReply> platform;
+    const Challenge handshake{Bytes(32), {}, {}};
+    minter->handle(
+        DraftLeaf{"shop.example.test", generation, {}, key.public_key().spki(), handshake},
+        [&](MintReply reply) { shop = std::move(reply); });
+    minter->handle(
+        DraftLeaf{"vm.example.test", generation, {}, platform_key.public_key().spki(), handshake},
+        [&](MintReply reply) { platform = std::move(reply); });
+    RouteConfig chat = file.routes[0];
+    chat.name = "chat";
+    chat.hostname = "chat.example.test";
+    file.routes.push_back(chat);
+    ASSERT_TRUE(minter->reload()) << "while their quotes are made";
+    until([&] { return shop && platform; });
+    EXPECT_EQ(code_of(*platform), state_changed) << "its tree has changed";
+    const auto& draft = std::get<Draft>(*shop);
+    file.routes.pop_back();
+    ASSERT_TRUE(minter->reload()) << "while the proxy signs";
+    EXPECT_TRUE(std::holds_alternative<SignedLeaf>(
+        raw(SignLeaf{draft.draft, key.sign_der(draft.binding_message)})));
+}
+
+TEST_F(MinterRig, WhatWasDrawnUpAndIsServedNoLongerIsNotSigned) {
+    until([this] { return minter->is_ready(); });
+    const auto key = crypto::P256PrivateKey::generate();
+    raw(Attest{key.public_key().spki()});
+    auto draft = std::get<Draft>(
+        raw(DraftLeaf{"shop.example.test", disk->generation, {}, key.public_key().spki(), {}}));
+    file.routes[0].upstream.connections = 3;
+    ASSERT_TRUE(minter->reload());
+    EXPECT_EQ(code_of(raw(SignLeaf{draft.draft, key.sign_der(draft.binding_message)})),
+              unknown_draft);
+}
+
+TEST_F(MinterRig, AThreadThatServesTheStateOfBeforeStillGetsLeavesOfWhatStayed) {
+    connect();
+    until_published();
+    const auto before = client->state()->served;
+    RouteConfig chat = file.routes[0];
+    chat.name = "chat";
+    chat.hostname = "chat.example.test";
+    file.routes.push_back(chat);
+    ASSERT_TRUE(wait<void>([&](auto done) { client->change(Reload{}, std::move(done)); }));
+    auto ask = [&](const ratls::HandshakeOffer& wanted) {
+        return wait<runtime::CredentialPtr>(
+            [&](auto done) { client->leaf(before, wanted, {}, std::move(done)); });
+    };
+    EXPECT_TRUE(ask(offer("shop.example.test")));
+    EXPECT_TRUE(ask(challenge("shop.example.test")));
+    EXPECT_EQ(ask(challenge("")).error().code(), state_changed);
+}
+
 TEST_F(MinterRig, WhatCannotBeStoredIsNotServed) {
     connect();
     until_published();
