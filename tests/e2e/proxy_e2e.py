@@ -230,6 +230,20 @@ class Stage:
         finally:
             proxy.stop()
 
+    def speaks_http2(self):
+        proxy = self.proxy((NAME, Upstream(echo_everything).port, ""))
+        url = f"https://{NAME}:{proxy.port}/"
+        curl = ["curl", "-sk", "--http2", "--resolve", f"{NAME}:{proxy.port}:127.0.0.1", "-o", "-",
+                "-w", "%{http_version} %{http_code}", "-H", "Cookie: a=b"]
+        try:
+            done = subprocess.run([*curl, url + "1", url + "2"], capture_output=True, timeout=60, check=True).stdout
+            assert done.count(b"2 200") == 2, done
+            assert b"via: 2.0 enclave-os" in done and b"cookie: a=b" in done and b"GET /2 HTTP/1.1" in done, done
+            done = subprocess.run([*curl, "--http1.1", url], capture_output=True, timeout=60, check=True).stdout
+            assert done.endswith(b"1.1 200"), done
+        finally:
+            proxy.stop()
+
     def carries_websockets(self):
         proxy = self.proxy((NAME, Upstream(echo_everything).port, ""))
         try:

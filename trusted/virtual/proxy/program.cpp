@@ -49,7 +49,6 @@ Program::~Program() {
 }
 
 Result<void> Program::run() {
-    tls_.emplace(EOS_TRY(ratls::ServerContext::make()));
     EOS_TRY(minter_.start(loop_, [this](MintedStatePtr state) { take(std::move(state)); }));
     const std::uint64_t deadline_ms = clock_.monotonic_ms() + kFirstStateMs;
     while (!state_ && !is_stopping_) {
@@ -107,17 +106,21 @@ int Program::timeout_ms() const {
 
 void Program::warn_of_restart(const Config& config) const {
     const PlatformConfig& before = opened_with_->platform;
-    const bool is_same = config.platform.listen == before.listen &&
-                         config.platform.limits == before.limits &&
-                         config.platform.metrics == before.metrics;
+    const bool is_same =
+        config.platform.listen == before.listen && config.platform.limits == before.limits &&
+        config.platform.http2 == before.http2 && config.platform.metrics == before.metrics;
     if (is_same) return;
     say(os::Severity::warning, "restart_needed",
-        {{"why", "platform.listen, limits and metrics are read at the start only"}});
+        {{"why", "platform.listen, http2, limits and metrics are read at the start only"}});
 }
 
 Result<void> Program::open() {
     opened_with_ = state_->config;
     EOS_TRY(raise_descriptor_limit(*opened_with_));
+    const auto protocols = opened_with_->platform.http2 == Switch::kOn
+                               ? ratls::ServedProtocols::kHttp2AndHttp1
+                               : ratls::ServedProtocols::kHttp1Only;
+    tls_.emplace(EOS_TRY(ratls::ServerContext::make(protocols)));
     const std::size_t count = loops_of(*opened_with_);
     view_.loops = count;
     for (std::size_t i = 0; i < count; ++i) {

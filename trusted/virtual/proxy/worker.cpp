@@ -5,7 +5,6 @@
 
 #include <algorithm>
 
-#include "trusted/runtime/http1_connection.h"
 #include "trusted/virtual/proxy/platform_api.h"
 #include "trusted/virtual/proxy/proxy_protocol.h"
 
@@ -69,6 +68,12 @@ std::optional<std::uint64_t> earlier(std::optional<std::uint64_t> a,
     return std::min(*a, *b);
 }
 
+runtime::HttpLimits http_limits_of(const LimitsConfig& limits) {
+    runtime::HttpLimits out;
+    out.http2.streams = static_cast<std::uint32_t>(limits.streams);
+    return out;
+}
+
 os::LogFormat format_of(const Config& config) {
     return config.platform.log.format == LogFormat::kJson ? os::LogFormat::json
                                                           : os::LogFormat::text;
@@ -112,6 +117,7 @@ Worker::Worker(Parts parts, Forwarder::Loop loop, MintedStatePtr state,
     : parts_(std::move(parts)),
       loop_index_(loop),
       state_(std::move(state)),
+      http_limits_(http_limits_of(state_->config.platform.limits)),
       link_(parts_.minter.for_loop({loop_, clock_, parts_.program})),
       access_log_(STDERR_FILENO, format_of(state_->config)),
       upstreams_(loop_, clock_),
@@ -190,8 +196,7 @@ std::unique_ptr<runtime::ConnectionProtocol> Worker::start_protocol(
     const runtime::ConnectionInfo& info, runtime::PlaintextSink& sink) {
     runtime::RequestDispatcher& dispatcher =
         info.kind == runtime::NameKind::kApp ? *workload_name_ : link_->api();
-    return std::make_unique<runtime::Http1Connection>(
-        info, runtime::Http1Connection::Parts{sink, dispatcher, clock_}, runtime::Http1Limits{});
+    return runtime::start_http(info, {sink, dispatcher, clock_}, http_limits_);
 }
 
 bool Worker::is_done() const {

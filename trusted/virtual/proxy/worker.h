@@ -12,6 +12,7 @@
 #include "trusted/os/connections.h"
 #include "trusted/os/listener.h"
 #include "trusted/os/system_clock.h"
+#include "trusted/runtime/http_connection.h"
 #include "trusted/virtual/proxy/forwarder.h"
 #include "trusted/virtual/proxy/health_checks.h"
 #include "trusted/virtual/proxy/minter_link.h"
@@ -73,6 +74,7 @@ class Worker final : private runtime::ConnectionServices {
     const os::SystemClock clock_;
     os::EventLoop loop_;
     MintedStatePtr state_;
+    const runtime::HttpLimits http_limits_;
     std::unique_ptr<LoopLink> link_;
     AccessLog access_log_;
     Upstreams upstreams_;
