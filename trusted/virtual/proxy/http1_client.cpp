@@ -23,7 +23,7 @@ void Http1Client::begin(UpstreamRequest request, ResponseHandler& handler) {
     request_complete_ = !is_chunked_ && request.body.bytes == 0;
     has_received_ = false;
     has_head_ = false;
-    last_moved_ms_ = clock_.monotonic_ms();
+    last_moved_ms_ = asked_ms_ = clock_.monotonic_ms();
     parser_.expect(request.method, request.switching);
     if (output_.empty()) {
         output_ = std::move(request.head);
@@ -47,7 +47,7 @@ void Http1Client::finish(const http::Headers& trailers) {
     if (is_tunnel_) ends_output_ = true;
     if (handler_ == nullptr || request_complete_) return;
     request_complete_ = true;
-    last_moved_ms_ = clock_.monotonic_ms();
+    last_moved_ms_ = asked_ms_ = clock_.monotonic_ms();
     if (!is_chunked_ || !sends_) return;
     // What cannot be sent behind a body was refused where it came in.
     if (!http::append_last_chunk(output_, trailers)) http::append_last_chunk(output_);
@@ -60,7 +60,7 @@ bool Http1Client::has_room() {
 
 void Http1Client::output_taken(std::size_t count) {
     output_offset_ += count;
-    last_moved_ms_ = clock_.monotonic_ms();
+    last_moved_ms_ = asked_ms_ = clock_.monotonic_ms();
     if (output_offset_ == output_.size()) {
         if (output_.capacity() > kKeptOutputBytes) output_ = Bytes();
         output_.clear();
@@ -190,7 +190,8 @@ void Http1Client::abandon() {
 std::optional<std::uint64_t> Http1Client::next_deadline_ms() const {
     if (handler_ == nullptr || !held_body_.empty()) return std::nullopt;
     if (has_head_ || !output().empty()) return last_moved_ms_ + timeouts_.stall_ms;
-    if (request_complete_ || !sends_) return last_moved_ms_ + timeouts_.response_ms;
+    // Bytes of a head that is not complete buy no time.
+    if (request_complete_ || !sends_) return asked_ms_ + timeouts_.response_ms;
     return std::nullopt;  // the client's turn
 }
 

@@ -133,6 +133,7 @@ class Http1Client {
     Bytes held_input_;  ///< behind it, not yet parsed
     std::optional<InputEnd> ended_;
     std::uint64_t last_moved_ms_ = 0;
+    std::uint64_t asked_ms_ = 0;  ///< when the last of the request went out, as far as it did
     std::uint64_t request_count_ = 0;
     bool is_chunked_ = false;
     bool request_complete_ = true;

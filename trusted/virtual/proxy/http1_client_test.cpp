@@ -258,6 +258,22 @@ TEST_F(Http1ClientTest, TimesOut) {
     EXPECT_EQ(heard.outcome, "response timeout");
 }
 
+TEST_F(Http1ClientTest, AHeadThatTricklesInIsNoAnswer) {
+    ask();
+    sent();
+    const std::string_view head = "HTTP/1.1 200 OK\r\nX: y";
+    for (std::size_t i = 0; i < 10; ++i) {
+        answer(head.substr(i, 1));
+        clock.ms += 9;
+        client.tick(clock.ms);
+    }
+    EXPECT_EQ(heard.outcome, "open");
+    answer(head.substr(10, 1));
+    clock.ms += 10;
+    client.tick(clock.ms);
+    EXPECT_EQ(heard.outcome, "response timeout");
+}
+
 TEST_F(Http1ClientTest, StallsInsideAnAnswer) {
     ask();
     sent();
