@@ -8,11 +8,14 @@ set -euo pipefail
 bin=$(cd "$1" && pwd)
 root=$(cd "$(dirname "$0")/.." && pwd)
 
-if ! lacks=$("$bin/tsm-emulator" check 2>&1); then
+code=0
+lacks=$("$bin/tsm-emulator" check 2>&1) || code=$?
+if [ $code -eq 77 ]; then
   echo "skipped: the act of the confidential VM: $lacks"
   echo "demo: OK"
   exit 0
 fi
+[ $code -eq 0 ] || { echo "$lacks" >&2; exit 1; }
 
 work=$(mktemp -d /tmp/enclave-os-demo.XXXXXX)
 base=$((20000 + RANDOM % 20000))
