@@ -5,11 +5,8 @@
 # usage: demo-virtual.sh BIN_FOLDER
 set -euo pipefail
 
-bin=$(cd "$1" && pwd)
-root=$(cd "$(dirname "$0")/.." && pwd)
-
 code=0
-lacks=$("$bin/tsm-emulator" check 2>&1) || code=$?
+lacks=$("$1/tsm-emulator" check 2>&1) || code=$?
 if [ $code -eq 77 ]; then
   echo "skipped: the act of the confidential VM: $lacks"
   echo "demo: OK"
@@ -17,56 +14,8 @@ if [ $code -eq 77 ]; then
 fi
 [ $code -eq 0 ] || { echo "$lacks" >&2; exit 1; }
 
-work=$(mktemp -d /tmp/enclave-os-demo.XXXXXX)
-base=$((20000 + RANDOM % 20000))
-port=$base web=$((base + 1)) chat=$((base + 2))
-pids=()
-
-stop_all() {
-  local i
-  for ((i = ${#pids[@]} - 1; i >= 0; i--)); do kill "${pids[i]}" 2>/dev/null || true; wait "${pids[i]}" 2>/dev/null || true; done
-  pids=()
-}
-finish() {
-  status=$?
-  stop_all
-  [ -z "${nginx:-}" ] || { kill "$nginx" "$chat_pid" 2>/dev/null || true; wait "$nginx" "$chat_pid" 2>/dev/null || true; }
-  if [ $status -eq 0 ]; then
-    rm -rf "$work"
-    echo; echo "demo: OK"
-  else
-    echo; echo "demo: FAILED (logs are in $work)" >&2
-  fi
-}
-trap finish EXIT
-
-say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
-run() { printf '$ %s\n' "$*"; "$@"; }
-ctl() { "$bin/enclavectl" --home "$work/contexts" "$@"; }
-show() { printf '$ enclavectl %s\n' "$*"; ctl "$@"; }
-fetch() { curl -sS --max-time 10 --cacert "$work/pki/root.pem" --resolve "$1:$port:127.0.0.1" "https://$1:$port$2"; }
-
-# Waits until the command succeeds, at most 30 seconds.
-await() {
-  local what=$1; shift
-  for _ in $(seq 300); do
-    if "$@" >/dev/null 2>&1; then return 0; fi
-    sleep 0.1
-  done
-  echo "timed out: $what" >&2; tail -n 20 "$work"/*.log >&2
-  return 1
-}
-
-# Runs enclavectl and insists on its exit code.
-expect() {
-  local expected=$1 code=0; shift
-  printf '$ enclavectl %s\n' "$*"
-  ctl "$@" >"$work/out.txt" 2>"$work/err.txt" || code=$?
-  if [ "$code" -ne "$expected" ]; then
-    cat "$work/out.txt" "$work/err.txt"; echo "expected exit code $expected, got $code" >&2
-    return 1
-  fi
-}
+. "$(dirname "$0")/demo_lib.sh"
+web=$((port + 1)) chat=$((port + 2))
 
 say "Two services that know nothing of all this: Debian's nginx, and a WebSocket echo"
 cat >"$work/nginx.conf" <<END
@@ -79,9 +28,10 @@ http {
 }
 END
 nginx -e "$work/nginx.log" -c "$work/nginx.conf" &
-nginx=$!
+pids+=($!)
 "$root/tools/demo_websocket.py" serve "$chat" &
-chat_pid=$!
+pids+=($!)
+services=${#pids[@]}
 await "nginx" curl -sS "http://127.0.0.1:$web/"
 
 say "Emulated vendors, with roots of this installation. They protect nothing."
@@ -176,7 +126,7 @@ act() {
     --collateral "$work/bundle.json"
   sed -n '1p' "$work/out.txt"
   grep -A 4 '✗ .*workload_config_root' "$work/out.txt" || { cat "$work/out.txt"; return 1; }
-  stop_all
+  stop_from "$services"
   rm -f "$work/minter.sock"
 }
 

@@ -4,53 +4,9 @@
 # usage: demo.sh BIN_FOLDER
 set -euo pipefail
 
-bin=$(cd "$1" && pwd)
-root=$(cd "$(dirname "$0")/.." && pwd)
+. "$(dirname "$0")/demo_lib.sh"
 apps=$bin/../apps
-work=$(mktemp -d /tmp/enclave-os-demo.XXXXXX)
-port=$((20000 + RANDOM % 20000))
 ops=$((port + 1))
-pids=()
-
-finish() {
-  status=$?
-  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-  for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
-  if [ $status -eq 0 ]; then
-    rm -rf "$work"
-    echo; echo "demo: OK"
-  else
-    echo; echo "demo: FAILED (logs are in $work)" >&2
-  fi
-}
-trap finish EXIT
-
-say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
-run() { printf '$ %s\n' "$*"; "$@"; }
-ctl() { "$bin/enclavectl" --home "$work/contexts" "$@"; }
-show() { printf '$ enclavectl %s\n' "$*"; ctl "$@"; }
-fetch() { curl -sS --max-time 10 --cacert "$work/pki/root.pem" --resolve "$1:$port:127.0.0.1" "https://$1:$port$2"; }
-
-# Waits until the command succeeds, at most 20 seconds.
-await() {
-  local what=$1; shift
-  for _ in $(seq 200); do
-    if "$@" >/dev/null 2>&1; then return 0; fi
-    sleep 0.1
-  done
-  echo "timed out: $what" >&2; tail -n 20 "$work"/*.log >&2
-  return 1
-}
-
-expect_failure() {
-  local expected=$1 code=0; shift
-  printf '$ enclavectl %s\n' "$*"
-  ctl "$@" >"$work/out.txt" 2>"$work/err.txt" || code=$?
-  if [ "$code" -ne "$expected" ]; then
-    cat "$work/out.txt" "$work/err.txt"; echo "expected exit code $expected, got $code" >&2
-    return 1
-  fi
-}
 
 start_mini() {
   : >"$work/mini.log"
@@ -98,9 +54,8 @@ fetch hello.example.test / | head -n 12
 say "A client who wants proof: this app, this enclave, in this very handshake"
 show policy init --name hello --mrenclave "$mrenclave" --test-root "$work/platform/root.pem" \
   --workload "$work/hello.wasm" --out "$work/hello.json"
-code=0
-show verify "https://127.0.0.1:$port" --server-name hello.example.test --policy "$work/hello.json" || code=$?
-[ "$code" -eq 10 ] || { echo "expected exit code 10 (accepted, EMULATED), got $code" >&2; exit 1; }
+expect 10 verify "https://127.0.0.1:$port" --server-name hello.example.test --policy "$work/hello.json"
+cat "$work/out.txt"
 
 say "Change the app by one byte and load it again, while a connection verified before stays open"
 "$root/tools/demo_held_connection.py" hello.example.test "$port" "$work/pki/root.pem" "$work/held" &
@@ -111,7 +66,7 @@ show app load hello "$work/hello.wasm" --hostname hello.example.test --public-en
   grep -E 'loaded'
 wait "$held"
 echo "the old connection was closed: nothing sent under the old proof is answered by the new code"
-expect_failure 22 verify "https://127.0.0.1:$port" --server-name hello.example.test --policy "$work/hello.json"
+expect 22 verify "https://127.0.0.1:$port" --server-name hello.example.test --policy "$work/hello.json"
 sed -n '1p' "$work/out.txt"
 grep -A 4 '✗ .*workload_digest' "$work/out.txt" || grep -A 4 '✗' "$work/out.txt"
 
@@ -146,7 +101,7 @@ stop_mini
 rm -rf "$work/state"; mv "$work/state.good" "$work/state"
 start_mini
 await "the first quote" is_serving
-expect_failure 24 mini status
+expect 24 mini status
 sed -n '1p' "$work/out.txt"
 grep -A 3 '✗ state_rollback' "$work/out.txt"
 stop_mini
