@@ -210,9 +210,9 @@ TEST(Http2Connection, ARequestThatCouldBeReadInTwoWaysIsReset) {
 
 TEST(Http2Connection, ABodyOfAnotherLengthThanItSaysIsReset) {
     for (const char* data : {"abcd", "ab"}) {
-        RawPeer peer;
         HandlerLog log;
         TestHandler* handler = nullptr;
+        RawPeer peer;
         serve_and_remember(peer.dispatcher, log, handler, 1000);
         peer.send({NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1,
                    literals(request_fields("POST", "/", {{"content-length", "3"}}))});
@@ -319,9 +319,9 @@ TEST(Http2Connection, APausedBodyIsHeldBackByItsOwnWindowOnly) {
 }
 
 TEST(Http2Connection, AHandlerIsHeldBackByThePeersWindow) {
-    RawPeer peer(Http2Limits{.stream_output_bytes = 1000});
     HandlerLog log;
     TestHandler* handler = nullptr;
+    RawPeer peer(Http2Limits{.stream_output_bytes = 1000});
     serve_and_remember(peer.dispatcher, log, handler, 1000);
     const auto sent = [&] {
         std::size_t bytes = 0;

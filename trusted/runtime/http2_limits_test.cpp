@@ -117,9 +117,9 @@ TEST(Http2Abuse, FloodsOfFramesThatCarryNothing) {
         {NGHTTP2_WINDOW_UPDATE, 0, 1, u32(1)},
     };
     for (const Frame& frame : frames) {
-        RawPeer peer;
         HandlerLog log;
         TestHandler* handler = nullptr;
+        RawPeer peer;
         serve_and_remember(peer.dispatcher, log, handler, 1000);
         peer.send(
             {NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, literals(request_fields("POST", "/"))});
@@ -244,9 +244,9 @@ TEST(Http2Limits, AHeadThatDoesNotEndEndsTheConnection) {
 }
 
 TEST(Http2Limits, ABodyThatTricklesInIsAnswered408) {
-    RawPeer peer;
     HandlerLog log;
     TestHandler* handler = nullptr;
+    RawPeer peer;
     serve_and_remember(peer.dispatcher, log, handler, 1000);
     peer.send(
         {NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, literals(request_fields("POST", "/"))});
@@ -264,9 +264,9 @@ TEST(Http2Limits, ABodyThatTricklesInIsAnswered408) {
 }
 
 TEST(Http2Limits, AHandlerMayTakeItsTime) {
-    RawPeer peer;
     HandlerLog log;
     TestHandler* handler = nullptr;
+    RawPeer peer;
     serve_and_remember(peer.dispatcher, log, handler, 1000);
     peer.get(1);
     EXPECT_EQ(peer.connection->next_deadline_ms(), std::nullopt);
