@@ -2,6 +2,7 @@
 // Verifying published evidence, as multiples of the signatures that nobody can leave out, in the
 // same run: with collateral that was just read, with collateral at hand, and a second time.
 // usage: bench-evidence-verify CORPUS_FOLDER
+#include <openssl/ec.h>
 #include <openssl/evp.h>
 #include <openssl/rsa.h>
 
