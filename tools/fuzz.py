@@ -121,7 +121,7 @@ def main():
     parser.add_argument("targets", nargs="*")
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--slice", type=float, default=5)
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     targets = chosen(options.targets)
     if options.what == "keep":
         for target in targets:
