@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "trusted/virtual/minter/server.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -46,14 +47,16 @@ Result<std::unique_ptr<MinterServer>> MinterServer::listen(os::EventLoop& loop, 
     // Whoever connects is asked who it is; the mode alone lets nobody in.
     if (::chmod(path.c_str(), 0666) != 0 || ::listen(fd.get(), 4) != 0)
         return fail(socket_unusable, reason(path));
-    return std::unique_ptr<MinterServer>(new MinterServer(loop, log, std::move(fd), proxy_user));
+    return std::unique_ptr<MinterServer>(
+        new MinterServer(loop, log, std::move(fd), path, proxy_user));
 }
 
 MinterServer::MinterServer(os::EventLoop& loop, const os::Log& log, os::UniqueFd fd,
-                           uid_t proxy_user)
+                           std::string path, uid_t proxy_user)
     : loop_(loop),
       log_(log),
       fd_(std::move(fd)),
+      path_(std::move(path)),
       proxy_user_(proxy_user),
       self_(std::make_shared<MinterServer*>(this)) {
     loop_.add(fd_.get(), EPOLLIN, *this);
@@ -61,6 +64,8 @@ MinterServer::MinterServer(os::EventLoop& loop, const os::Log& log, os::UniqueFd
 
 MinterServer::~MinterServer() {
     loop_.remove(fd_.get(), *this);
+    // Nobody listens there any more; the next start would remove it, too.
+    ::unlinkat(AT_FDCWD, path_.c_str(), 0);
 }
 
 void MinterServer::on_events(std::uint32_t events) {

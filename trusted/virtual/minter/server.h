@@ -40,7 +40,8 @@ class MinterServer final : public os::EventHandler {
     void on_events(std::uint32_t events) override;
 
   private:
-    MinterServer(os::EventLoop& loop, const os::Log& log, os::UniqueFd fd, uid_t proxy_user);
+    MinterServer(os::EventLoop& loop, const os::Log& log, os::UniqueFd fd, std::string path,
+                 uid_t proxy_user);
     void accepted(os::UniqueFd fd);
     void received(const Bytes& frame);
     void answered(std::uint64_t proxy, std::uint32_t id, MintReply reply);
@@ -49,6 +50,7 @@ class MinterServer final : public os::EventHandler {
     os::EventLoop& loop_;
     const os::Log& log_;
     os::UniqueFd fd_;
+    const std::string path_;
     const uid_t proxy_user_;
     Minter* minter_ = nullptr;
     std::unique_ptr<FrameChannel> channel_;
