@@ -6,6 +6,7 @@ import concurrent.futures
 import hashlib
 import http.client
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -431,6 +432,9 @@ class Stage:
 
 
 def main():
+    # A thousand idle connections have two ends each, one of them here; programs raise their own limit.
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096) if hard != resource.RLIM_INFINITY else 4096, hard))
     bin_folder = Path(sys.argv[1])
     failed = 0
     names = [name for name in vars(Stage) if not name.startswith("_") and name != "proxy"]
