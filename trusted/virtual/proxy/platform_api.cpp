@@ -4,9 +4,8 @@
 #include <algorithm>
 #include <array>
 
-#include "common/base/assert.h"
 #include "common/base/encoding.h"
-#include "common/ratls/attest_message.h"
+#include "trusted/runtime/attest_route.h"
 #include "trusted/runtime/metrics.h"
 #include "trusted/runtime/provisioning.h"
 #include "trusted/runtime/responses.h"
@@ -14,16 +13,13 @@
 namespace eos::cvm::proxy {
 namespace {
 
-using ratls::AttestMode;
 using runtime::Access;
 using runtime::Dispatched;
 using runtime::Permission;
 using runtime::RoutedRequest;
 using runtime::RouteNames;
 
-constexpr std::string_view kAttestPath = "/__privasys/attest";
 constexpr std::string_view kOwnPrefix = "/.well-known/enclave-os/";
-constexpr unsigned kRetryAfter_s = 2;
 
 int status_of(const Error& error) {
     const Code& code = error.code();
@@ -33,69 +29,6 @@ int status_of(const Error& error) {
     if (code == runtime::wrong_token) return 403;
     if (code == runtime::no_pending_request) return 409;
     return std::ranges::find(kTemporary, code) != kTemporary.end() ? 503 : 400;
-}
-
-/// One request for evidence: where it came from.
-struct Asker {
-    std::shared_ptr<runtime::ChannelEnd> channel;
-    ByteArray<16> peer_address{};
-};
-
-void respond_evidence(runtime::Exchange& exchange, const ratls::AttestResponse& response) {
-    const auto sent = exchange.respond(runtime::make_head(200, runtime::kJsonType),
-                                       to_bytes(ratls::to_text(response)));
-    EOS_ASSERT(sent.has_value());  // nobody answered before
-}
-
-void answer_challenge(const ApiContext& context, runtime::Exchange exchange, const Asker& asker,
-                      const ByteArray<32>& client_context) {
-    const auto binding = asker.channel->bind(client_context);
-    if (!binding) return runtime::respond_busy(exchange, binding.error().message(), kRetryAfter_s);
-    const UnixTime asked_at = context.clock.now();
-    context.port.mint().attest(
-        asker.channel->leaf_key(), *binding, asker.peer_address,
-        [channel = asker.channel, asked_at, tee = context.port.state()->state.tee,
-         exchange = std::move(exchange)](Result<Bytes> evidence) mutable {
-            if (!evidence) {
-                return runtime::respond_busy(exchange, evidence.error().message(), kRetryAfter_s);
-            }
-            channel->set_answered();
-            respond_evidence(exchange,
-                             {AttestMode::kChallenge, tee, std::move(*evidence), asked_at});
-        });
-}
-
-void answer_attest(const ApiContext& context, runtime::Exchange exchange, const Asker& asker,
-                   ByteView body) {
-    const auto request = ratls::parse_attest_request(body);
-    if (!request) {
-        const bool unwanted = request.error().code() == ratls::client_evidence_unwanted;
-        return runtime::respond_error(exchange, unwanted ? 403 : 400, request.error().message());
-    }
-    if (request->leaf != asker.channel->leaf_key().spki_hash()) {
-        return runtime::respond_error(exchange, 404,
-                                      "this connection showed a leaf with another key");
-    }
-    if (request->context) {
-        return answer_challenge(context, std::move(exchange), asker, *request->context);
-    }
-    respond_evidence(exchange, {AttestMode::kDeterministic, context.port.state()->state.tee,
-                                asker.channel->cached_evidence(), asker.channel->cached_at()});
-}
-
-Dispatched handle_attest(const ApiContext& context, RoutedRequest request) {
-    Asker asker{request.connection.channel, request.connection.peer_address};
-    if (!asker.channel) {
-        runtime::respond_error(request.exchange, 404,
-                               "this connection's leaf answers its own challenge (mode B)");
-        return {};
-    }
-    return runtime::collect_body(
-        request.head.body, request.route.max_body_bytes, context.bodies,
-        std::move(request.exchange),
-        [&context, asker](runtime::Exchange exchange, runtime::CollectedBody body) {
-            answer_attest(context, std::move(exchange), asker, body.bytes);
-        });
 }
 
 json::Value status_json(const ApiContext& context) {
@@ -146,7 +79,7 @@ Dispatched handle_ready(const ApiContext& context, RoutedRequest request) {
 }  // namespace
 
 bool is_own_path(std::string_view path) {
-    return path == kAttestPath || path.starts_with(kOwnPrefix);
+    return path == runtime::kAttestPath.view() || path.starts_with(kOwnPrefix);
 }
 
 Permission OwnerAuthorizer::decide(Access access, const runtime::ConnectionInfo& connection,
@@ -182,14 +115,13 @@ Dispatched with_json(const ApiContext& context, RoutedRequest request,
 }
 
 void add_attest_route(runtime::Router& router, const ApiContext& context) {
-    router.add(
-        {.method = http::Method::kPost,
-         .pattern = "/__privasys/attest",
-         .names = RouteNames::kAll,
-         .access = Access::kAnyone,
-         .max_body_bytes = ratls::kMaxAttestRequestBytes,
-         .summary = "evidence that is bound to this connection (mode C)"},
-        [&context](RoutedRequest request) { return handle_attest(context, std::move(request)); });
+    runtime::add_attest_route(
+        router,
+        {context.bodies, context.clock, [&context] { return context.port.state()->state.tee; },
+         [&context](const crypto::P256PublicKey& leaf_key, const ratls::ChannelBinding& channel,
+                    const ByteArray<16>& peer_address, runtime::Done<Bytes> done) {
+             context.port.mint().attest(leaf_key, channel, peer_address, std::move(done));
+         }});
 }
 
 void add_status_routes(runtime::Router& router, const ApiContext& context) {
