@@ -142,4 +142,17 @@ Result<std::vector<std::string>> split_path(std::string_view path) {
     }
 }
 
+Result<std::optional<std::string>> query_parameter(const RequestHead& head, std::string_view name) {
+    std::string_view rest = head.query ? std::string_view(*head.query) : std::string_view();
+    while (!rest.empty()) {
+        const std::size_t end = std::min(rest.find('&'), rest.size());
+        const std::string_view pair = rest.substr(0, end);
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+        const std::size_t equals = pair.find('=');
+        if (equals == pair.npos || pair.substr(0, equals) != name) continue;
+        return EOS_TRY(percent_decode(pair.substr(equals + 1)));
+    }
+    return std::optional<std::string>();
+}
+
 }  // namespace eos::http

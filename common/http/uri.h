@@ -44,4 +44,10 @@ struct Target {
 /// errors:  bad_path (an incomplete or non-hexadecimal escape, or one for NUL).
 [[nodiscard]] Result<std::string> percent_decode(std::string_view text);
 
+/// The value of the first query parameter of that name, percent-decoded; nothing if there is none
+/// with an equals sign.
+/// errors: those of percent_decode().
+[[nodiscard]] Result<std::optional<std::string>> query_parameter(const RequestHead& head,
+                                                                 std::string_view name);
+
 }  // namespace eos::http

@@ -75,5 +75,16 @@ TEST(PercentDecode, Strict) {
     }
 }
 
+TEST(QueryParameter, IsTheFirstOfThatNameWithAValue) {
+    RequestHead head;
+    EXPECT_EQ(query_parameter(head, "a").value(), std::nullopt);
+    head.query = "b=1&a&ab=2&a=x%20y&a=z&c=";
+    EXPECT_EQ(query_parameter(head, "a").value(), "x y");
+    EXPECT_EQ(query_parameter(head, "c").value(), "");
+    EXPECT_EQ(query_parameter(head, "d").value(), std::nullopt);
+    head.query = "a=%0";
+    EXPECT_EQ(query_parameter(head, "a").error().code(), bad_path);
+}
+
 }  // namespace
 }  // namespace eos::http

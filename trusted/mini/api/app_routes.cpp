@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "common/base/encoding.h"
+#include "common/http/uri.h"
 #include "trusted/mini/api/app_changes.h"
 #include "trusted/mini/api/app_manifest.h"
 #include "trusted/mini/api/context.h"
@@ -49,13 +50,13 @@ Dispatched inspect_app(const ApiContext& context, RoutedRequest request) {
 Dispatched app_logs(const ApiContext& context, RoutedRequest request) {
     std::string name = request.parameter("name");
     std::uint64_t after = 0;
-    Result<std::optional<std::string>> text = query_parameter(request.head, "after");
+    Result<std::optional<std::string>> text = http::query_parameter(request.head, "after");
     if (text && *text) std::from_chars((*text)->data(), (*text)->data() + (*text)->size(), after);
     if (!context.control.snapshot()->state->apps.contains(name)) {
         respond_failure(request.exchange, Error(no_such_app));
         return {};
     }
-    Result<std::optional<std::string>> follow = query_parameter(request.head, "follow");
+    Result<std::optional<std::string>> follow = http::query_parameter(request.head, "follow");
     if (follow && *follow == "1") return follow_log(context, std::move(request), name, after);
     AppLogs::Page page = context.logs.read(name, after);
     json::Value lines = json::Value::array();

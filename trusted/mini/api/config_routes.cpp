@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "common/config_tree/manifest.h"
+#include "common/http/uri.h"
 #include "trusted/mini/api/context.h"
 #include "trusted/runtime/responses.h"
 
@@ -40,7 +41,7 @@ enum class Own { kPlatform, kWorkload };
 Result<std::shared_ptr<const config_tree::Tree>> tree_of(const ApiContext& context,
                                                          const Snapshot& snapshot,
                                                          const RoutedRequest& request, Own own) {
-    std::string scope = EOS_TRY(query_parameter(request.head, "scope")).value_or("policy");
+    std::string scope = EOS_TRY(http::query_parameter(request.head, "scope")).value_or("policy");
     if (scope == "policy") return snapshot.policy_tree;
     if (scope == "platform" && own == Own::kPlatform) {
         OwnerAuthorizer authorizer(context.control);
@@ -57,7 +58,7 @@ Result<std::shared_ptr<const config_tree::Tree>> tree_of(const ApiContext& conte
 
 Result<std::string> proof_of(const Snapshot&, const config_tree::Tree& tree,
                              const http::RequestHead& head) {
-    std::optional<std::string> text = EOS_TRY(query_parameter(head, "name"));
+    std::optional<std::string> text = EOS_TRY(http::query_parameter(head, "name"));
     if (!text) return fail(config_tree::bad_name, "say which: ?name=a.b.c");
     config_tree::Name name = EOS_TRY(config_tree::parse_name(*text));
     Result<config_tree::InclusionProof> inclusion = tree.prove_inclusion(name);

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 
-#include "common/http/uri.h"
 #include "common/json/json.h"
 #include "trusted/mini/api/app_changes.h"
 #include "trusted/mini/host_services/host_calls.h"
@@ -88,20 +87,6 @@ runtime::Dispatched with_json(const ApiContext& context, runtime::RoutedRequest 
             if (!value) return respond_failure(exchange, value.error());
             then(std::move(exchange), std::move(*value));
         });
-}
-
-Result<std::optional<std::string>> query_parameter(const http::RequestHead& head,
-                                                   std::string_view name) {
-    std::string_view rest = head.query ? std::string_view(*head.query) : std::string_view();
-    while (!rest.empty()) {
-        std::size_t end = rest.find('&');
-        std::string_view pair = rest.substr(0, end);
-        rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
-        if (pair.substr(0, pair.find('=')) != name || pair.find('=') == std::string_view::npos)
-            continue;
-        return EOS_TRY(http::percent_decode(pair.substr(name.size() + 1)));
-    }
-    return std::optional<std::string>();
 }
 
 void add_all_routes(runtime::Router& router, const ApiContext& context) {

@@ -94,9 +94,4 @@ void respond_failure(runtime::Exchange& exchange, const Error& error);
 runtime::Dispatched with_json(const ApiContext& context, runtime::RoutedRequest request,
                               std::move_only_function<void(runtime::Exchange, json::Value)> then);
 
-/// The value of a query parameter, percent-decoded; nothing if it is not there.
-/// errors: those of http::percent_decode.
-[[nodiscard]] Result<std::optional<std::string>> query_parameter(const http::RequestHead& head,
-                                                                 std::string_view name);
-
 }  // namespace eos::mini

@@ -14,28 +14,13 @@ using runtime::Dispatched;
 using runtime::RoutedRequest;
 using runtime::RouteNames;
 
-/// Nothing if the parameter is not there.
-Result<std::optional<std::string>> query_parameter(const http::RequestHead& head,
-                                                   std::string_view name) {
-    std::string_view rest = head.query ? std::string_view(*head.query) : std::string_view();
-    while (!rest.empty()) {
-        const std::size_t end = std::min(rest.find('&'), rest.size());
-        const std::string_view pair = rest.substr(0, end);
-        rest.remove_prefix(std::min(end + 1, rest.size()));
-        const std::size_t equals = pair.find('=');
-        if (equals == pair.npos || pair.substr(0, equals) != name) continue;
-        return EOS_TRY(http::percent_decode(pair.substr(equals + 1)));
-    }
-    return std::optional<std::string>();
-}
-
 /// What is asked for, or the answer that refuses it.
 struct Refusal {
     int status;
     std::string text;
 };
 std::expected<ReadTree, Refusal> tree_of(const ApiContext& context, const RoutedRequest& request) {
-    const auto parameter = query_parameter(request.head, "scope");
+    const auto parameter = http::query_parameter(request.head, "scope");
     if (!parameter) return std::unexpected(Refusal{400, parameter.error().message()});
     const std::string scope = parameter->value_or("policy");
     const bool is_platform = request.connection.kind == runtime::NameKind::kPlatform;
@@ -97,7 +82,7 @@ Result<std::string> proof_of(const config_tree::Tree& tree, const std::string& n
 }
 
 Dispatched respond_proof(const ApiContext& context, RoutedRequest request) {
-    const auto name = query_parameter(request.head, "name");
+    const auto name = http::query_parameter(request.head, "name");
     if (!name || !*name) {
         runtime::respond_error(request.exchange, 400, "say which: ?name=a.b.c");
         return {};
