@@ -45,10 +45,10 @@ lint: deps-test  ## arrows, sizes, doc-comments, formatting, self-contained head
 tcb: build       ## what is trusted: size by origin, lines, host messages, library symbols
 	@tools/tcb.py build/$(PRESET)
 
-bench: deps-bench ## ratios against peers measured in the same run
+bench: deps-bench ## ratios against peers measured in the same run (BENCH=--short: only to see that it runs)
 	@cmake --preset bench >/dev/null && cmake --build --preset bench -j $(JOBS) \
-	    --target $(PROGRAMS) bench-boundary-ring bench-leaf-mint bench-evidence-verify https-load
-	@bench/run.sh build/bench
+	    --target $(PROGRAMS) $(VIRTUAL_PROGRAMS) bench-boundary-ring bench-leaf-mint bench-evidence-verify https-load
+	@bench/run.sh build/bench $(BENCH)
 
 clean:           ## remove everything that was built
 	rm -rf build

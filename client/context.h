@@ -18,7 +18,7 @@ inline constexpr Code bad_context{"client", "bad_context", "the context file is 
 struct Context {
     std::string name;
     std::string address;      ///< host:port to connect to
-    std::string server_name;  ///< SNI; empty: none is sent
+    std::string server_name;  ///< SNI; empty: none is sent, not even that of the address
     std::string policy;       ///< path of the appraisal policy
     std::string root;         ///< path of the private PKI's root certificate; may be empty
     std::string owner_key;    ///< path; may be empty

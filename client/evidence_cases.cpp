@@ -3,18 +3,22 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
+#include "client/case_outcomes.h"
+#include "client/evidence_files.h"
 #include "client/files.h"
-#include "common/attestation/verify/vtpm.h"
+#include "common/attestation/event_log/log_checks.h"
 #include "common/base/encoding.h"
 #include "common/json/json.h"
+#include "common/ratls/foreign_constellation.h"
 #include "common/ratls/foreign_leaf.h"
 
 namespace eos::client {
 namespace {
 
 namespace endorsements = attestation::endorsements;
-namespace evidence = attestation::evidence;
+namespace event_log = attestation::event_log;
 namespace verify = attestation::verify;
 
 constexpr std::size_t kMaxTextBytes = 4096;
@@ -82,10 +86,136 @@ bool is_stated_reason(std::string_view stated, const std::vector<std::string>& f
     return true;
 }
 
+/// Whether all that stands in the way is that Intel revoked a level: of the platform, its TDX
+/// module or its quoting enclave.
+bool is_revoked(const verify::Check& tree, const verify::Summary& summary) {
+    const std::string revoked(tcb_status_name(endorsements::TcbStatus::revoked));
+    return !summary.failed.empty() && std::ranges::all_of(summary.failed, [&](const auto& id) {
+        const verify::Check* node = find_check(tree, id);
+        return id.ends_with("level") && node != nullptr &&
+               node->found.find(revoked + " since ") != std::string::npos;
+    });
+}
+
+bool is_quote_or_report(const EvidenceCase& one) {
+    if (one.kind.find(" and ") != std::string::npos) return false;  // several in one case
+    return one.kind.starts_with("SGX quote v") || one.kind.starts_with("TDX quote v") ||
+           one.kind.starts_with("SNP ");
+}
+
+bool has_event_logs(const EvidenceCase& one) {
+    return one.kind.starts_with("CCEL ") || one.kind.starts_with("event logs") ||
+           one.kind.starts_with("dstack quote");
+}
+
+bool is_container(const EvidenceCase& one) {
+    return one.kind.starts_with("configfs-tsm ") || one.kind.starts_with("original OE ") ||
+           one.kind.starts_with("original containers ") ||
+           one.kind.starts_with("OE endorsement container ");
+}
+
+Result<CaseResult> run_evidence(const std::filesystem::path& folder, const EvidenceCase& one) {
+    return run_loaded(EOS_TRY(load_case(folder, one)), one);
+}
+
+/// A VCEK or VLEK alone: beside a report that it did not sign, of which only the group "vek" is
+/// looked at.
+Result<CaseResult> run_certificate(const std::filesystem::path& folder, const EvidenceCase& one) {
+    CaseEvidence loaded = EOS_TRY(load_case(folder, one));
+    snp_arch::Report report;
+    report.policy.raw = snp_arch::kPolicyMustBeOne;
+    if (one.kind.starts_with("VLEK")) report.signing_key = snp_arch::SigningKey::vlek;
+    loaded.endorsements.amd.certificates.push_back(std::move(loaded.evidence));
+    const verify::Verification verification = verify::verify_quote(
+        encode(report), loaded.endorsements, verify::Roots::amd(), one.time.value_or(UnixTime{}));
+    const verify::Check* vek = find_check(verification.tree(), "vek");
+    return outcome_of(*vek, vek->verdict, "vek.chain");
+}
+
+/// "VALID …" against "VALID", "REJECT …" against "REJECT".
+bool has_stated_class(const EvidenceCase& one, const CaseResult& result) {
+    return stated_word(one.verdict) == result.found;
+}
+
+/// What verified so far is rejected after all, by this node.
+void reject(const EvidenceCase& one, std::string node, CaseResult& out) {
+    out.found = "REJECT";
+    out.deciding_node = std::move(node);
+    out.agreement = has_stated_class(one, out) ? Agreement::agree : Agreement::differ;
+}
+
+/// What dstack's guest says it measured must replay to RTMR3, of which it has all.
+void replay_runtime_log(const std::optional<event_log::EventLog>& log, const EvidenceCase& one,
+                        const verify::Verification& verification, CaseResult& out) {
+    if (!log.has_value() || verification.evidence() == nullptr) return;
+    const verify::Check checks = event_log::check_event_log(verification, *log);
+    const verify::Check* node = find_check(checks, "event_log.rtmr3");
+    if (node->verdict == verify::Verdict::pass) return;
+    out.detail = node->notes.front();
+    reject(one, node->id, out);
+}
+
+/// Constellation's nonce in base64, as it went over the wire.
+Result<std::optional<ratls::ConstellationNonce>> constellation_nonce(std::string_view stated) {
+    const std::optional<Bytes> text = stated_nonce(stated);
+    if (!text.has_value()) return std::optional<ratls::ConstellationNonce>();
+    const Bytes nonce = EOS_TRY(from_base64(as_chars(*text)));
+    if (nonce.size() != 32) return fail(bad_case, "the nonce must be 32 bytes in base64");
+    return to_array<32>(nonce);
+}
+
+Result<CaseResult> run_constellation_leaf(const ratls::ConstellationLeaf& leaf,
+                                          const CaseEvidence& loaded, const EvidenceCase& one) {
+    const verify::VtpmVerification verification = verify_constellation_leaf(
+        leaf, loaded.endorsements, verify::Roots::of({verify::Vendor::intel, verify::Vendor::amd}),
+        EOS_TRY(constellation_nonce(one.verdict)), one.time.value_or(UnixTime{}));
+    CaseResult out;
+    describe_outcome(*verification.hardware, out);
+    out.agreement =
+        agrees(one.verdict, *verification.hardware, out) ? Agreement::agree : Agreement::differ;
+    if (verification.hardware->evidence() == nullptr || verification.is_genuine) return out;
+    reject(one, summarise(verification.tree).failed.front(), out);
+    out.detail = find_check(verification.tree, out.deciding_node)->remedy;
+    return out;
+}
+
+/// A certificate of another project: its evidence, and whether it is bound to the certificate's
+/// key.
+Result<CaseResult> run_foreign_leaf(const std::filesystem::path& folder, const EvidenceCase& one) {
+    CaseEvidence loaded = EOS_TRY(load_case(folder, one));
+    Result<std::vector<x509::Certificate>> chain = read_certificates(folder / one.files.front());
+    if (!chain) return refused_syntax(chain.error());
+    Result<ratls::ConstellationLeaf> constellation = ratls::read_constellation_leaf(chain->front());
+    if (constellation) return run_constellation_leaf(*constellation, loaded, one);
+    if (constellation.error().code() != ratls::no_foreign_evidence) {
+        return refused_syntax(constellation.error());
+    }
+    Result<ratls::ForeignLeaf> leaf = ratls::read_foreign_leaf(chain->front());
+    if (!leaf) return refused_syntax(leaf.error());
+    std::ranges::move(leaf->certificates, std::back_inserter(loaded.endorsements.amd.certificates));
+    const verify::Roots roots = verify::Roots::of({verify::Vendor::intel, verify::Vendor::amd});
+    const verify::Verification verification = verify::verify_quote(
+        leaf->quote, loaded.endorsements, roots, one.time.value_or(UnixTime{}));
+    CaseResult out;
+    describe_outcome(verification, out);
+    out.agreement = agrees(one.verdict, verification, out) ? Agreement::agree : Agreement::differ;
+    replay_runtime_log(leaf->runtime_log, one, verification, out);
+    if (verification.evidence() == nullptr || out.found == "REJECT") return out;
+    const ByteArray<64>& found = std::visit(
+        [](const auto& claims) -> const ByteArray<64>& { return claims.report.report_data; },
+        verification.evidence()->claims());
+    const verify::Check binding = check_foreign_binding(*leaf, found);
+    if (binding.verdict == verify::Verdict::pass) return out;
+    reject(one, binding.id, out);
+    return out;
+}
+
+}  // namespace
+
 void describe_outcome(const verify::Verification& verification, CaseResult& out) {
     const verify::Summary summary = summarise(verification.tree());
     if (verification.evidence() == nullptr) {
-        out.found = "REJECT";
+        out.found = is_revoked(verification.tree(), summary) ? "Revoked" : "REJECT";
         const bool has_failed = !summary.failed.empty();
         out.deciding_node = has_failed ? summary.failed.front() : summary.not_evaluated.front();
         const verify::Check* node = find_check(verification.tree(), out.deciding_node);
@@ -104,11 +234,11 @@ void describe_outcome(const verify::Verification& verification, CaseResult& out)
     }
 }
 
-bool agrees(const EvidenceCase& one, const verify::Verification& verification,
+bool agrees(std::string_view stated, const verify::Verification& verification,
             const CaseResult& result) {
-    const std::string_view stated = one.verdict;
     if (stated.starts_with("REJECT")) {
-        return result.found == "REJECT" &&
+        // Nothing is accepted of a platform that Intel revoked: both words say so.
+        return (result.found == "REJECT" || result.found == "Revoked") &&
                is_stated_reason(stated, summarise(verification.tree()).failed);
     }
     if (stated.starts_with("parse only")) {
@@ -116,27 +246,21 @@ bool agrees(const EvidenceCase& one, const verify::Verification& verification,
         return syntax != nullptr && syntax->verdict == verify::Verdict::pass;
     }
     // What is stated may go on behind the word: "VALID (signature, …)".
-    return stated.substr(0, stated.find_first_of(" (")) == result.found;
+    return stated_word(stated) == result.found;
 }
 
-bool is_quote_or_report(const EvidenceCase& one) {
-    if (one.kind.find(" and ") != std::string::npos) return false;  // several in one case
-    return one.kind.starts_with("SGX quote v") || one.kind.starts_with("TDX quote v") ||
-           one.kind.starts_with("SNP ");
-}
-
-Result<CaseResult> run_evidence(const std::filesystem::path& folder, const EvidenceCase& one) {
-    CaseEvidence loaded = EOS_TRY(load_case(folder, one));
+CaseResult run_loaded(const CaseEvidence& loaded, const EvidenceCase& one) {
     const verify::Roots roots = verify::Roots::of({verify::Vendor::intel, verify::Vendor::amd});
     const verify::Verification verification = verify::verify_quote(
         loaded.evidence, loaded.endorsements, roots, one.time.value_or(UnixTime{}));
     CaseResult out;
     describe_outcome(verification, out);
-    out.agreement = agrees(one, verification, out) ? Agreement::agree : Agreement::differ;
+    out.taken_off = loaded.taken_off;
+    out.agreement = agrees(one.verdict, verification, out) ? Agreement::agree : Agreement::differ;
+    replay_runtime_log(loaded.runtime_log, one, verification, out);
     return out;
 }
 
-/// The outcome of checks that are not of a quote or report alone.
 CaseResult outcome_of(const verify::Check& tree, verify::Verdict verdict,
                       std::string_view deciding_node) {
     CaseResult out;
@@ -149,7 +273,6 @@ CaseResult outcome_of(const verify::Check& tree, verify::Verdict verdict,
     return out;
 }
 
-/// What does not parse is refused like what parses and does not verify.
 CaseResult refused_syntax(const Error& error) {
     CaseResult out;
     out.found = "REJECT";
@@ -158,19 +281,10 @@ CaseResult refused_syntax(const Error& error) {
     return out;
 }
 
-/// A VCEK alone: beside a report that it did not sign, of which only the group "vek" is looked at.
-Result<CaseResult> run_certificate(const std::filesystem::path& folder, const EvidenceCase& one) {
-    CaseEvidence loaded = EOS_TRY(load_case(folder, one));
-    snp_arch::Report report;
-    report.policy.raw = snp_arch::kPolicyMustBeOne;
-    loaded.endorsements.amd.certificates.push_back(std::move(loaded.evidence));
-    const verify::Verification verification = verify::verify_quote(
-        encode(report), loaded.endorsements, verify::Roots::amd(), one.time.value_or(UnixTime{}));
-    const verify::Check* vek = find_check(verification.tree(), "vek");
-    return outcome_of(*vek, vek->verdict, "vek.chain");
+std::string_view stated_word(std::string_view stated) {
+    return stated.substr(0, stated.find_first_of(" (:;,"));
 }
 
-/// The nonce that a stated verdict names: (nonce "challenge").
 std::optional<Bytes> stated_nonce(std::string_view stated) {
     constexpr std::string_view kWords = "nonce \"";
     const std::size_t from = stated.find(kWords);
@@ -178,71 +292,6 @@ std::optional<Bytes> stated_nonce(std::string_view stated) {
     stated.remove_prefix(from + kWords.size());
     return to_bytes(stated.substr(0, stated.find('"')));
 }
-
-Result<evidence::AzureVtpmEvidence> parse_azure(const std::vector<Bytes>& files) {
-    if (files.size() < 3) return evidence::parse_azure_vtpm(files.front());
-    return evidence::AzureVtpmEvidence{.hcl = EOS_TRY(evidence::parse_hcl_report(files[0])),
-                                       .quote = EOS_TRY(evidence::parse_azure_tpm_quote(files[2])),
-                                       .certificates = {files[1]},
-                                       .td_quote = {}};
-}
-
-/// One JSON object, or HCL report, certificates and quote in this order.
-Result<CaseResult> run_vtpm(const std::filesystem::path& folder, const EvidenceCase& one) {
-    std::vector<Bytes> files;
-    for (const std::string& name : one.files) files.push_back(EOS_TRY(read_file(folder / name)));
-    if (files.empty()) return fail(bad_case, one.id + ": it has no files");
-    const verify::TpmDemands demands{
-        .nonce = stated_nonce(one.verdict), .pcrs = {}, .selected = {}};
-    verify::VtpmVerification verification;
-    if (one.kind.starts_with("TPM ")) {
-        Result<evidence::PlainTpmEvidence> plain = evidence::parse_plain_tpm(files.front());
-        if (!plain) return refused_syntax(plain.error());
-        verification = verify::verify_plain_tpm(*plain, demands);
-    } else {
-        Result<evidence::AzureVtpmEvidence> azure = parse_azure(files);
-        if (!azure) return refused_syntax(azure.error());
-        const verify::Roots roots = verify::Roots::of({verify::Vendor::intel, verify::Vendor::amd});
-        verification =
-            verify::verify_azure_vtpm(*azure, {}, roots, demands, one.time.value_or(UnixTime{}));
-    }
-    return outcome_of(verification.tree,
-                      verification.is_genuine ? verify::Verdict::pass : verify::Verdict::fail,
-                      "tpm.signature");
-}
-
-/// "VALID …" against "VALID", "REJECT …" against "REJECT".
-bool has_stated_class(const EvidenceCase& one, const CaseResult& result) {
-    return one.verdict.starts_with(result.found);
-}
-
-/// A certificate of another project: its evidence, and whether it is bound to the certificate's
-/// key.
-Result<CaseResult> run_foreign_leaf(const std::filesystem::path& folder, const EvidenceCase& one) {
-    CaseEvidence loaded = EOS_TRY(load_case(folder, one));
-    Result<std::vector<x509::Certificate>> chain = read_certificates(folder / one.files.front());
-    if (!chain) return refused_syntax(chain.error());
-    Result<ratls::ForeignLeaf> leaf = ratls::read_foreign_leaf(chain->front());
-    if (!leaf) return refused_syntax(leaf.error());
-    const verify::Roots roots = verify::Roots::of({verify::Vendor::intel, verify::Vendor::amd});
-    const verify::Verification verification = verify::verify_quote(
-        leaf->quote, loaded.endorsements, roots, one.time.value_or(UnixTime{}));
-    CaseResult out;
-    describe_outcome(verification, out);
-    out.agreement = agrees(one, verification, out) ? Agreement::agree : Agreement::differ;
-    if (verification.evidence() == nullptr) return out;
-    const ByteArray<64>& found = std::visit(
-        [](const auto& claims) -> const ByteArray<64>& { return claims.report.report_data; },
-        verification.evidence()->claims());
-    const verify::Check binding = check_foreign_binding(*leaf, found);
-    if (binding.verdict == verify::Verdict::pass) return out;
-    out.found = "REJECT";
-    out.deciding_node = binding.id;
-    out.agreement = has_stated_class(one, out) ? Agreement::agree : Agreement::differ;
-    return out;
-}
-
-}  // namespace
 
 Result<std::vector<EvidenceCase>> read_cases(const std::filesystem::path& folder) {
     Bytes text = EOS_TRY(read_file(folder / "index.json"));
@@ -254,17 +303,28 @@ Result<std::vector<EvidenceCase>> read_cases(const std::filesystem::path& folder
     return out;
 }
 
+bool is_collateral(const std::filesystem::path& name) {
+    return name.parent_path().filename() == "collateral";
+}
+
+bool is_certificate(const std::filesystem::path& name) {
+    constexpr std::array<std::string_view, 4> kExtensions{".der", ".pem", ".crt", ".cer"};
+    return std::ranges::find(kExtensions, name.extension().string()) != kExtensions.end();
+}
+
 Result<CaseEvidence> load_case(const std::filesystem::path& folder, const EvidenceCase& one) {
     if (one.files.empty()) return fail(bad_case, one.id + ": it has no files");
     CaseEvidence out;
-    out.evidence = EOS_TRY(read_file(folder / one.files.front()));
+    EvidenceFile evidence = EOS_TRY(read_evidence(folder / one.files.front()));
+    out.evidence = std::move(evidence.bytes);
+    out.taken_off = std::move(evidence.taken_off);
     std::vector<Bytes> certificates;
     for (std::size_t i = 1; i < one.files.size(); ++i) {
         const std::filesystem::path name = one.files[i];
-        if (name.parent_path().filename() == "collateral") {
+        if (is_collateral(name)) {
             Bytes text = EOS_TRY(read_file(folder / name));
             out.endorsements = EOS_TRY(endorsements::parse_endorsements(text));
-        } else if (name.extension() == ".der" || name.extension() == ".pem") {
+        } else if (is_certificate(name)) {
             certificates.push_back(EOS_TRY(read_file(folder / name)));
         }
     }
@@ -278,10 +338,19 @@ CaseResult run_case(const std::filesystem::path& folder, const EvidenceCase& one
         result = run_evidence(folder, one);
     } else if (one.kind.starts_with("X.509 certificate")) {
         result = run_foreign_leaf(folder, one);
-    } else if (one.kind.starts_with("VCEK certificate")) {
+    } else if (one.kind.starts_with("VCEK certificate") ||
+               one.kind.starts_with("VLEK certificate")) {
         result = run_certificate(folder, one);
     } else if (one.kind.starts_with("Azure ") || one.kind.starts_with("TPM ")) {
         result = run_vtpm(folder, one);
+    } else if (has_event_logs(one)) {
+        result = run_event_logs(folder, one);
+    } else if (is_container(one)) {
+        result = run_container(folder, one);
+    } else if (one.kind.starts_with("Intel collateral")) {
+        result = run_collateral(folder, one);
+    } else if (one.kind.starts_with("TCB info ")) {
+        result = run_statement_texts(folder, one);
     } else {
         result->detail = "cases of this kind are not run: " + one.kind;
     }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "common/attestation/event_log/event_log.h"
 #include "common/attestation/verify/verify.h"
 #include "common/base/time.h"
 
@@ -34,9 +35,11 @@ struct CaseResult {
     std::string id;
     Agreement agreement = Agreement::not_run;
     std::string stated;
-    std::string found;          ///< "REJECT", "VALID", "SIGNATURES_OK" or Intel's TCB status
+    std::string found;          ///< "REJECT", "VALID", "SIGNATURES_OK" or Intel's status
     std::string deciding_node;  ///< the first check that failed; else the one that gave `found`
     std::string detail;         ///< why, for a person
+    std::string taken_off;      ///< of the evidence's file: EvidenceFile::taken_off
+    std::string left_alone;     ///< files that were not looked at, and why
 };
 
 /// Reads DIR/index.json: an array of objects with id, kind, verdict, files and time. Other members
@@ -49,11 +52,19 @@ struct CaseResult {
 /// The evidence of a case and what is given beside it.
 struct CaseEvidence {
     Bytes evidence;
+    std::string taken_off;  ///< of its file: EvidenceFile::taken_off
     attestation::endorsements::Endorsements endorsements;
+    std::optional<attestation::event_log::EventLog> runtime_log;  ///< as in ratls::ForeignLeaf
 };
 
-/// Loads the files of a case of a quote or report: JSON below a folder "collateral" is collateral,
-/// DER and PEM files are certificates of AMD's; originals in other containers are left alone.
+/// Whether a file of a case is collateral: it lies in a folder of that name.
+bool is_collateral(const std::filesystem::path& name);
+
+/// Whether a file of a case is a certificate of AMD's, by its name: .der, .pem, .crt or .cer.
+bool is_certificate(const std::filesystem::path& name);
+
+/// Loads the files of a case of a quote or report: the evidence as by read_evidence(), collateral,
+/// and certificates; originals in other containers are left alone.
 /// errors:  file_unreadable, those of parse_endorsements().
 [[nodiscard]] Result<CaseEvidence> load_case(const std::filesystem::path& folder,
                                              const EvidenceCase& one);

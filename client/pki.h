@@ -53,7 +53,7 @@ class Pki {
         const crypto::P256PublicKey& key, const IntermediateOptions& options) const;
 
     const x509::Certificate& root() const { return root_; }
-    const crypto::P256PublicKey& owner_key() const { return owner_key_.public_key(); }
+    const crypto::P256PrivateKey& owner_key() const { return owner_key_; }
 
     /// What a client shows to prove that it holds the owner's key.
     const std::shared_ptr<const ratls::Credential>& owner_credential() const { return credential_; }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "client/platform_needs.h"
 
+#include "client/evidence_files.h"
 #include "client/files.h"
 #include "common/attestation/endorsements/pck.h"
 #include "common/attestation/endorsements/vek.h"
@@ -21,7 +22,7 @@ using snp_arch::SigningKey;
 
 Result<Bytes> evidence_in(const std::filesystem::path& file) {
     Result<std::vector<x509::Certificate>> chain = read_certificates(file);
-    if (!chain) return read_file(file);
+    if (!chain) return EOS_TRY(read_evidence(file)).bytes;
     ratls::LeafClaimsView claims = EOS_TRY(ratls::read_leaf(chain->front()));
     if (!claims.evidence) return fail(no_platform, file.string() + ": no evidence in it");
     return to_bytes(claims.evidence->bytes);

@@ -9,6 +9,18 @@
 namespace eos::client {
 
 using attestation::endorsements::Bundle;
+using attestation::endorsements::Endorsements;
+using attestation::endorsements::Origin;
+
+namespace {
+
+bool has_any(const Endorsements& own) {
+    return own.root_ca_crl || own.pck_crl || own.tcb_info || own.qe_identity ||
+           !own.pieces.empty() || !own.amd.certificates.empty() || own.amd.ark_crl ||
+           own.amd.ask_crl;
+}
+
+}  // namespace
 
 Result<Bundle> fetch_stapled(const Target& target, Deadline deadline) {
     deadline = std::min(deadline, std::chrono::steady_clock::now() + kStapledLimit);
@@ -27,7 +39,7 @@ Result<Bundle> fetch_stapled(const Target& target, Deadline deadline) {
 }
 
 void staple(Target& target, Deadline deadline) {
-    attestation::endorsements::Origin origin{
+    Origin origin{
         .text = "stapled by " + target.address.host, .failure = {}, .is_judged_server = true};
     Result<Bundle> bundle = fetch_stapled(target, deadline);
     if (bundle) {
@@ -39,6 +51,18 @@ void staple(Target& target, Deadline deadline) {
         origin.failure = bundle.error().message();
     }
     target.endorsements.origins.push_back(std::move(origin));
+}
+
+void staple(Target& target, Stapling rule, Deadline deadline) {
+    if (rule == Stapling::kNever) return;
+    if (rule == Stapling::kWithoutOwn && has_any(target.endorsements)) return;
+    staple(target, deadline);
+}
+
+bool is_stapled(const Endorsements& endorsements) {
+    return std::ranges::any_of(endorsements.origins, [](const Origin& origin) {
+        return origin.is_judged_server && origin.failure.empty();
+    });
 }
 
 }  // namespace eos::client

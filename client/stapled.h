@@ -13,6 +13,13 @@ namespace eos::client {
 
 inline constexpr Code not_stapled{"client", "not_stapled", "the server staples no collateral"};
 
+/// When a server is asked for the collateral that it staples.
+enum class Stapling {
+    kWithoutOwn,  ///< where there is none of one's own
+    kAlways,      ///< to complete one's own
+    kNever,
+};
+
 inline constexpr std::string_view kStapledPath = "/.well-known/enclave-os/collateral";
 /// A server that is slower than this has stapled nothing.
 inline constexpr std::chrono::seconds kStapledLimit{5};
@@ -30,5 +37,13 @@ inline constexpr std::chrono::seconds kStapledLimit{5};
 /// it, for the verdict. What the target has already wins. Never fails: without collateral the
 /// verdict says what is missing.
 void staple(Target& target, Deadline deadline);
+
+/// The same where the rule wants it; one's own is what the target has by then.
+void staple(Target& target, Stapling rule, Deadline deadline);
+
+/// Whether some of it came from the server that is judged by it. Of such collateral nothing is
+/// learnt: whoever answers for a server may staple an evaluation data number that is genuine and
+/// not standard yet, and everyone else's collateral would be refused for months.
+bool is_stapled(const attestation::endorsements::Endorsements& endorsements);
 
 }  // namespace eos::client

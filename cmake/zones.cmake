@@ -11,6 +11,7 @@ set(EOS_ARROWS
   "common/oid|common/base"
   "common/http|common/base"
   "common/jose|common/json common/crypto common/base"
+  "common/owner|common/jose common/json common/crypto common/base"
   "common/crypto|common/base"
   "common/sgx_arch|common/base"
   "common/snp_arch|common/base"

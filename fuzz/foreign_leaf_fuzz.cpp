@@ -13,7 +13,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     using namespace eos;
     if (size == 0 || size > ratls::kMaxForeignEvidenceBytes) return 0;
     constexpr std::array kOids{oid::kDiceTaggedEvidence, oid::kGramineLegacy, oid::kRatsTlsLegacy,
-                               oid::kOeReport, oid::kDstackQuote};
+                               oid::kOeReport,           oid::kDstackQuote,   oid::kOeEvidence,
+                               oid::kDstackAttestation};
     static const crypto::P256PrivateKey key = crypto::P256PrivateKey::generate();
     static const x509::DistinguishedName name =
         x509::DistinguishedName::common_name("fuzz").value();

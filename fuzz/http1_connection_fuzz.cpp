@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // One HTTP/1.1 connection under a script: each operation is a byte, some with operands behind it.
-// Whatever the order: the sink is not used after its end, nothing is dispatched after a drain, no
-// exchange is forgotten, and what was written is a row of whole responses unless it was cut.
+// Whatever the order: the sink is not used after its end, no more than the one request that a drain
+// may have met is dispatched after it, no exchange is forgotten, and what was written is a row of
+// whole responses unless it was cut.
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/base/assert.h"
@@ -89,7 +91,7 @@ class Echo final : public RequestHandler {
 class ScriptDispatcher final : public RequestDispatcher {
   public:
     Dispatched dispatch(http::RequestHead head, const ConnectionInfo&, Exchange exchange) override {
-        EOS_ASSERT(!drained);
+        EOS_ASSERT(!drained || !std::exchange(met_drain, true));
         EOS_ASSERT(head.authority.host == "a");
         if (head.path == "/echo") {
             return {std::make_unique<Echo>(std::move(exchange), echoes), 300, "/echo"};
@@ -109,6 +111,7 @@ class ScriptDispatcher final : public RequestDispatcher {
         return {};
     }
     bool drained = false;
+    bool met_drain = false;
     std::vector<Exchange> waiting;
     std::vector<Echo*> echoes;
     MemoryBudget budget{kBudgetBytes};
@@ -149,13 +152,12 @@ void check_output(const ScriptSink& sink, const std::vector<http::Method>& metho
 class Script {
   public:
     Script() {
-        ConnectionInfo info;
-        info.server_name = "a";
-        info.sent_server_name = true;
+        info_.server_name = "a";
+        info_.sent_server_name = true;
         Http1Limits limits;
         limits.output_bytes = 500;
         limits.discard_bytes = 50;
-        connection_.emplace(info, Http1Connection::Parts{sink_, dispatcher_, clock_, &observer_},
+        connection_.emplace(info_, Http1Connection::Parts{sink_, dispatcher_, clock_, &observer_},
                             limits);
     }
 
@@ -215,6 +217,7 @@ class Script {
     ScriptSink sink_;
     ScriptDispatcher dispatcher_;
     ScriptObserver observer_;
+    ConnectionInfo info_;
     std::optional<Http1Connection> connection_;
     std::string input_;
 };

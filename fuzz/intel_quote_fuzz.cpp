@@ -48,6 +48,9 @@ void check_body(const evidence::Quote& quote) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const ByteView in = std::as_bytes(std::span(data, size));
+    const ByteView front = evidence::without_padding(in);
+    EOS_ASSERT(front.size() <= size && all_zero(in.subspan(front.size())));
+    EOS_ASSERT(evidence::without_padding(front).size() == front.size());
     const Result<evidence::Evidence> parsed = evidence::parse_quote(in);
     if (!parsed) return 0;
     const evidence::IntelQuote* quote = std::visit(

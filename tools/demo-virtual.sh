@@ -15,9 +15,9 @@ fi
 [ $code -eq 0 ] || { echo "$lacks" >&2; exit 1; }
 
 . "$(dirname "$0")/demo_lib.sh"
-web=$((port + 1)) chat=$((port + 2))
+web=$((port + 1)) chat=$((port + 2)) echo=$((port + 3))
 
-say "Two services that know nothing of all this: Debian's nginx, and a WebSocket echo"
+say "Three services that know nothing of all this: Debian's nginx, a WebSocket echo and a gRPC echo"
 cat >"$work/nginx.conf" <<END
 daemon off; worker_processes 1; pid $work/nginx.pid; error_log $work/nginx.log;
 events {}
@@ -31,6 +31,9 @@ nginx -e "$work/nginx.log" -c "$work/nginx.conf" &
 pids+=($!)
 "$root/tools/demo_websocket.py" serve "$chat" &
 pids+=($!)
+"$root/tools/demo_grpc.py" serve "127.0.0.1:$echo" >"$work/grpc.log" &
+pids+=($!)
+await "the gRPC service" grep -q serving "$work/grpc.log"
 services=${#pids[@]}
 await "nginx" curl -sS "http://127.0.0.1:$web/"
 
@@ -63,6 +66,9 @@ ${1:-}
   - name: chat
     hostname: chat.example.test
     upstream: {tcp: "127.0.0.1:$chat"}
+  - name: echo
+    hostname: echo.example.test
+    upstream: {tcp: "127.0.0.1:$echo", protocol: http2}
 END
 }
 
@@ -79,7 +85,7 @@ act() {
     >"$work/minter-$tee.log" 2>&1 &
   pids+=($!)
   await "the minter" test -S "$work/minter.sock"
-  "$bin/enclave-os-proxy" run "$work/minter.sock" >"$work/proxy-$tee.log" 2>&1 &
+  "$bin/enclave-os-proxy" run "$work/minter.sock" --minter-user "$(id -u)" >"$work/proxy-$tee.log" 2>&1 &
   proxy=$!; pids+=("$proxy")
   await "the proxy" grep -q listening "$work/proxy-$tee.log"
 
@@ -91,15 +97,16 @@ act() {
     --root "$work/pki/root.pem" --owner-key "$work/pki/owner.key" --collateral "$work/bundle.json" >/dev/null
   show mini provision --pki "$work/pki" --token "$token" --platform-name vm.example.test --permit example.test
 
-  say "Any HTTPS client can use both services: curl, with nothing but the root CA"
+  say "Any HTTPS client can use these services: curl, a WebSocket client and gRPC's own library, with nothing but the root CA"
   echo "\$ curl --cacert root.pem https://web.example.test:$port/"
   await "the first leaf" fetch web.example.test /
   fetch web.example.test /
   run "$root/tools/demo_websocket.py" say "is anybody there?" chat.example.test "$port" "$work/pki/root.pem"
+  run "$root/tools/demo_grpc.py" say "is anybody there?" echo.example.test "$port" "$work/pki/root.pem"
 
   say "A client who wants proof, by the policy from above"
   local route
-  for route in web chat; do
+  for route in web chat echo; do
     expect 10 verify "https://127.0.0.1:$port" --server-name $route.example.test --policy "$work/policy.json" \
       --collateral "$work/bundle.json"
     if [ $route = web ]; then cat "$work/out.txt"; else sed -n 1p "$work/out.txt"; fi
@@ -126,6 +133,15 @@ act() {
     --collateral "$work/bundle.json"
   sed -n '1p' "$work/out.txt"
   grep -A 4 '✗ .*workload_config_root' "$work/out.txt" || { cat "$work/out.txt"; return 1; }
+  if [[ $tee == tdx* ]]; then
+    say "TDX has registers that only grow: every policy was measured there before it was served. The machine shows the log"
+    echo "\$ curl --cacert root.pem https://web.example.test:$port/.well-known/enclave-os/policy-log >policy-log.json"
+    fetch web.example.test /.well-known/enclave-os/policy-log >"$work/policy-log.json"
+    expect 10 --json verify "https://127.0.0.1:$port" --server-name web.example.test --policy "$work/policy.json" \
+      --collateral "$work/bundle.json" --event-log "$work/guests/tdx/boot-log.json" --event-log "$work/policy-log.json"
+    jq -r '.. | objects | select((.id? // "") | test("^event_log[.](rtmr3|policy_root)$")) |
+           "  \(.verdict)  \(.id)  \(.notes // [] | join("; "))"' "$work/out.txt"
+  fi
   stop_from "$services"
   await "the minter's end" test ! -e "$work/minter.sock"
 }

@@ -5,7 +5,7 @@ set -euo pipefail
 bin=$(cd "$1" && pwd)
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 work=$(mktemp -d /tmp/enclave-os-demo.XXXXXX)
-port=$((20000 + RANDOM % 20000))
+port=$((20000 + RANDOM % 12000))  # below what the kernel gives to outgoing connections
 pids=()
 
 # Ends what was started after the first N processes, the last one first.

@@ -7,11 +7,11 @@ set -euo pipefail
 build=(g++ cmake ninja-build make pkg-config python3 git ca-certificates curl jq openssl
        libssl-dev librocksdb-dev libcli11-dev nlohmann-json3-dev libspdlog-dev libfmt-dev
        libseccomp-dev libfuse3-dev libyaml-cpp-dev node-llhttp libnghttp2-dev wabt libgtest-dev libgmock-dev
-       clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32 nginx-light)
-test=(universal-ctags xz-utils clang-format-19 clang-tidy-19 libclang-rt-19-dev ccache)
+       clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32 nginx-light python3-grpcio)
+test=(universal-ctags xz-utils clang-format-19 clang-tidy-19 libclang-rt-19-dev ccache haproxy gnutls-bin nghttp2-server python3-h2)
 # A Node.js from elsewhere brings its headers along and does not go together with Debian's.
 [ -e /usr/include/node/node_api.h ] || test+=(nodejs libnode-dev)
-bench=()  # nginx is a peer, too: the demo has it serve something
+bench=(haproxy caddy)  # and nginx, which the demo has serve something
 
 case "${1:-build}" in
   build) want=("${build[@]}") ;;

@@ -7,8 +7,8 @@ usage: fuzz.py run [--minutes M] [--slice S] [TARGET…]   M CPU minutes in all,
        fuzz.py status                                    each target's clock and goal
        fuzz.py keep TARGET                               inputs that reach new code go into fuzz/corpus
 
-A target's clock counts CPU time on its present sources: it starts anew when a source of the target, or of the
-folders it tests, changes. Before: cmake --preset fuzz && cmake --build --preset fuzz --target fuzz_targets
+A target's clock counts CPU time on its present sources: it starts anew when a source of the target or of the
+parser changes (fuzz/CMakeLists.txt names it: the files after PARSER, else the folders it links). Before: cmake --preset fuzz && cmake --build --preset fuzz --target fuzz_targets
 What was found stays in build/fuzz/findings, and the run ends with exit code 1.
 """
 import argparse
@@ -24,15 +24,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "build/fuzz/fuzz"
 LOG = ROOT / "fuzz/LOG.md"
-# CPU minutes a target owes to the code it tests: two hours where the bytes are a quote, a report, a certificate
+# CPU minutes a target owes to the code it tests: two hours where the bytes hold a quote, a report, a certificate
 # or CBOR, half an hour elsewhere.
 LONG_GOAL, GOAL = 120, 30
-LONG = re.compile(r"quote|report|x509_certificate|cbor")
+LONG = re.compile(r"quote|evidence|vtpm|x509_certificate|foreign")
 MAX_KEPT_BYTES = 4096
 HEADER = """# Fuzzing log
 
 One row a run: CPU minutes, executions and what was found, on sources with this fingerprint (SHA-256 over the names
-and contents of the target and of the folders it tests, tests left out). `tools/fuzz.py status` adds up what counts
+and contents of the target and of the parser it tests, tests left out). `tools/fuzz.py status` adds up what counts
 for the present sources. Written by `tools/fuzz.py run`.
 
 | date | target | CPU min | executions | sources | revision | found |
@@ -42,13 +42,15 @@ for the present sources. Written by `tools/fuzz.py run`.
 
 class Target:
     def __init__(self, line):
-        self.name, corpus, sources, folders = line.split()
+        self.name, corpus, sources, parser = line.split()
         self.program = BUILD / f"fuzz_{self.name}"
         self.seeds = ROOT / "fuzz/corpus" / corpus
         self.corpus = ROOT / "build/fuzz/corpus" / self.name
         paths = [ROOT / "fuzz" / source for source in sources.split(",")]
-        for folder in folders.split(","):
-            paths += [p for p in (ROOT / folder).glob("*.*") if p.suffix in {".cpp", ".h", ".c"}]
+        for part in parser.split(","):
+            files = ROOT.glob(f"{part}/*" if (ROOT / part).is_dir() else part)
+            sources = [p for p in files if p.suffix in {".cpp", ".h", ".c"}]
+            paths += sources or sys.exit(f"fuzz/CMakeLists.txt: {self.name}: no sources in {part}")
         digest = hashlib.sha256()
         for path in sorted(p for p in paths if not p.stem.endswith("_test")):
             digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
@@ -96,8 +98,10 @@ def record(target, minutes, executions, found):
     revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True,
                               text=True).stdout.strip()
     date = datetime.now(timezone.utc).strftime("%Y-%m-%d")
-    LOG.write_text(log_text() + f"| {date} | {target.name} | {minutes:.1f} | {executions} | {target.fingerprint} | "
-                   f"{revision} | {', '.join(found) or 'nothing'} |\n")
+    row = (f"| {date} | {target.name} | {minutes:.1f} | {executions} | {target.fingerprint} | {revision} | "
+           f"{', '.join(found) or 'nothing'} |\n")
+    with LOG.open("a") as log:  # appended whole: several runs may go on at once
+        log.write(row if log.tell() else HEADER + row)
 
 
 def all_targets():

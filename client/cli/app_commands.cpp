@@ -23,6 +23,7 @@ struct AppOptions {
     std::vector<std::string> public_environment;
     std::uint64_t max_memory_bytes = 0;
     std::uint64_t max_fuel = 0;
+    std::string profile;
     std::uint64_t after = 0;
     bool follow = false;
     std::string file;
@@ -60,6 +61,7 @@ Result<json::Value> manifest_of(const AppOptions& options) {
     if (!environment.empty()) manifest["env"] = environment;
     if (options.max_memory_bytes != 0) manifest["max_memory_bytes"] = options.max_memory_bytes;
     if (options.max_fuel != 0) manifest["max_fuel"] = options.max_fuel;
+    if (!options.profile.empty()) manifest["ratls_profile"] = options.profile;
     return manifest;
 }
 
@@ -297,6 +299,12 @@ void add_app_commands(CLI::App& program, Cli& cli) {
     loading->add_option("--max-memory", options->max_memory_bytes,
                         "bytes of linear memory of one instance");
     loading->add_option("--max-fuel", options->max_fuel, "instructions that one call may take");
+    loading
+        ->add_option("--ratls-profile", options->profile,
+                     "v1: show the first generation's leaf also to clients that offer the second's "
+                     "ALPN name")
+        ->check(CLI::IsMember(std::vector<std::string>(std::begin(ratls::kProfileWords),
+                                                       std::end(ratls::kProfileWords))));
 
     command("apply", "load and unload several apps as one change: all or none", apply)
         ->add_option("file", options->file, "what to change, JSON: docs/api.md")

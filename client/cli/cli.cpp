@@ -21,12 +21,19 @@ using attestation::appraise::Policy;
 constexpr std::size_t kMaxAnswerBytes = 64 * 1024 * 1024;
 
 // host:port, [v6]:port, or https://host[:port]; the port defaults to 443.
-Result<Address> parse_address(std::string text) {
+Result<http::Authority> parse_address(std::string text) {
     constexpr std::string_view kScheme = "https://";
     if (text.starts_with(kScheme)) text.erase(0, kScheme.size());
     if (std::size_t slash = text.find('/'); slash != std::string::npos) text.resize(slash);
-    http::Authority authority = EOS_TRY(http::parse_authority(text, http::Scheme::kHttps));
-    return Address{authority.host, authority.port.value_or(443)};
+    return http::parse_authority(text, http::Scheme::kHttps);
+}
+
+// The name that a server at this address is asked for if nobody says: an address has none, and
+// "localhost" is one (RFC 6761 section 6.3).
+std::string name_of(const http::Authority& at) {
+    const bool is_local = at.host == "localhost" || at.host.ends_with(".localhost");
+    const bool is_name = at.kind == http::Authority::Kind::kDnsName && !is_local;
+    return is_name ? at.host : std::string();
 }
 
 // A policy that pins one measurement, for --mrenclave.
@@ -70,7 +77,7 @@ Result<TargetOptions> with_context(const Cli& cli) {
     auto fill = [](std::string& option, const std::string& value) {
         if (option.empty()) option = value;
     };
-    if (out.address.empty()) fill(out.server_name, context.server_name);
+    if (out.address.empty() && !out.server_name) out.server_name = context.server_name;
     fill(out.address, context.address);
     if (out.mr_enclave.empty()) fill(out.policy, context.policy);
     fill(out.root, context.root);
@@ -119,7 +126,7 @@ void Cli::remark(const std::string& text) const {
 Result<Target> make_policy_only_target(const Cli& cli) {
     TargetOptions options = EOS_TRY(with_context(cli));
     Target target;
-    target.server_name = options.server_name;
+    target.server_name = options.server_name.value_or("");
     target.policy = EOS_TRY(read_policy(options));
     if (!options.root.empty()) target.anchors = EOS_TRY(read_certificates(options.root));
     if (!options.collateral.empty()) {
@@ -145,7 +152,9 @@ Result<Target> make_target(const Cli& cli, Use use) {
         return fail(no_context, "say where to connect: --address HOST:PORT, or make a context");
     }
     Target target = EOS_TRY(make_policy_only_target(cli));
-    target.address = EOS_TRY(parse_address(options.address));
+    const http::Authority at = EOS_TRY(parse_address(options.address));
+    target.address = {at.host, at.port.value_or(443)};
+    if (!options.server_name) target.server_name = name_of(at);
     if (!options.owner_key.empty()) target.credential = EOS_TRY(read_credential(options.owner_key));
     target.mode = cli.target.mode;
     if (!options.no_memory) target.memory = std::make_shared<const MemoryFile>(cli.memory());
@@ -156,27 +165,22 @@ Result<Target> make_target(const Cli& cli, Use use) {
     return target;
 }
 
-void add_stapled(const Cli& cli, Target& target) {
-    const bool has_own = !target.endorsements.origins.empty();
-    if (cli.target.stapling == Stapling::kNever) return;
-    if (cli.target.stapling == Stapling::kWithoutOwn && has_own) return;
-    staple(target, cli.deadline());
+Result<crypto::P256PrivateKey> read_owner_key(const Cli& cli) {
+    const TargetOptions options = EOS_TRY(with_context(cli));
+    if (options.owner_key.empty()) return fail(no_owner_key);
+    return read_private_key(options.owner_key);
 }
 
 void remember(const Cli& cli, const Target& target,
               const attestation::appraise::AttestationResult& verdict) {
-    if (cli.target.no_memory) return;
-    // Whoever answers for a server may staple a genuine number that is not standard yet: learnt, it
-    // would have everyone else's collateral refused for months.
-    for (const attestation::endorsements::Origin& origin : target.endorsements.origins)
-        if (origin.is_judged_server && origin.failure.empty()) return;
+    if (cli.target.no_memory || is_stapled(target.endorsements)) return;
     Result<void> learnt = CollateralMemory(cli.home).learn(target.policy.roots, verdict);
     // The verdict stands: what is lost is that a rollback would be found out the next time.
     if (!learnt) cli.remark("NOT REMEMBERED: " + learnt.error().message());
 }
 
 Result<std::unique_ptr<VerifiedServer>> connect(Cli& cli, Target& target) {
-    add_stapled(cli, target);
+    staple(target, cli.target.stapling, cli.deadline());
     Connection connection = EOS_TRY(Connection::open(target, cli.deadline()));
     if (!connection.server) {
         cli.print(connection.verdict.text(), connection.verdict.to_json());
@@ -227,12 +231,28 @@ int exit_code_of(const Cli& cli, const Error& error) {
     return kExitFailed;
 }
 
+StaplingOptions add_stapling_options(CLI::App& command, TargetOptions& t) {
+    auto flag = [&command, &t](const char* name, Stapling value, const char* help) {
+        return command.add_flag_callback(name, [&t, value] { t.stapling = value; }, help);
+    };
+    StaplingOptions out{
+        .always = flag("--stapled", Stapling::kAlways,
+                       "complete --collateral by what the server staples"),
+        .never = flag("--no-stapled", Stapling::kNever,
+                      "do not ask the server for collateral, which is done where there is none of "
+                      "one's own")};
+    out.never->excludes(out.always);
+    return out;
+}
+
 void add_target_options(CLI::App& command, Cli& cli) {
     TargetOptions& t = cli.target;
     command.add_option("--context", t.context, "use this context instead of the current one");
     command.add_option("--address", t.address, "where to connect: HOST:PORT");
-    command.add_option("--server-name", t.server_name,
-                       "name to ask for (SNI) and to find in the certificate");
+    command.add_option(
+        "--server-name", t.server_name,
+        "name to ask for (SNI) and to find in the certificate, \"\" for none; default: "
+        "the host of the address, if that is a name other than localhost");
     command.add_option("--policy", t.policy,
                        "appraisal policy, a JSON file (docs/formats/policy.md)");
     command.add_option("--mrenclave", t.mr_enclave,
@@ -260,14 +280,7 @@ void add_target_options(CLI::App& command, Cli& cli) {
     command.add_flag("--no-memory", t.no_memory,
                      "neither compare with what was seen of this instance, and of collateral, nor "
                      "remember it");
-    auto stapling = [&command, &t](const char* name, Stapling value, const char* help) {
-        return command.add_flag_callback(name, [&t, value] { t.stapling = value; }, help);
-    };
-    CLI::Option* always = stapling("--stapled", Stapling::kAlways,
-                                   "complete --collateral by what the server staples");
-    stapling("--no-stapled", Stapling::kNever,
-             "do not ask the server for collateral, which is done where there is none of one's own")
-        ->excludes(always);
+    add_stapling_options(command, t);
     command.add_option(
         "--collateral", t.collateral,
         "vendor collateral (TCB info, CRLs), JSON; what is missing is not evaluated");

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "client/context.h"
+#include "client/stapled.h"
 #include "client/verified_server.h"
 #include "common/json/json.h"
 
@@ -25,14 +26,11 @@ inline constexpr int kExitServerRefused = 4;  ///< the appraised server answered
 /// How results are printed.
 enum class Format { kText, kJson };
 
-/// When a server is asked for the collateral that it staples.
-enum class Stapling { kWithoutOwn, kAlways, kNever };
-
 /// Which server a command talks to and by what it is judged; every member may be empty.
 struct TargetOptions {
     std::string context;
     std::string address;
-    std::string server_name;
+    std::optional<std::string> server_name;  ///< empty: none is asked for
     std::string policy;
     std::string mr_enclave;
     std::string test_root;
@@ -78,26 +76,30 @@ enum class Use {
 /// errors: those of reading files; no_policy, stale_mode.
 [[nodiscard]] Result<Target> make_target(const Cli& cli, Use use = Use::kSends);
 
-/// Asks the target's server for the collateral that it staples, if the options want it.
-void add_stapled(const Cli& cli, Target& target);
-
 /// Policy, roots and time alone, for commands that appraise without connecting.
 /// errors: as make_target().
 [[nodiscard]] Result<Target> make_policy_only_target(const Cli& cli);
+
+/// The owner's key that options or context name.
+/// errors: no_owner_key, those of read_private_key.
+[[nodiscard]] Result<crypto::P256PrivateKey> read_owner_key(const Cli& cli);
 
 /// Keeps from a verdict what later ones must not fall behind.
 void remember(const Cli& cli, const Target& target,
               const attestation::appraise::AttestationResult& verdict);
 
-/// Connects and appraises, after add_stapled(). If the verdict is "rejected" it is printed, and the
-/// result is its exit code; else the verdict's one line goes to standard error and the server is
-/// returned. errors: those of Connection::open, rejected.
+/// Connects and appraises, with the collateral that the server staples if the options want it. If
+/// the verdict is "rejected" it is printed, and the result is its exit code; else the verdict's one
+/// line goes to standard error and the server is returned. errors: those of Connection::open,
+/// rejected.
 [[nodiscard]] Result<std::unique_ptr<VerifiedServer>> connect(Cli& cli, Target& target);
 
 inline constexpr Code no_policy{"client/cli", "no_policy",
                                 "nothing is sent to a server that is not judged by a policy"};
 inline constexpr Code stale_mode{"client/cli", "stale_mode",
                                  "nothing is sent where the evidence may be a day old"};
+inline constexpr Code no_owner_key{
+    "client/cli", "no_owner_key", "only the owner may: give --owner-key, or a context that has it"};
 inline constexpr Code rejected{"client/cli", "rejected", "the server was rejected"};
 inline constexpr Code no_instance{"client/cli", "no_instance", "no such instance was seen"};
 inline constexpr Code server_refused{"client/cli", "server_refused", "the server refused"};
@@ -126,6 +128,13 @@ void add_mini_commands(CLI::App& program, Cli& cli);
 void add_app_commands(CLI::App& program, Cli& cli);
 void add_measure_commands(CLI::App& program, Cli& cli);
 void add_completion_command(CLI::App& program, Cli& cli);
+
+/// The options that say when a server is asked for collateral; they exclude each other.
+struct StaplingOptions {
+    CLI::Option* always;
+    CLI::Option* never;
+};
+StaplingOptions add_stapling_options(CLI::App& command, TargetOptions& t);
 
 /// The options that name a target, for a command that connects.
 void add_target_options(CLI::App& command, Cli& cli);

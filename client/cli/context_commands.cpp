@@ -33,7 +33,7 @@ Result<int> add(const Cli& cli, const std::string& name) {
     const TargetOptions& t = cli.target;
     Context context{name,
                     t.address,
-                    t.server_name,
+                    t.server_name.value_or(""),
                     absolute(t.policy),
                     absolute(t.root),
                     absolute(t.owner_key),

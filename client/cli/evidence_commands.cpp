@@ -3,6 +3,7 @@
 
 #include "client/cli/cli.h"
 #include "client/evidence_cases.h"
+#include "client/evidence_files.h"
 #include "client/files.h"
 #include "common/base/encoding.h"
 
@@ -37,6 +38,9 @@ std::string row_of(const CaseResult& result) {
     if (result.agreement == Agreement::differ) {
         out += "  (stated: " + result.stated + "; " + result.detail + ")";
     }
+    if (result.agreement == Agreement::not_run) out += "(" + result.detail + ")";
+    if (!result.taken_off.empty()) out += "  (taken off: " + result.taken_off + ")";
+    if (!result.left_alone.empty()) out += "  (left alone: " + result.left_alone + ")";
     return printable(as_bytes(out), 1024);
 }
 
@@ -54,7 +58,9 @@ Result<int> check(const Cli& cli, const std::string& folder) {
                         {"stated", result.stated},
                         {"verdict", result.found},
                         {"node", result.deciding_node},
-                        {"detail", result.detail}});
+                        {"detail", result.detail},
+                        {"takenOff", result.taken_off},
+                        {"leftAlone", result.left_alone}});
     }
     const std::size_t differ = count[Agreement::differ];
     text +=
@@ -69,9 +75,15 @@ Result<int> check(const Cli& cli, const std::string& folder) {
     return differ == 0 ? kExitOk : kExitFailed;
 }
 
+struct ShowOptions {
+    std::string file;
+    std::string at;
+};
+
 /// Claims of evidence under no policy at all: for looking at it, not for relying on it.
-Result<int> show(const Cli& cli, const std::string& file) {
-    Bytes evidence = EOS_TRY(read_file(file));
+Result<int> show(const Cli& cli, const ShowOptions& options) {
+    const EvidenceFile evidence = EOS_TRY(read_evidence(options.file));
+    const UnixTime time = options.at.empty() ? Cli::now() : EOS_TRY(parse_rfc3339(options.at));
     attestation::appraise::Policy open;
     open.name = "show (nothing is demanded)";
     open.allow_any_identity = true;
@@ -84,12 +96,16 @@ Result<int> show(const Cli& cli, const std::string& file) {
         endorsements = EOS_TRY(attestation::endorsements::parse_endorsements(text));
     }
     attestation::verify::Verification verification =
-        attestation::verify::verify_quote(evidence, endorsements, open.roots, Cli::now());
+        attestation::verify::verify_quote(evidence.bytes, endorsements, open.roots, time);
     attestation::appraise::AttestationResult result =
         attestation::appraise::appraise(verification, {}, open);
     json::Value value = {{"tree", render_json(verification.tree())}, {"claims", result.claims()}};
     std::string text = render_text(verification.tree());
     if (result.claims().is_object()) text += json::pretty(result.claims());
+    if (!evidence.taken_off.empty()) {
+        value["takenOff"] = evidence.taken_off;
+        text = "taken off the file: " + evidence.taken_off + "\n" + text;
+    }
     cli.print(text, value);
     return verification.evidence() != nullptr ? kExitOk : attestation::appraise::kExitNotGenuine;
 }
@@ -107,15 +123,17 @@ void add_evidence_commands(CLI::App& program, Cli& cli) {
     check_command->callback(
         [&cli, folder] { cli.action = [&cli, folder] { return check(cli, *folder); }; });
 
-    auto file = std::make_shared<std::string>();
+    auto options = std::make_shared<ShowOptions>();
     CLI::App* show_command = evidence->add_subcommand(
         "show", "verify one quote or report and print what it says; nothing is demanded of it");
-    show_command->add_option("file", *file, "a quote, or an SNP report with or without table")
+    show_command
+        ->add_option("file", options->file, "a quote, or an SNP report with or without table")
         ->required();
     show_command->add_option("--collateral", cli.target.collateral,
                              "endorsements: the JSON collateral object, or a bundle");
+    show_command->add_option("--at", options->at, "as of this instant, RFC 3339; default: now");
     show_command->callback(
-        [&cli, file] { cli.action = [&cli, file] { return show(cli, *file); }; });
+        [&cli, options] { cli.action = [&cli, options] { return show(cli, *options); }; });
 }
 
 }  // namespace eos::client::cli

@@ -4,6 +4,7 @@
 #include "client/pki.h"
 #include "common/base/encoding.h"
 #include "common/crypto/random.h"
+#include "common/owner/statement.h"
 #include "common/ratls/appraise_leaf.h"
 #include "common/x509/pem.h"
 
@@ -26,6 +27,11 @@ struct MiniOptions {
 
 constexpr std::size_t kMaxStapleAnswer = 64 * 1024;
 
+constexpr Code no_import{"client/cli", "no_import",
+                         "a confidential VM takes no CA key made outside; nothing was sent"};
+constexpr Code no_challenge{"client/cli", "no_challenge",
+                            "the server names no instance, or no challenge for its owner"};
+
 // What the enclave sent back when it was asked for a certification request.
 struct CsrAnswer {
     Bytes csr;
@@ -42,24 +48,75 @@ Result<CsrAnswer> parse_csr_answer(const json::Value& value) {
     return out;
 }
 
+/// Who asks, and of whom.
+struct Asking {
+    Cli& cli;
+    VerifiedServer& server;
+    const crypto::P256PrivateKey& owner;
+};
+
+std::string_view path_of(owner::Purpose purpose) {
+    switch (purpose) {
+        case owner::Purpose::kProvision:
+            return "/api/v1/provision";
+        case owner::Purpose::kRotateCa:
+            return "/api/v1/ca";
+        case owner::Purpose::kConfirmTime:
+            return "/api/v1/confirm-time";
+    }
+    return "";
+}
+
+// In a confidential VM, TLS ends in another program than the one that decides; in an enclave one
+// program does both.
+bool ends_tls_where_it_decides(const VerifiedServer& server) {
+    const json::Value& claims = server.verdict().claims();
+    return claims.is_object() && claims.value("tee", "") == "sgx";
+}
+
+// What is asked goes signed to where it is decided, and the token stays here.
+Result<json::Value> ask_as_owner(const Asking& to, owner::Purpose purpose, json::Value request) {
+    const std::string path(path_of(purpose));
+    if (ends_tls_where_it_decides(to.server))
+        return call(to.cli, to.server, http::Method::kPost, path, &request);
+    const json::Value answer =
+        EOS_TRY(call(to.cli, to.server, http::Method::kGet, "/api/v1/owner-challenge"));
+    json::Object object = EOS_TRY(json::Object::of(answer, ""));
+    const Bytes challenge = EOS_TRY(from_base64(EOS_TRY(object.text("challenge", 64))));
+    const auto& instance = to.server.verdict().instance();
+    if (challenge.size() != 32 || !instance) return fail(no_challenge);
+    const crypto::P256PublicKey& key = to.owner.public_key();
+    if (purpose == owner::Purpose::kProvision) {
+        const Bytes token =
+            EOS_TRY(from_hex(EOS_TRY(json::as_text(request["token"], "token", 64))));
+        request["token"] = hex(owner::token_proof(token, instance->id, key.spki_hash()));
+    }
+    const json::Value body = {
+        {"owner_key", base64(key.spki())},
+        {"statement",
+         owner::sign({purpose, instance->id, to_array<32>(challenge)}, request, to.owner)}};
+    return call(to.cli, to.server, http::Method::kPost, path, &body);
+}
+
 // Asks for a CSR, verifies that its key was born inside for this owner, and signs the intermediate.
-Result<std::string> certify(Cli& cli, VerifiedServer& server, const Target& target, const Pki& pki,
-                            const MiniOptions& options, const std::string& path,
+Result<std::string> certify(const Asking& to, const Target& target, const Pki& pki,
+                            const MiniOptions& options, owner::Purpose purpose,
                             json::Value request) {
     ByteArray<32> nonce = crypto::random_array<32>();
     request["step"] = "request-csr";
     request["nonce"] = base64(nonce);
-    json::Value value = EOS_TRY(call(cli, server, http::Method::kPost, path, &request));
+    json::Value value = EOS_TRY(ask_as_owner(to, purpose, std::move(request)));
     CsrAnswer answer = EOS_TRY(parse_csr_answer(value));
-    auto verdict = ratls::appraise_csr(
-        {.binding = {answer.csr, nonce, pki.owner_key().spki_hash()}, .evidence = answer.evidence},
-        target.endorsements, target.policy, target.now);
+    auto verdict =
+        ratls::appraise_csr({.binding = {answer.csr, nonce, to.owner.public_key().spki_hash()},
+                             .evidence = answer.evidence},
+                            target.endorsements, target.policy, target.now);
     if (verdict.outcome() == attestation::appraise::Outcome::rejected) {
-        cli.print(verdict.text(), verdict.to_json());
-        cli.verdict_exit_code = verdict.exit_code();
+        to.cli.print(verdict.text(), verdict.to_json());
+        to.cli.verdict_exit_code = verdict.exit_code();
         return fail(rejected, "the CA key's evidence: " + verdict.summary());
     }
-    cli.remark("CA key born inside, request " + verdict.summary());
+    to.cli.remark("CA key born inside, request " + verdict.summary());
     x509::CertificateRequest csr = EOS_TRY(x509::CertificateRequest::parse(answer.csr));
     x509::Certificate intermediate = EOS_TRY(pki.sign_intermediate(
         csr, {.permitted_names = options.permitted, .days = options.days, .now = Cli::now()}));
@@ -67,14 +124,15 @@ Result<std::string> certify(Cli& cli, VerifiedServer& server, const Target& targ
            x509::encode_pem("CERTIFICATE", pki.root().der());
 }
 
-Result<json::Value> complete(const Cli& cli, VerifiedServer& server, const std::string& path,
-                             json::Value request, const std::string& chain) {
+Result<json::Value> complete(const Asking& to, owner::Purpose purpose, json::Value request,
+                             const std::string& chain) {
     request["step"] = "complete";
     request["ca_chain"] = chain;
-    return call(cli, server, http::Method::kPost, path, &request);
+    return ask_as_owner(to, purpose, std::move(request));
 }
 
 Result<json::Value> import_ca(const Cli& cli, VerifiedServer& server, const MiniOptions& options) {
+    if (!ends_tls_where_it_decides(server)) return fail(no_import);
     Bytes chain = EOS_TRY(read_file(options.import_chain));
     crypto::P256PrivateKey key = EOS_TRY(read_private_key(options.import_key));
     SecretBytes der = key.to_pkcs8();
@@ -96,13 +154,14 @@ Result<int> provision(Cli& cli, MiniOptions& options) {
     target.credential = pki.owner_credential();
     if (options.permitted.empty()) options.permitted = {options.platform_name};
     std::unique_ptr<VerifiedServer> server = EOS_TRY(connect(cli, target));
+    const Asking to{cli, *server, pki.owner_key()};
     json::Value answer;
     if (options.import_key.empty()) {
         json::Value request = {{"token", options.token}, {"platform_name", options.platform_name}};
         std::string chain =
-            EOS_TRY(certify(cli, *server, target, pki, options, "/api/v1/provision", request));
+            EOS_TRY(certify(to, target, pki, options, owner::Purpose::kProvision, request));
         answer =
-            EOS_TRY(complete(cli, *server, "/api/v1/provision", {{"token", options.token}}, chain));
+            EOS_TRY(complete(to, owner::Purpose::kProvision, {{"token", options.token}}, chain));
     } else {
         answer = EOS_TRY(import_ca(cli, *server, options));
     }
@@ -118,10 +177,11 @@ Result<int> rotate_ca(Cli& cli, MiniOptions& options) {
     // No chain leads through an expired CA to the root any more: evidence alone decides.
     if (options.ca_has_expired) target.anchors.clear();
     std::unique_ptr<VerifiedServer> server = EOS_TRY(connect(cli, target));
-    std::string chain =
-        EOS_TRY(certify(cli, *server, target, pki, options, "/api/v1/ca", json::Value::object()));
+    const Asking to{cli, *server, pki.owner_key()};
+    std::string chain = EOS_TRY(
+        certify(to, target, pki, options, owner::Purpose::kRotateCa, json::Value::object()));
     json::Value answer =
-        EOS_TRY(complete(cli, *server, "/api/v1/ca", json::Value::object(), chain));
+        EOS_TRY(complete(to, owner::Purpose::kRotateCa, json::Value::object(), chain));
     cli.print("the intermediate CA is replaced\n" + json::pretty(answer), answer);
     return kExitOk;
 }
@@ -138,10 +198,10 @@ Result<int> status(Cli& cli) {
 // verified.
 Result<int> confirm_time(Cli& cli) {
     Target target = EOS_TRY(make_target(cli));
+    const crypto::P256PrivateKey owner = EOS_TRY(read_owner_key(cli));
     std::unique_ptr<VerifiedServer> server = EOS_TRY(connect(cli, target));
-    json::Value request = {{"time", rfc3339(Cli::now())}};
-    json::Value answer =
-        EOS_TRY(call(cli, *server, http::Method::kPost, "/api/v1/confirm-time", &request));
+    const json::Value answer = EOS_TRY(ask_as_owner(
+        {cli, *server, owner}, owner::Purpose::kConfirmTime, {{"time", rfc3339(Cli::now())}}));
     cli.print("the enclave's time is confirmed\n" + json::pretty(answer), answer);
     return kExitOk;
 }

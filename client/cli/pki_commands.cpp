@@ -23,7 +23,7 @@ struct PkiOptions {
 Result<int> init(const Cli& cli, const PkiOptions& options) {
     EOS_TRY(Pki::init(options.folder, options.organization, Cli::now()));
     Pki pki = EOS_TRY(Pki::open(options.folder));
-    std::string owner = hex(pki.owner_key().spki_hash());
+    std::string owner = hex(pki.owner_key().public_key().spki_hash());
     cli.print("made a root CA and an owner key in " + options.folder +
                   "\n  root.pem   give this to clients (curl --cacert)\n  root.key   keep offline "
                   "if you can: it signs the "
@@ -71,7 +71,7 @@ Result<int> sign_csr(Cli& cli, const PkiOptions& options) {
     Bytes evidence = EOS_TRY(read_file(options.evidence));
     ByteArray<32> nonce = EOS_TRY(array_from_hex<32>(options.nonce));
     auto verdict = ratls::appraise_csr(
-        {.binding = {csr, nonce, pki.owner_key().spki_hash()}, .evidence = evidence},
+        {.binding = {csr, nonce, pki.owner_key().public_key().spki_hash()}, .evidence = evidence},
         target.endorsements, target.policy, target.now);
     if (verdict.outcome() == attestation::appraise::Outcome::rejected) {
         cli.print(verdict.text(), verdict.to_json());

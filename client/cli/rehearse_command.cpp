@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
+#include <ranges>
 
 #include "client/cli/cli.h"
 #include "client/files.h"
@@ -35,10 +37,24 @@ Result<Exhibit> exhibit_of_file(const std::string& file, const Target& target) {
     return out;
 }
 
+using attestation::endorsements::Endorsements;
+
+// What the server staples goes behind what is there already, which wins.
+void add_stapled(const Cli& cli, Target& server, Endorsements& collateral) {
+    const auto pieces = static_cast<std::ptrdiff_t>(server.endorsements.pieces.size());
+    const auto origins = static_cast<std::ptrdiff_t>(server.endorsements.origins.size());
+    staple(server, cli.target.stapling, cli.deadline());
+    std::ranges::move(server.endorsements.pieces | std::views::drop(pieces),
+                      std::back_inserter(collateral.pieces));
+    std::ranges::move(server.endorsements.origins | std::views::drop(origins),
+                      std::back_inserter(collateral.origins));
+}
+
 // One handshake with a challenge; nothing is sent after it.
-Result<Exhibit> exhibit_of_server(Cli& cli, const std::string& url) {
+Result<Exhibit> exhibit_of_server(Cli& cli, const std::string& url, Endorsements& collateral) {
     cli.target.address = url;
     Target target = EOS_TRY(make_target(cli));
+    add_stapled(cli, target, collateral);
     ratls::ClientOptions options{.server_name = target.server_name,
                                  .nonce = crypto::random_array<32>(),
                                  .credential = nullptr};
@@ -114,6 +130,7 @@ json::Value to_json(const std::vector<Event>& events, const std::vector<Rehearse
 
 Result<int> run(Cli& cli, const RehearseOptions& options) {
     cli.target.policy = options.policy;
+    if (!options.drill.empty()) cli.target.stapling = Stapling::kNever;
     Target target = EOS_TRY(make_policy_only_target(cli));
     std::vector<NamedPolicy> policies{EOS_TRY(read_policy(options.policy))};
     for (const std::string& file : options.more_policies)
@@ -123,7 +140,7 @@ Result<int> run(Cli& cli, const RehearseOptions& options) {
         std::error_code error;
         exhibits.push_back(std::filesystem::is_regular_file(subject, error)
                                ? EOS_TRY(exhibit_of_file(subject, target))
-                               : EOS_TRY(exhibit_of_server(cli, subject)));
+                               : EOS_TRY(exhibit_of_server(cli, subject, target.endorsements)));
     }
     std::vector<Event> events = EOS_TRY(read_events(cli, options, target));
     std::vector<Rehearsed> cells = rehearse(events, exhibits, policies);
@@ -143,14 +160,18 @@ void add_rehearse_command(CLI::App& program, Cli& cli) {
                      "certificate files (PEM or DER), or servers: https://HOST[:PORT]")
         ->required();
     command->add_option("--also", options->more_policies, "another policy, to compare");
-    command->add_option("--drill", options->drill,
-                        "events of an emulated platform: sgx-quoting-emulator drill");
+    CLI::Option* drill =
+        command->add_option("--drill", options->drill,
+                            "events of an emulated platform, with the collateral of each: "
+                            "sgx-quoting-emulator drill");
     TargetOptions& t = cli.target;
     command->add_option("--server-name", t.server_name,
                         "name to ask for (SNI) and to find in the certificate");
     command->add_option("--root", t.root, "root certificate of the private PKI, PEM");
     command->add_option("--collateral", t.collateral,
                         "without --drill: vendor collateral or a bundle, whose end is rehearsed");
+    const StaplingOptions stapling = add_stapling_options(*command, t);
+    drill->excludes(stapling.always)->excludes(stapling.never);
     command->callback(
         [&cli, options] { cli.action = [&cli, options] { return run(cli, *options); }; });
 }

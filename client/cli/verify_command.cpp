@@ -2,6 +2,7 @@
 #include <filesystem>
 
 #include "client/cli/cli.h"
+#include "client/evidence_files.h"
 #include "client/files.h"
 #include "common/base/encoding.h"
 #include "common/ratls/appraise_leaf.h"
@@ -19,11 +20,17 @@ const Result<attestation::event_log::EventLog>* event_log_of(const Target& targe
 Result<AttestationResult> appraise_bare(const Cli& cli, const std::string& file,
                                         const std::string& report_data) {
     Target target = EOS_TRY(make_policy_only_target(cli));
-    Bytes evidence = EOS_TRY(read_file(file));
-    ratls::EvidenceInput input{.evidence = evidence,
+    const EvidenceFile evidence = EOS_TRY(read_evidence(file));
+    ratls::EvidenceInput input{.evidence = evidence.bytes,
                                .expected = ratls::StatedReportData{
                                    EOS_TRY(array_from_hex<ratls::kReportDataBytes>(report_data))}};
     input.event_log = event_log_of(target);
+    if (!evidence.taken_off.empty()) {
+        input.more = [&](const attestation::verify::Verification&) {
+            return attestation::verify::passed({"evidence.file", "docs/evidence.md"},
+                                               "taken off: " + evidence.taken_off);
+        };
+    }
     AttestationResult verdict =
         ratls::appraise_evidence(input, target.endorsements, target.policy, target.now);
     remember(cli, target, verdict);
@@ -52,7 +59,7 @@ Result<AttestationResult> appraise_file(const Cli& cli, const std::string& file)
 Result<AttestationResult> appraise_server(Cli& cli, const std::string& url) {
     if (!url.empty()) cli.target.address = url;
     Target target = EOS_TRY(make_target(cli, Use::kOnlyLooks));
-    add_stapled(cli, target);
+    staple(target, cli.target.stapling, cli.deadline());
     Connection connection = EOS_TRY(Connection::open(target, cli.deadline()));
     remember(cli, target, connection.verdict);
     return connection.verdict;

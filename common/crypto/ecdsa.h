@@ -11,18 +11,16 @@ namespace eos::crypto::ecdsa {
 /// The curves in use.
 enum class Group { p256, p384 };
 
-/// The EVP form of a point 04 ‖ x ‖ y of a named group; null if it is not on the curve. Made from
-/// the point and not by d2i_PUBKEY, whose search for a decoder costs more than a verification. The
+/// The key that is this point 04 ‖ x ‖ y of a named group; null if it is not on the curve. The
 /// groups in use have cofactor 1, so a point on the curve is a valid key (SP 800-56A §5.6.2.3).
 PkeyHandle public_key(Group group, ByteView point);
 
 /// SubjectPublicKeyInfo DER of the key's public half; empty if it has none.
 Bytes spki_of(const PkeyHandle& key);
 
-/// `key` must not be null (asserted), here and below.
+/// in:     key: of public_key() (asserted). raw: r ‖ s, two numbers of equal width.
 /// errors: bad_signature.
-[[nodiscard]] Result<void> verify_der(EVP_PKEY* key, const EVP_MD* hash, ByteView message,
-                                      ByteView signature);
+[[nodiscard]] Result<void> verify(EVP_PKEY* key, ByteView digest, ByteView raw);
 
 /// returns: Ecdsa-Sig-Value. `key` must not be null (asserted).
 Bytes sign_der(const PkeyHandle& key, const EVP_MD* hash, ByteView message);

@@ -46,14 +46,13 @@ Result<P256PublicKey> P256PublicKey::from_point(ByteView xy) {
 
 Result<void> P256PublicKey::verify_der(ByteView message, ByteView signature) const {
     // One strict encoding only: what OpenSSL would also take as BER is refused here.
-    EOS_TRY(der_signature_to_raw(signature));
-    return ecdsa::verify_der(key_.get(), EVP_sha256(), message, signature);
+    return verify_raw(message, EOS_TRY(der_signature_to_raw(signature)));
 }
 
 Result<void> P256PublicKey::verify_raw(ByteView message, ByteView signature) const {
     if (signature.size() != kP256RawSignatureBytes)
         return fail(bad_signature, "expected r and s, 64 bytes");
-    return ecdsa::verify_der(key_.get(), EVP_sha256(), message, raw_signature_to_der(signature));
+    return ecdsa::verify(key_.get(), sha256(message), signature);
 }
 
 P256PrivateKey P256PrivateKey::generate() {

@@ -43,7 +43,7 @@ Result<P384PublicKey> P384PublicKey::from_point(ByteView xy) {
 Result<void> P384PublicKey::verify_raw(ByteView message, ByteView signature) const {
     if (signature.size() != kP384RawSignatureBytes)
         return fail(bad_signature, "expected r and s, 96 bytes");
-    return ecdsa::verify_der(key_.get(), EVP_sha384(), message, ecdsa::to_der(signature));
+    return ecdsa::verify(key_.get(), hash(HashKind::kSha384, message), signature);
 }
 
 P384PrivateKey P384PrivateKey::generate() {

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "common/json/json.h"
 
+#include <algorithm>
+
 #include "common/base/encoding.h"
 
 namespace eos::json {
 namespace {
 
 /// Builds the value and stops at the first repeated member, which nlohmann's own builder would let
-/// overwrite the earlier one.
+/// overwrite the earlier one. Texts are copied: a moved one would take the lexer's buffer along,
+/// which would then have to grow anew.
 class Builder {
   public:
     explicit Builder(std::size_t max_depth) : max_depth_(max_depth) {}
@@ -17,19 +20,20 @@ class Builder {
     bool number_integer(std::int64_t value) { return add(value); }
     bool number_unsigned(std::uint64_t value) { return add(value); }
     bool number_float(double value, const std::string&) { return add(value); }
-    bool string(std::string& value) { return add(std::move(value)); }
-    bool binary(Value::binary_t&) { return false; }
+    bool string(const std::string& value) { return add(value); }
+    bool binary(const Value::binary_t&) { return false; }
     bool start_object(std::size_t) { return open(Value::object()); }
     bool start_array(std::size_t) { return open(Value::array()); }
     bool end_object() { return close(); }
     bool end_array() { return close(); }
-    bool key(std::string& name) {
-        Frame& top = stack_.back();
-        if (top.value.contains(name)) {
+    bool key(const std::string& name) {
+        auto& members = open_.back()->get_ref<Value::object_t&>();
+        auto [member, is_new] = members.try_emplace(name);
+        if (!is_new) {
             error_.emplace(repeated_member, printable(as_bytes(name), 64));
             return false;
         }
-        top.key = std::move(name);
+        member_ = &member->second;
         return true;
     }
     bool parse_error(std::size_t position, const std::string&, const Value::exception&) {
@@ -44,43 +48,38 @@ class Builder {
     }
 
   private:
-    struct Frame {
-        Value value;
-        std::string key;
-    };
-
     bool open(Value container) {
-        if (stack_.size() >= max_depth_) {
+        if (open_.size() >= max_depth_) {
             error_.emplace(too_large, "more than " + std::to_string(max_depth_) + " levels");
             return false;
         }
-        stack_.push_back({std::move(container), {}});
+        open_.push_back(&place(std::move(container)));
         return true;
     }
 
     bool close() {
-        Value value = std::move(stack_.back().value);
-        stack_.pop_back();
-        return add(std::move(value));
-    }
-
-    bool add(Value value) {
-        if (stack_.empty()) {
-            root_ = std::move(value);
-            done_ = true;
-            return true;
-        }
-        Frame& top = stack_.back();
-        if (top.value.is_array()) {
-            top.value.push_back(std::move(value));
-        } else {
-            top.value[top.key] = std::move(value);
-        }
+        open_.pop_back();
+        done_ = open_.empty();
         return true;
     }
 
+    bool add(Value value) {
+        place(std::move(value));
+        done_ = open_.empty();
+        return true;
+    }
+
+    /// Puts the value where it belongs. What is open stays where it is: its own container does not
+    /// grow before it is closed.
+    Value& place(Value&& value) {
+        if (open_.empty()) return root_ = std::move(value);
+        if (open_.back()->is_array()) return open_.back()->emplace_back(std::move(value));
+        return *member_ = std::move(value);
+    }
+
     std::size_t max_depth_;
-    std::vector<Frame> stack_;
+    std::vector<Value*> open_;  ///< from the outermost container inwards
+    Value* member_ = nullptr;   ///< of the object that is open: waits for its value
     Value root_;
     bool done_ = false;
     std::optional<Error> error_;
@@ -99,7 +98,7 @@ Result<Value> parse(ByteView text, const Limits& limits) {
         return fail(too_large, "more than " + std::to_string(limits.size_bytes) + " bytes");
     }
     Builder builder(limits.depth);
-    std::string_view chars = as_chars(text);
+    const std::string_view chars = as_chars(text);
     Value::sax_parse(chars.begin(), chars.end(), &builder);
     return builder.finish();
 }
@@ -112,9 +111,10 @@ Result<Object> Object::of(const Value& value, std::string path) {
 }
 
 const Value* Object::find(std::string_view name) {
-    read_.emplace(name);
     auto it = value_->find(name);
-    return it == value_->end() ? nullptr : &*it;
+    if (it == value_->end()) return nullptr;
+    read_.push_back(&*it);
+    return &*it;
 }
 
 Result<const Value*> Object::require(std::string_view name) {
@@ -125,12 +125,15 @@ Result<const Value*> Object::require(std::string_view name) {
 
 Result<std::string> Object::text(std::string_view name, std::size_t max_bytes) {
     const Value* value = EOS_TRY(require(name));
-    return as_text(*value, path(name), max_bytes);
+    // Where it stands is put into words if need be.
+    Result<std::string> out = as_text(*value, {}, max_bytes);
+    return out ? std::move(out) : as_text(*value, path(name), max_bytes);
 }
 
 Result<std::uint64_t> Object::number(std::string_view name, std::uint64_t max) {
     const Value* value = EOS_TRY(require(name));
-    return as_number(*value, path(name), max);
+    const Result<std::uint64_t> out = as_number(*value, {}, max);
+    return out ? out : as_number(*value, path(name), max);
 }
 
 Result<const Value*> Object::array(std::string_view name, std::size_t max_count) {
@@ -146,7 +149,7 @@ Result<const Value*> Object::array(std::string_view name, std::size_t max_count)
 
 Result<void> Object::finish() const {
     for (const auto& [name, value] : value_->items()) {
-        if (!read_.contains(name)) {
+        if (std::ranges::find(read_, &value) == read_.end()) {
             return fail(unknown_member, path(printable(as_bytes(name), 64)));
         }
     }

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -77,7 +76,7 @@ class Object {
 
     const Value* value_;
     std::string path_;
-    std::set<std::string, std::less<>> read_;
+    std::vector<const Value*> read_;  ///< the members that were asked for and are there
 };
 
 /// The string in `value`.

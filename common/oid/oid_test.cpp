@@ -47,11 +47,13 @@ TEST(Oid, EveryRowAgreesWithOpenSsl) {
     }
 }
 
-TEST(Oid, OwnArcIsTheUuid) {
-    // 2.25 is 0x69; then f22598ad-41fa-4e71-88e6-d2768317860a in 19 base-128 digits.
-    EXPECT_EQ(kOwnArc.dotted(), "2.25.321868386616866427418835414979865708042");
-    EXPECT_EQ(hex(kOwnArc.der()), "6983e4a5ccaba89fd2b9e388f3b4cee898de8c0a");
+TEST(Oid, OwnArcHasElementsThatEveryParserTakes) {
+    EXPECT_EQ(kOwnArc.dotted(), "1.3.9900.253909386.222427726");
+    EXPECT_EQ(hex(kOwnArc.der()), "2bcd2cf989b30aea87f44e");
     EXPECT_EQ(kPolicyRoot.dotted(), kOwnArc.dotted() + ".2");
+    // RFC 5280, appendix B: below 2^28. Go's and GnuTLS's certificate parsers demand that.
+    EXPECT_LT(253909386u, 1u << 28);
+    EXPECT_LT(222427726u, 1u << 28);
 }
 
 TEST(Oid, SecondArcBorrowsAcrossDigits) {

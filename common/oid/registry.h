@@ -80,7 +80,23 @@ inline constexpr Oid kGramineLegacy = Oid::literal("0.6.9.42.840.113741.1337.6")
 inline constexpr Oid kRatsTlsLegacy = Oid::literal("1.2.840.113741.1337.6");
 inline constexpr Oid kOeReport = Oid::literal("1.3.6.1.4.1.311.105.1");
 inline constexpr Oid kOeReportOld = Oid::literal("1.2.840.113556.10.1.1");
+inline constexpr Oid kOeEvidence = Oid::literal("1.3.6.1.4.1.311.105.2");
+inline constexpr Oid kOeEvidenceOld = Oid::literal("1.2.840.113556.10.1.2");
 inline constexpr Oid kDstackQuote = Oid::literal("1.3.6.1.4.1.62397.1.1");
+inline constexpr Oid kDstackAttestation = Oid::literal("1.3.6.1.4.1.62397.1.8");
+/// Constellation: a family of variants, then one variant. Our own arc shares the first three
+/// numbers and none of the families.
+inline constexpr Oid kConstellationArc = Oid::literal("1.3.9900");
+inline constexpr Oid kConstellationDummy = kConstellationArc.child(1).child(1);
+inline constexpr Oid kConstellationAwsNitroTpm = kConstellationArc.child(2).child(1);
+inline constexpr Oid kConstellationAwsSnp = kConstellationArc.child(2).child(2);
+inline constexpr Oid kConstellationGcpEs = kConstellationArc.child(3).child(1);
+inline constexpr Oid kConstellationGcpSnp = kConstellationArc.child(3).child(2);
+inline constexpr Oid kConstellationAzureSnp = kConstellationArc.child(4).child(1);
+inline constexpr Oid kConstellationAzureLaunch = kConstellationArc.child(4).child(2);
+inline constexpr Oid kConstellationAzureTdx = kConstellationArc.child(4).child(3);
+inline constexpr Oid kConstellationQemuTpm = kConstellationArc.child(5).child(1);
+inline constexpr Oid kConstellationQemuTdx = kConstellationArc.child(5).child(99);
 
 // --- Intel PCK certificates ---
 inline constexpr Oid kPckExtension = Oid::literal("1.2.840.113741.1.13.1");
@@ -131,8 +147,9 @@ inline constexpr Oid kGpuEvidence = kReferenceArc.child(5).child(1);
 inline constexpr Oid kDependencySet = kReferenceArc.child(6).child(1);
 
 // --- ours: docs/formats/certificate.md 2 ---
-/// UUID f22598ad-41fa-4e71-88e6-d2768317860a.
-inline constexpr Oid kOwnArc = Oid::literal("2.25.321868386616866427418835414979865708042");
+/// The first 56 bits of UUID f22598ad-41fa-4e71-88e6-d2768317860a as two elements below 2^28, which
+/// every parser takes: docs/adr/0011-an-arc-that-every-parser-takes.md.
+inline constexpr Oid kOwnArc = Oid::literal("1.3.9900.253909386.222427726");
 inline constexpr Oid kLeafBinding = kOwnArc.child(1);
 inline constexpr Oid kPolicyRoot = kOwnArc.child(2);
 inline constexpr Oid kInstance = kOwnArc.child(3);

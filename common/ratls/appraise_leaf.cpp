@@ -234,7 +234,7 @@ Policy without_leaf(Policy policy) {
 }  // namespace
 
 AttestationResult appraise_leaf(const LeafInput& input,
-                                const attestation::endorsements::Endorsements& endorsements,
+                                const attestation::verify::Collateral& collateral,
                                 const Policy& policy, UnixTime time) {
     EOS_ASSERT(!input.handshake || !input.channel);
     ParsedChain parsed =
@@ -243,7 +243,7 @@ AttestationResult appraise_leaf(const LeafInput& input,
     if (parsed.claims.evidence) evidence = parsed.claims.evidence->bytes;
     if (input.channel) evidence = input.channel->response.quote;
     Verification verification =
-        attestation::verify::verify_quote(evidence, endorsements, policy.roots, time);
+        attestation::verify::verify_quote(evidence, collateral, policy.roots, time);
 
     LeafClaims claims;
     claims.server_name = input.server_name;
@@ -272,9 +272,9 @@ AttestationResult appraise_leaf(const LeafInput& input,
 }
 
 AttestationResult appraise_evidence(const EvidenceInput& input,
-                                    const attestation::endorsements::Endorsements& endorsements,
+                                    const attestation::verify::Collateral& collateral,
                                     const Policy& policy, UnixTime time) {
-    Verification verification = attestation::verify::verify_quote(input.evidence, endorsements,
+    Verification verification = attestation::verify::verify_quote(input.evidence, collateral,
                                                                   policy.roots, time, input.memo);
     LeafClaims claims;
     claims.event_log = input.event_log;
@@ -290,10 +290,10 @@ AttestationResult appraise_evidence(const EvidenceInput& input,
 }
 
 AttestationResult appraise_csr(const CsrInput& input,
-                               const attestation::endorsements::Endorsements& endorsements,
+                               const attestation::verify::Collateral& collateral,
                                const Policy& policy, UnixTime time) {
     Verification verification =
-        attestation::verify::verify_quote(input.evidence, endorsements, policy.roots, time);
+        attestation::verify::verify_quote(input.evidence, collateral, policy.roots, time);
     ReportData expected = ReportData::ca_csr(input.binding);
     LeafClaims claims;
     claims.binding =

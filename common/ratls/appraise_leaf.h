@@ -54,7 +54,7 @@ struct LeafInput {
 /// the check that is about it, and all others are made where they can be. bound:   chain: at most 5
 /// certificates of x509::kMaxCertificateBytes; the rest is counted as a failure.
 [[nodiscard]] attestation::appraise::AttestationResult appraise_leaf(
-    const LeafInput& input, const attestation::endorsements::Endorsements& endorsements,
+    const LeafInput& input, const attestation::verify::Collateral& collateral,
     const attestation::appraise::Policy& policy, UnixTime time);
 
 /// The 64 bytes that the caller worked out itself, by a scheme that is not ours.
@@ -84,7 +84,7 @@ struct EvidenceInput {
     attestation::verify::SignatureMemo* memo = nullptr;  ///< as for verify()
 };
 [[nodiscard]] attestation::appraise::AttestationResult appraise_evidence(
-    const EvidenceInput& input, const attestation::endorsements::Endorsements& endorsements,
+    const EvidenceInput& input, const attestation::verify::Collateral& collateral,
     const attestation::appraise::Policy& policy, UnixTime time);
 
 /// The same for evidence of purpose ca_csr. Of the policy, what is about a leaf does not apply: its
@@ -94,7 +94,7 @@ struct CsrInput {
     ByteView evidence;
 };
 [[nodiscard]] attestation::appraise::AttestationResult appraise_csr(
-    const CsrInput& input, const attestation::endorsements::Endorsements& endorsements,
+    const CsrInput& input, const attestation::verify::Collateral& collateral,
     const attestation::appraise::Policy& policy, UnixTime time);
 
 }  // namespace eos::ratls

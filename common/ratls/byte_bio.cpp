@@ -6,6 +6,15 @@
 namespace eos::ratls {
 namespace {
 
+// A buffer that held this much is in the middle of something large, and kept for what follows. An
+// idle connection, as most are most of the time, keeps none.
+constexpr std::size_t kBulkBytes = 16 * 1024;
+
+void empty(Bytes& buffer) {
+    if (buffer.size() < kBulkBytes) buffer = Bytes();
+    buffer.clear();
+}
+
 ByteBio& self(BIO* bio) {
     return *static_cast<ByteBio*>(BIO_get_data(bio));
 }
@@ -53,10 +62,6 @@ ByteBio::~ByteBio() {
 }
 
 void ByteBio::receive(ByteView bytes) {
-    if (input_read_ == input_.size()) {
-        input_.clear();
-        input_read_ = 0;
-    }
     append(input_, bytes);
 }
 
@@ -64,7 +69,7 @@ void ByteBio::output_taken(std::size_t count) {
     EOS_ASSERT(count <= output().size());
     output_taken_ += count;
     if (output_taken_ == output_.size()) {
-        output_.clear();
+        empty(output_);
         output_taken_ = 0;
     }
 }
@@ -73,6 +78,10 @@ int ByteBio::read(MutableByteView out) {
     std::size_t count = std::min(out.size(), unread_bytes());
     std::copy_n(input_.begin() + static_cast<std::ptrdiff_t>(input_read_), count, out.begin());
     input_read_ += count;
+    if (input_read_ == input_.size()) {
+        empty(input_);
+        input_read_ = 0;
+    }
     return static_cast<int>(count);
 }
 

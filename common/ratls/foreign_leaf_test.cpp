@@ -6,6 +6,7 @@
 
 #include "common/attestation/evidence/quote.h"
 #include "common/attestation/verify/corpus_test.h"
+#include "common/attestation/verify/synthetic_intel_test.h"
 #include "common/base/codec.h"
 #include "common/base/encoding.h"
 #include "common/oid/registry.h"
@@ -50,7 +51,7 @@ TEST(ForeignLeaf, PublishedCertificatesAreBound) {
         SCOPED_TRACE(published.file);
         Result<ForeignLeaf> leaf = read_foreign_leaf(certificate(published.file));
         ASSERT_TRUE(leaf.has_value()) << leaf.error().message();
-        EXPECT_EQ(leaf->format, published.format);
+        EXPECT_EQ(leaf->binding.format, published.format);
         ByteArray<64> found = report_data_of(leaf->quote);
         EXPECT_EQ(check_foreign_binding(*leaf, found).verdict, Verdict::pass);
         // P05: all 64 bytes count.
@@ -138,7 +139,7 @@ TEST(ForeignLeaf, TaggedEvidenceNamesTheKey) {
     EXPECT_EQ(to_string(leaf.quote), "quote");
     ByteArray<64> expected{};
     std::ranges::copy(crypto::sha256(good_claims()), expected.begin());
-    EXPECT_EQ(leaf.report_data, expected);
+    EXPECT_EQ(leaf.binding.report_data, expected);
     // The claims' own hash is right, and they name another key.
     EXPECT_EQ(dice_refusal(tagged(claims_for(crypto::sha256(as_bytes("other"))))),
               bad_foreign_leaf);
@@ -192,6 +193,9 @@ TEST(ForeignLeaf, EachFormatHasItsIdentifierAndItsHash) {
     EXPECT_EQ(refusal({}), no_foreign_evidence);
     EXPECT_EQ(refusal({extension(oid::kGramineLegacy, to_bytes("quote")),
                        extension(oid::kDiceTaggedEvidence, tagged(good_claims()))}),
+              Code{});
+    EXPECT_EQ(refusal({extension(oid::kGramineLegacy, to_bytes("another")),
+                       extension(oid::kDiceTaggedEvidence, tagged(good_claims()))}),
               bad_foreign_leaf);
     EXPECT_EQ(refusal({extension(oid::kDiceTaggedEvidence, tagged(good_claims())),
                        extension(oid::kPckExtension, to_bytes("quote"))}),
@@ -213,8 +217,160 @@ TEST(ForeignLeaf, EachFormatHasItsIdentifierAndItsHash) {
     EXPECT_EQ(to_string(dstack.quote), "quote");
     ForeignLeaf gramine =
         read_foreign_leaf(with({extension(oid::kGramineLegacy, to_bytes("quote"))})).value();
-    EXPECT_NE(gramine.report_data, dstack.report_data);
-    EXPECT_TRUE(all_zero(ByteView(gramine.report_data).last(32)));
+    EXPECT_NE(gramine.binding.report_data, dstack.binding.report_data);
+    EXPECT_TRUE(all_zero(ByteView(gramine.binding.report_data).last(32)));
+}
+
+ByteArray<64> half(ByteView digest) {
+    ByteArray<64> out{};
+    std::ranges::copy(digest, out.begin());
+    return out;
+}
+ByteArray<64> key_hash() {
+    return half(crypto::sha256(key().public_key().spki()));
+}
+
+/// A quote of a synthetic platform with this report data and measurement.
+Bytes sgx_quote(const ByteArray<64>& report_data, unsigned measurement = 1) {
+    attestation::testing::SyntheticIntel intel;
+    intel.report.report_data = report_data;
+    intel.report.mr_enclave[0] = std::byte(measurement);
+    return intel.quote();
+}
+
+/// 60000([quote, claims]).
+Bytes tagged_quote(ByteView quote) {
+    Writer out;
+    head(out, 6, 60000);
+    head(out, 4, 2);
+    string(out, 2, quote);
+    string(out, 2, good_claims());
+    return std::move(out).take();
+}
+
+TEST(ForeignLeaf, GramineWritesBothAndTheTaggedOneCounts) {
+    const ByteArray<64> claimed = half(crypto::sha256(good_claims()));
+    const Bytes tagged_evidence = tagged_quote(sgx_quote(claimed));
+    auto pair = [&](Bytes legacy) {
+        return std::vector{extension(oid::kGramineLegacy, std::move(legacy)),
+                           extension(oid::kDiceTaggedEvidence, tagged_evidence)};
+    };
+    std::vector<x509::Extension> good = pair(sgx_quote(key_hash()));
+    for (int order = 0; order < 2; ++order) {
+        ForeignLeaf leaf = read_foreign_leaf(with(good)).value();
+        EXPECT_EQ(leaf.binding.format, ForeignFormat::dice_tagged);
+        EXPECT_EQ(check_foreign_binding(leaf, report_data_of(leaf.quote)).verdict, Verdict::pass);
+        std::swap(good[0], good[1]);
+    }
+    EXPECT_EQ(refusal(pair(sgx_quote(claimed))), bad_foreign_leaf);  // not bound by its own rule
+    EXPECT_EQ(refusal(pair(sgx_quote({}))), bad_foreign_leaf);
+    EXPECT_EQ(refusal(pair(sgx_quote(key_hash(), 2))), bad_foreign_leaf);  // another enclave
+    Bytes shorter = sgx_quote(key_hash());
+    shorter.pop_back();
+    EXPECT_EQ(refusal(pair(std::move(shorter))), bad_foreign_leaf);
+    EXPECT_EQ(refusal({good[0], extension(oid::kDiceTaggedEvidence, tagged_quote(sgx_quote({})))}),
+              bad_foreign_leaf);
+    // A third, and any other two.
+    good.push_back(extension(oid::kRatsTlsLegacy, sgx_quote(key_hash())));
+    EXPECT_EQ(refusal(good), bad_foreign_leaf);
+    x509::DerWriter dstack;
+    dstack.octet_string(sgx_quote(key_hash()));
+    EXPECT_EQ(refusal({extension(oid::kDstackQuote, to_bytes(dstack.view())),
+                       extension(oid::kDiceTaggedEvidence, tagged_evidence)}),
+              bad_foreign_leaf);
+}
+
+TEST(ForeignLeaf, DstackLeavesZerosBehindTheQuote) {
+    attestation::testing::SyntheticIntel intel;
+    intel.make_tdx(attestation::evidence::TdReportKind::tdx10);
+    const Bytes quote = intel.quote();
+    auto read = [](const Bytes& content) {
+        x509::DerWriter inner;
+        inner.octet_string(content);
+        return read_foreign_leaf(with({extension(oid::kDstackQuote, to_bytes(inner.view()))}))
+            .value()
+            .quote;
+    };
+    EXPECT_EQ(read(quote), quote);
+    Bytes padded = quote;
+    padded.resize(quote.size() + 70);
+    EXPECT_EQ(read(padded), quote);
+    padded.back() = std::byte{1};  // left as it is, for the parser of quotes to refuse
+    EXPECT_EQ(read(padded), padded);
+    const Bytes cut = to_bytes(ByteView(quote).first(quote.size() - 1));
+    EXPECT_EQ(read(cut), cut);
+}
+
+TEST(ForeignLeaf, UnderOpenEnclavesNumberEgoHashesTheKeyItself) {
+    auto report = [](ByteView quote) {
+        Writer out;
+        out.u32le(1).u32le(2).u64le(quote.size()).bytes(quote);
+        return extension(oid::kOeReport, std::move(out).take());
+    };
+    ForeignLeaf leaf = read_foreign_leaf(with({report(as_bytes("quote"))})).value();
+    Bytes pem = to_bytes(x509::encode_pem("PUBLIC KEY", key().public_key().spki()));
+    pem.push_back({});
+    const attestation::verify::Check oe = check_foreign_binding(leaf, half(crypto::sha256(pem)));
+    EXPECT_EQ(oe.verdict, Verdict::pass);
+    EXPECT_EQ(oe.notes, std::vector<std::string>{"open-enclave"});
+    const attestation::verify::Check ego = check_foreign_binding(leaf, key_hash());
+    EXPECT_EQ(ego.verdict, Verdict::pass);
+    EXPECT_EQ(ego.notes, std::vector<std::string>{"ego"});
+    pem.pop_back();  // without its NUL
+    EXPECT_EQ(check_foreign_binding(leaf, half(crypto::sha256(pem))).verdict, Verdict::fail);
+    ByteArray<64> longer = key_hash();
+    longer[63] = std::byte{1};
+    EXPECT_EQ(check_foreign_binding(leaf, longer).verdict, Verdict::fail);
+    // Nobody else has two rules.
+    ForeignLeaf gramine =
+        read_foreign_leaf(with({extension(oid::kGramineLegacy, to_bytes("quote"))})).value();
+    EXPECT_FALSE(gramine.or_binding.has_value());
+}
+
+struct OeEvidence {
+    std::uint32_t version = 3;
+    std::string_view format = "a3a21e871b4d4014b70aa125d2fbcd8c";
+    Bytes quote = sgx_quote({});
+    Bytes claims = to_bytes(x509::encode_pem("PUBLIC KEY", key().public_key().spki()) + '\0');
+    std::uint64_t more = 0;
+
+    Bytes bytes() const {
+        Writer out;
+        out.u32le(version).bytes(from_hex(format).value()).u32le(0xdeadbeef);
+        out.u64le(quote.size() + claims.size() + more).bytes(quote).bytes(claims);
+        return std::move(out).take();
+    }
+};
+
+TEST(ForeignLeaf, OpenEnclavesEvidenceEndsWithTheKey) {
+    const OeEvidence good;
+    for (const oid::Oid& oid : {oid::kOeEvidence, oid::kOeEvidenceOld}) {
+        ForeignLeaf leaf = read_foreign_leaf(with({extension(oid, good.bytes())})).value();
+        EXPECT_EQ(leaf.quote, good.quote);
+        EXPECT_EQ(leaf.binding.format, ForeignFormat::open_enclave_evidence);
+        EXPECT_EQ(leaf.binding.report_data, half(crypto::sha256(good.claims)));
+        EXPECT_FALSE(leaf.or_binding.has_value());
+    }
+    auto code = [](const OeEvidence& evidence) {
+        return refusal({extension(oid::kOeEvidence, evidence.bytes())});
+    };
+    OeEvidence other;
+    other.claims[30] ^= std::byte{1};
+    EXPECT_EQ(code(other), bad_foreign_leaf);
+    other.claims.clear();
+    EXPECT_EQ(code(other), bad_foreign_leaf);
+    EXPECT_EQ(code({.version = 2}), unread_foreign_evidence);
+    EXPECT_EQ(code({.format = "09268c336e0b45e58a2715644d0ef89a"}), unread_foreign_evidence);
+    EXPECT_EQ(code({.more = 1}), bad_foreign_leaf);
+    OeEvidence cut;
+    cut.quote.resize(500);
+    EXPECT_EQ(code(cut), bad_foreign_leaf);
+    const Bytes whole = good.bytes();
+    for (std::size_t size : {0, 3, 31, 32, 467, 468, 600}) {
+        EXPECT_EQ(refusal({extension(oid::kOeEvidence, to_bytes(ByteView(whole).first(size)))}),
+                  bad_foreign_leaf)
+            << size;
+    }
 }
 
 }  // namespace

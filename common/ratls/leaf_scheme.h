@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 
 #include "common/oid/oid.h"
 
@@ -15,6 +16,13 @@ enum class LeafScheme : std::uint8_t {
     kV1,  ///< carries hardware evidence (modes A and B)
     kV2,  ///< carries none: it is asked for inside the connection (mode C)
 };
+
+/// Which leaf a name shows where the handshake brings no challenge.
+enum class Profile : std::uint8_t {
+    kAuto,  ///< of the second generation to who offers its ALPN name, else of the first
+    kV1,    ///< of the first: also clients of that generation may offer the name
+};
+inline constexpr std::string_view kProfileWords[] = {"auto", "v1"};
 
 /// The number that a value of the first generation has in the second; nothing if it has none. Our
 /// own arc is the same in both.

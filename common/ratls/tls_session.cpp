@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::uint64_t kMinuteMs = 60'000;
 constexpr std::size_t kMaxChainCertificates = 4;
+// What one TLS record holds at most (RFC 8446 §5.1).
+constexpr std::size_t kRecordBytes = 16 * 1024;
 
 Bytes certificate_der(X509* certificate) {
     unsigned char* der = nullptr;
@@ -129,7 +131,7 @@ Progress TlsSession::advance() {
             return progress_;
         }
         if (!SSL_is_server(ssl_) && offer_.nonce) make_binder();
-        hellos_.clear();
+        hellos_ = {};
         return progress_ = Progress::kOpen;
     }
     switch (SSL_get_error(ssl_, outcome)) {
@@ -169,13 +171,12 @@ Bytes TlsSession::read(std::size_t limit) {
     Bytes out;
     if (progress_ != Progress::kOpen) return out;
     ERR_clear_error();
+    ByteArray<kRecordBytes> record;
     while (out.size() < limit) {
-        std::size_t had = out.size();
-        // One TLS record holds at most 16 KiB.
-        out.resize(std::min(limit, had + 16384));
         std::size_t count = 0;
-        int outcome = SSL_read_ex(ssl_, out.data() + had, out.size() - had, &count);
-        out.resize(had + count);
+        const std::size_t room = std::min(limit - out.size(), record.size());
+        int outcome = SSL_read_ex(ssl_, record.data(), room, &count);
+        append(out, ByteView(record).first(count));
         if (outcome == 1) continue;
         int error = SSL_get_error(ssl_, outcome);
         if (error == SSL_ERROR_ZERO_RETURN) {

@@ -2,6 +2,8 @@
 #include "common/x509/certificate.h"
 
 #include <algorithm>
+#include <atomic>
+#include <memory>
 
 #include "common/base/encoding.h"
 #include "common/crypto/random.h"
@@ -9,6 +11,36 @@
 #include "common/x509/signed_data.h"
 
 namespace eos::x509 {
+
+namespace {
+
+/// A key that is decoded when somebody first asks for it.
+/// threads: any.
+template <typename Key>
+class LazyKey {
+  public:
+    LazyKey() = default;
+    LazyKey(const LazyKey&) = delete;
+    LazyKey& operator=(const LazyKey&) = delete;
+    ~LazyKey() { delete key_.load(std::memory_order_relaxed); }
+
+    template <typename Decode>
+    const Result<Key>& get(Decode decode) const {
+        const Result<Key>* known = key_.load(std::memory_order_acquire);
+        if (known != nullptr) return *known;
+        // Whoever comes first is right: all decode the same.
+        auto made = std::make_unique<const Result<Key>>(decode());
+        if (!key_.compare_exchange_strong(known, made.get(), std::memory_order_acq_rel)) {
+            return *known;
+        }
+        return *made.release();
+    }
+
+  private:
+    mutable std::atomic<const Result<Key>*> key_{nullptr};
+};
+
+}  // namespace
 
 struct Certificate::Data {
     Bytes der;
@@ -24,6 +56,8 @@ struct Certificate::Data {
     SubjectAltName subject_alt_name;
     std::optional<NameConstraints> name_constraints;
     ByteView authority_key_identifier, subject_key_identifier;
+    LazyKey<crypto::P256PublicKey> p256_key;
+    LazyKey<crypto::RsaPublicKey> rsa_key;
 };
 
 namespace {
@@ -212,7 +246,7 @@ ByteView Certificate::subject_key_identifier() const {
 }
 
 Result<crypto::P256PublicKey> Certificate::p256_key() const {
-    return decode_p256(data_->spki_tlv);
+    return data_->p256_key.get([this] { return decode_p256(data_->spki_tlv); });
 }
 
 Result<crypto::P384PublicKey> Certificate::p384_key() const {
@@ -220,7 +254,7 @@ Result<crypto::P384PublicKey> Certificate::p384_key() const {
 }
 
 Result<crypto::RsaPublicKey> Certificate::rsa_key() const {
-    return decode_rsa_spki(data_->spki_tlv);
+    return data_->rsa_key.get([this] { return decode_rsa_spki(data_->spki_tlv); });
 }
 
 Result<void> Certificate::verify_signed_by(const crypto::P256PublicKey& issuer) const {

@@ -180,6 +180,10 @@ class PathFinder {
         if (!equal(candidate.subject_tlv(), end.issuer_tlv())) return false;
         auto same = [&](const Certificate* other) { return *other == candidate; };
         if (std::ranges::any_of(path_, same)) return false;
+        auto is_this = [&](const KnownSignature& known) {
+            return known.subject == end && known.issuer == candidate;
+        };
+        if (std::ranges::any_of(options_.known_signatures, is_this)) return true;
         if (++signature_checks_ > kMaxSignatureChecks) {
             note(Rank::kTooLong, Error(too_long, "too many candidates for an issuer"));
             return false;

@@ -39,6 +39,12 @@ struct ChainInput {
     UnixTime time;
 };
 
+/// A signature that the caller has verified before. Borrowed for the call.
+struct KnownSignature {
+    const Certificate& subject;
+    const Certificate& issuer;
+};
+
 /// What is demanded beyond a path to an anchor.
 struct ChainOptions {
     /// A DNS name without trailing dot, or an IP address.
@@ -53,6 +59,8 @@ struct ChainOptions {
     std::vector<oid::Oid> known_critical;
     /// Leaf and anchor included.
     std::size_t max_certificates = 5;
+    /// Not verified again. All other rules hold for these certificates as for any.
+    std::span<const KnownSignature> known_signatures;
 };
 
 /// Finds and verifies a path from the leaf to an anchor: signatures (ECDSA P-256 with SHA-256), and

@@ -152,10 +152,12 @@ Result<void> Crl::verify_issuer(const Certificate& issuer) const {
     if (issuer.key_usage() && (*issuer.key_usage() & kCrlSign) == 0)
         return fail(key_usage, issuer.subject().display() + " may not sign revocation lists");
     // The issuer's key decides which algorithm the list must have.
-    if (Result<crypto::RsaPublicKey> key = issuer.rsa_key(); key.has_value()) {
-        return verify_signed_by(*key);
+    Result<crypto::P256PublicKey> p256 = issuer.p256_key();
+    if (p256.has_value()) return verify_signed_by(*p256);
+    if (Result<crypto::RsaPublicKey> rsa = issuer.rsa_key(); rsa.has_value()) {
+        return verify_signed_by(*rsa);
     }
-    return verify_signed_by(EOS_TRY(issuer.p256_key()));
+    return fail(std::move(p256).error());
 }
 
 Result<void> Crl::check_dates(UnixTime time) const {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // enclave-os-proxy-unattested: the proxy without a minter, for tests and benches of forwarding
 // alone. Its leaves sign themselves and hold no evidence, so no verifier accepts one.
+#include <unistd.h>
+
 #include <cstdio>
 #include <map>
 
@@ -130,7 +132,8 @@ int main(int argc, char** argv) {
     }
     std::fprintf(stderr, "enclave-os-proxy-unattested: attests nothing, protects nothing\n");
     FileMinter minter(argv[1]);
-    Program program(minter);
+    os::LineSink lines(STDERR_FILENO);
+    Program program(minter, "", lines);
     const Result<void> outcome = program.run();
     if (outcome) return 0;
     std::fprintf(stderr, "enclave-os-proxy-unattested: %s\n", outcome.error().message().c_str());

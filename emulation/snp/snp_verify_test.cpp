@@ -184,6 +184,39 @@ TEST(SnpEmulated, TheCertificateMustBeOfThisChipAndProduct) {
 }
 
 // C12, C04: each CA signs what it is for, and nothing else signs at all.
+TEST(SnpEmulated, OfSeveralCertificatesTheOneThatFitsIsTaken) {
+    Scene scene;
+    auto with = [&](const x509::Certificate& more) {
+        scene.endorsements.amd.certificates = {to_bytes(more.der())};
+        return scene.failures();
+    };
+    // The chip's authority again, for another certificate of it.
+    SyntheticAmd again(keys(), snp_arch::Product::genoa, kNow);
+    again.vek = scene.amd.vek;
+    auto of_another_key = [&] { return with(again.vek_certificate()); };
+    EXPECT_THAT(of_another_key(), ElementsAre("vek.certificates"));
+    again.vek.chip_id->at(0) ^= std::byte{1};
+    EXPECT_THAT(of_another_key(), IsEmpty());
+    again.vek = scene.amd.vek;
+    again.vek.tcb.snp ^= 1;
+    EXPECT_THAT(of_another_key(), IsEmpty());
+
+    // AMD certifies one key as often as it is asked: the oldest is taken.
+    const x509::Certificate first = scene.amd.vek_certificate();
+    const x509::Validity validity = scene.amd.vek_recipe.validity;
+    scene.amd.vek_recipe.serial = x509::Serial::random();
+    EXPECT_THAT(with(first), IsEmpty());
+    scene.amd.vek_recipe.validity.not_before = kNow + 1;
+    EXPECT_THAT(with(first), IsEmpty());
+    scene.amd.vek_recipe.validity = {validity.not_before - 2, kNow - 1};
+    EXPECT_THAT(with(first), ElementsAre("vek.validity"));
+    scene.amd.vek_recipe.validity.not_after = validity.not_after;
+
+    // Where none fits, none is taken for the one that was meant.
+    scene.amd.report.chip_id.at(0) ^= std::byte{2};
+    EXPECT_THAT(of_another_key(), ElementsAre("vek.certificates"));
+}
+
 TEST(SnpEmulated, RolesAreNotConfused) {
     Scene scene;
     scene.amd.issuer = Issuer::asvk;  // an ASVK over a VCEK

@@ -53,6 +53,7 @@ class GuestRegister final : public cvm::RuntimeRegister {
   public:
     explicit GuestRegister(Registers& registers) : registers_(registers) {}
     Result<cvm::Digest48> read() override { return registers_.rtmrs()[3]; }
+    Result<void> expect_extendable() override { return {}; }
     Result<void> extend(const cvm::Digest48& digest) override {
         EXPECT_EQ(registers_.write(*Registers::file("rtmr3:sha384"), digest, 0), 48);
         return {};
@@ -89,6 +90,7 @@ class Judged {
         content.evidence = evidence.bytes;
         content.evidence_oid = cvm::evidence_oid(kind);
         content.assurance = cvm::assurance_name(evidence.assurance);
+        content.policy_root = policy_root;
         const std::vector<Bytes> chain{ratls::mint_leaf(content, key, nullptr)};
         const auto endorsements =
             attestation::endorsements::parse_endorsements(as_bytes(collateral)).value();
@@ -104,6 +106,7 @@ class Judged {
     Registers& registers() { return registers_; }
 
     attestation::appraise::Policy policy;
+    crypto::Digest32 policy_root{};  ///< of the leaf
     std::string collateral;
     std::optional<Result<attestation::event_log::EventLog>> event_log;
 
@@ -167,6 +170,7 @@ class PolicyLog : public ::testing::Test {
             cvm::PolicyMeasurement::open(std::move(rtmr3), directory_ + "/rtmr3.json").value());
         EXPECT_TRUE(policy_->extend(first_));
         EXPECT_TRUE(policy_->extend(second_));
+        judged_.policy_root = second_;
         take_logs();
     }
     ~PolicyLog() override { std::filesystem::remove_all(directory_); }
@@ -181,7 +185,8 @@ class PolicyLog : public ::testing::Test {
     }
     void require(const crypto::Digest32& root) {
         judged_.policy.tdx.event_log.emplace();
-        judged_.policy.tdx.event_log->events.insert({3, cvm::policy_event(root).digest});
+        judged_.policy.tdx.event_log->events.insert(
+            {3, attestation::event_log::policy_root_event(root).digest});
     }
 
     const crypto::Digest32 first_ = crypto::sha256(as_bytes("first policy"));
@@ -209,8 +214,13 @@ TEST_F(PolicyLog, an_event_that_is_left_out_shows) {
 
 TEST_F(PolicyLog, a_quote_from_before_a_change_does_not_go_with_the_log_after_it) {
     judged_.event_log->value().events.push_back(
-        cvm::policy_event(crypto::sha256(as_bytes("later policy"))));
+        attestation::event_log::policy_root_event(crypto::sha256(as_bytes("later policy"))));
     EXPECT_THAT(judged_.refused_by(), ElementsAre("event_log.rtmr3"));
+}
+
+TEST_F(PolicyLog, a_leaf_shows_the_policy_that_was_measured_last) {
+    judged_.policy_root = first_;
+    EXPECT_THAT(judged_.refused_by(), ElementsAre("event_log.policy_root"));
 }
 
 TEST(Installation, only_an_empty_directory_is_taken) {

@@ -16,6 +16,7 @@ import sys
 import time
 from pathlib import Path
 
+from collateral_stage import platform_bundle
 from rig import host, make_rig
 
 BINDINGS = Path(__file__).resolve().parents[2] / "client/bindings"
@@ -28,15 +29,19 @@ RECORDED = "sgx-automata-evalnum17"
 class Language:
     """How the examples of one README are run."""
 
-    def __init__(self, name, fence, command, environment):
+    def __init__(self, name, fence, command, environment, unasked):
         self.name, self.command, self.environment = name, command, environment
+        self.unasked = [unasked]  # what turns stapled collateral off
         text = (BINDINGS / name / "README.md").read_text()
         self.examples = re.findall(rf"^```{fence}\n(.*?)^```$", text, re.M | re.S)
-        assert len(self.examples) == 3, f"{name}: connection, certificate, evidence"
+        assert len(self.examples) == 4, f"{name}: connection, stapled and memory, certificate, evidence"
 
-    def run(self, number, folder, port):
-        """The example as it stands in the README, but for the port."""
+    def run(self, number, folder, port, *more):
+        """The example as it stands in the README, but for the port and what else is to be replaced."""
         code = self.examples[number].replace("8443", str(port))
+        for text, other in more:
+            assert text in code, (self.name, number, text)
+            code = code.replace(text, other)
         return subprocess.run([*self.command, code], cwd=folder, env={**os.environ, **self.environment},
                               capture_output=True, text=True, timeout=120)
 
@@ -116,6 +121,33 @@ def check_c(rig, folder, twin, report_data):
             assert done.stdout.startswith("rejected: report_data" if code else "accepted\n"), done
 
 
+def check_stapled_c(rig, folder, code):
+    done = subprocess.run([rig.bin / "verify_example", "get", "policy.json", "-", "root.pem", "127.0.0.1",
+                           str(rig.relay.port), HELLO, "/"], cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == code, done
+
+
+def check_stapled(language, rig, folder):
+    """With the collateral that the server staples, and with a memory."""
+    seen = folder / "seen"
+    shutil.rmtree(seen, ignore_errors=True)
+    done = language.run(1, folder, rig.relay.port)
+    assert done.returncode != 0 and "there is no such folder" in done.stderr, done
+    seen.mkdir()
+    done = language.run(1, folder, rig.relay.port, *language.unasked)
+    assert done.returncode != 0 and "tcb.level" in done.stderr and not list(seen.iterdir()), done
+    done = language.run(1, folder, rig.relay.port)
+    assert done.returncode == 0 and done.stdout == EMULATED + "\n", done
+    # Of whoever staples no number is learnt, but the instance is known from now on.
+    instances = seen / "seen-instances.json"
+    assert [f.name for f in seen.iterdir() if f.suffix == ".json"] == [instances.name], list(seen.iterdir())
+    known = json.loads(instances.read_text())
+    known["instances"][0].update(generation=1000000, boot_ids=["ab" * 16])
+    instances.write_text(json.dumps(known))
+    done = language.run(1, folder, rig.relay.port)
+    assert done.returncode != 0 and "state_rollback" in done.stderr, done
+
+
 def check_language(language, rig, folder, twin, report_data):
     done = language.run(0, folder, rig.relay.port)
     assert done.returncode == 0 and EMULATED in done.stdout and "ello" in done.stdout, done
@@ -123,36 +155,42 @@ def check_language(language, rig, folder, twin, report_data):
     assert done.returncode != 0 and "identity.enclave" in done.stderr and done.stdout == "", done
     done = language.run(0, folder, 1)
     assert done.returncode != 0 and "check host and port" in done.stderr, done
-    done = language.run(1, folder, 0)
+    done = language.run(2, folder, 0)
     assert done.returncode == 0 and done.stdout.startswith(EMULATED + "\n"), done
-    done = language.run(1, twin, 0)
+    done = language.run(2, twin, 0)
     assert done.returncode == 0 and done.stdout.startswith("rejected: identity.enclave\n"), done
     if report_data is None:
         print(f"skipped: recorded evidence, {language.name}: no corpus (EOS_EVIDENCE_DIR)")
         return
-    done = language.run(2, folder, 0)
+    done = language.run(3, folder, 0)
     assert done.returncode == 0 and done.stdout == "accepted\n", done
     (folder / "report_data.bin").write_bytes(bytes(63) + b"\1")
-    done = language.run(2, folder, 0)
+    done = language.run(3, folder, 0)
     assert done.returncode == 0 and done.stdout == "rejected: report_data\n", done
     (folder / "report_data.bin").write_bytes(report_data)
 
 
 def main(bin_folder, apps, library, addon):
     languages = [Language("python", "python", [sys.executable, "-c"],
-                          {"ENCLAVEOS_VERIFY_LIBRARY": library, "PYTHONPATH": str(BINDINGS / "python")})]
+                          {"ENCLAVEOS_VERIFY_LIBRARY": library, "PYTHONPATH": str(BINDINGS / "python")},
+                          ('memory="seen"', 'memory="seen", stapled=False'))]
     if addon != "-":
         languages.append(Language("node", "js", ["node", "-e"], {
-            "ENCLAVEOS_VERIFY_ADDON": addon, "NODE_PATH": str(BINDINGS / "node")}))
+            "ENCLAVEOS_VERIFY_ADDON": addon, "NODE_PATH": str(BINDINGS / "node")},
+            ('memory: "seen"', 'memory: "seen", stapled: false')))
     work, rig = make_rig(Path(bin_folder).resolve())
     try:
         folder = set_up(rig, apps)
         report_data = record_evidence(folder)
         twin = other_enclave(folder, rig)
         check_c(rig, folder, twin, report_data)
+        check_stapled_c(rig, folder, 23)
+        assert rig.ctl("mini", "staple", platform_bundle(rig, "staple.bundle")).code == 0
+        check_stapled_c(rig, folder, 10)
         print("ok    c")
         for language in languages:
             check_language(language, rig, folder, twin, report_data)
+            check_stapled(language, rig, folder)
             print(f"ok    {language.name}")
     finally:
         rig.close()

@@ -99,6 +99,25 @@ def channel_answers_a_client_that_is_not_ours(rig):
     platform.close()
 
 
+def channel_gives_way_where_a_name_shows_the_first_generation(rig):
+    """Stock clients of the first generation may offer the second's ALPN name and want their own leaf."""
+    module = (rig.work / "hello.wasm").read_bytes()
+    rig.must_load("stock", module, "--ratls-profile", "v1")
+    for offered in (["privasys-ratls/1", "http/1.1"], ["http/1.1"]):
+        context = rig.tls()
+        context.set_alpn_protocols(offered)
+        channel = Asker(rig, host("stock"), context)
+        assert len(config_client.extension(channel.certificate, SGX_QUOTE)) > 1000, offered
+        channel.close()
+    rig.must_load("stock", module)
+    channel = Asker(rig, host("stock"))
+    assert config_client.extension(channel.certificate, SGX_QUOTE) is None
+    channel.close()
+    outcome = rig.load("stock", module, "--ratls-profile", "v2")
+    assert outcome.code == 2 and "v1" in outcome.err, outcome
+    assert rig.ctl("app", "unload", "stock").code == 0
+
+
 def channel_evidence_is_of_one_connection(rig):
     # One TLS context, one challenge: each connection has evidence of its own.
     context, challenge = asking_context(rig), os.urandom(32)

@@ -168,6 +168,25 @@ def collateral_is_stapled_by_the_owner_and_used_by_clients(rig):
     assert unasked.code == 23 and node(unasked, "collateral.origin") is None, unasked
 
 
+def collateral_that_is_stapled_is_rehearsed(rig):
+    server = f"https://127.0.0.1:{rig.relay.port}"
+
+    def rows(*arguments):
+        outcome = rig.ctl("--json", "rehearse", rig.work / "policy.json", server, "--server-name", PLATFORM,
+                          "--root", rig.work / "pki/root.pem", *arguments, context=False)
+        assert outcome.code == 0, outcome
+        return {row["event"]: row for row in outcome.json()["rows"]}
+    stapled = rows()
+    assert stapled["unchanged"]["outcome"] == "accepted_emulated", stapled
+    assert "tcb_info.dates" in stapled["collateral-expired"]["failed"], stapled
+    unasked = rows("--no-stapled")
+    assert list(unasked) == ["unchanged", "collateral-unavailable"], unasked
+    assert "tcb.level" in unasked["unchanged"]["not_evaluated"], unasked
+    drilled = rig.ctl("rehearse", rig.work / "policy.json", server, "--drill", drill(rig), "--stapled",
+                      context=False)
+    assert drilled.code == 2 and "excludes" in drilled.err, drilled
+
+
 def collateral_stapled_is_as_old_as_any(rig):
     drill(rig)
     policy = json.loads((rig.work / "policy.json").read_text())

@@ -13,7 +13,7 @@ reference = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(reference)
 
 KINDS = {name: number for number, name in reference.KINDS.items()}
-POLICY_ROOT = "2.25.321868386616866427418835414979865708042.2"
+POLICY_ROOT = "1.3.9900.253909386.222427726.2"
 WORKLOAD_ROOT = "1.3.6.1.4.1.65230.3.1"
 
 

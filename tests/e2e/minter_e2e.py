@@ -4,6 +4,10 @@
 
 usage: minter_e2e.py BIN     makes the guest, in which it runs itself again
 """
+import base64
+import hashlib
+import hmac
+import json
 import os
 import random
 import re
@@ -18,7 +22,9 @@ from pathlib import Path
 
 MISSING = 77
 ROUNDS = 12
-DONE, STATE, CA_REQUEST, FAILED = 129, 128, 130, 135
+DONE, STATE, CA_REQUEST, CHALLENGE, FAILED = 129, 128, 130, 131, 136
+HELLO, ASK_CHALLENGE, OWNER_REQUEST, RELOAD = 1, 2, 3, 4
+PROVISION, ROTATE_CA, CONFIRM_TIME = 0, 1, 2
 
 
 def run_of(data):
@@ -36,7 +42,7 @@ class Proxy:
         self.state = None
 
     def hello(self):
-        assert self.ask(1, struct.pack("<I", 1))[0] == DONE
+        assert self.ask(HELLO, struct.pack("<I", 2))[0] == DONE
         while self.state is None:
             self.read()
         return self
@@ -149,18 +155,107 @@ def certify(work, csr):
     return (work / "ca.pem").read_bytes()
 
 
+class Owner:
+    """A key, and what it signs: docs/formats/owner-statement.md in another hand than the client's."""
+
+    TYPES = ("enclave-os-provision+jwt", "enclave-os-rotate-ca+jwt", "enclave-os-confirm-time+jwt")
+
+    def __init__(self, work, name="owner"):
+        self.key = work / f"{name}.key"
+        openssl("ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", self.key)
+        self.spki = subprocess.run(["openssl", "pkey", "-in", self.key, "-pubout", "-outform", "DER"], check=True,
+                                   capture_output=True).stdout
+
+    def sign(self, text):
+        der = subprocess.run(["openssl", "dgst", "-sha256", "-sign", self.key], input=text, check=True,
+                             capture_output=True).stdout
+        out, at = b"", 2
+        for _ in range(2):
+            size = der[at + 1]
+            out += der[at + 2:at + 2 + size].lstrip(b"\0").rjust(32, b"\0")
+            at += 2 + size
+        return out
+
+    def statement(self, proxy, purpose, request):
+        kind, challenge = proxy.ask(ASK_CHALLENGE)
+        assert kind == CHALLENGE, challenge
+        header = {"alg": "ES256", "kid": hashlib.sha256(self.spki).hexdigest(), "typ": self.TYPES[purpose]}
+        claims = {"aud": proxy.instance.hex(), "nonce": base64.b64encode(challenge).decode(), "request": request}
+        text = b".".join(base64url(json.dumps(part).encode()) for part in (header, claims))
+        return text + b"." + base64url(self.sign(text))
+
+    def ask(self, proxy, purpose, request):
+        return proxy.ask(OWNER_REQUEST, bytes([purpose]) + self.spki + run_of(self.statement(proxy, purpose, request)))
+
+    def token_proof(self, token, instance):
+        message = b"enclave-os/owner-token/1" + instance + hashlib.sha256(self.spki).digest()
+        return hmac.new(bytes.fromhex(token), message, hashlib.sha256).hexdigest()
+
+
+def base64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+def csr_of(answer):
+    (size,) = struct.unpack_from("<I", answer)
+    return answer[4:4 + size]
+
+
 def provision(guest):
-    token = re.search(r"provisioning_token.*?([0-9a-f]{32})", guest.text()).group(1).encode()
+    token = re.search(r"provisioning_token.*?([0-9a-f]{32})", guest.text()).group(1)
     proxy = Proxy(guest.socket).hello()
     assert not proxy.is_owned
-    owner = b"o" * 32
-    kind, answer = proxy.ask(2, run_of(token) + run_of(b"vm.example.test") + b"n" * 32 + owner)
+    owner, nonce = Owner(guest.work), base64.b64encode(b"n" * 32).decode()
+    claim = {"step": "request-csr", "token": owner.token_proof(token, proxy.instance),
+             "platform_name": "vm.example.test", "nonce": nonce}
+    thief = Owner(guest.work, "thief")
+    for stolen in (claim, {**claim, "token": token}):
+        kind, answer = thief.ask(proxy, PROVISION, stolen)
+        assert kind == FAILED and b"wrong_token" in answer, answer
+    kind, answer = owner.ask(proxy, PROVISION, claim)
     assert kind == CA_REQUEST, answer
-    (size,) = struct.unpack_from("<I", answer)
-    kind, answer = proxy.ask(3, run_of(token) + owner + run_of(certify(guest.work, answer[4:4 + size])))
+    kind, answer = owner.ask(proxy, PROVISION, {"step": "complete", "token": claim["token"],
+                                                "ca_chain": certify(guest.work, csr_of(answer)).decode()})
     assert kind == DONE, answer
     assert proxy.is_owned
+    check_owner(guest, proxy, owner, thief, nonce)
     return proxy
+
+
+def check_owner(guest, proxy, owner, thief, nonce):
+    """The CA and the clock are the owner's, whatever the proxy says; what was said counts once."""
+    request = {"step": "request-csr", "nonce": nonce}
+    kind, answer = thief.ask(proxy, ROTATE_CA, request)
+    assert kind == FAILED and b"not_the_owner" in answer, answer
+    said = bytes([CONFIRM_TIME]) + owner.spki + run_of(owner.statement(
+        proxy, CONFIRM_TIME, {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}))
+    assert proxy.ask(OWNER_REQUEST, said)[0] == DONE
+    kind, answer = proxy.ask(OWNER_REQUEST, said)
+    assert kind == FAILED and b"stale_statement" in answer, answer
+    kind, answer = owner.ask(proxy, ROTATE_CA, request)
+    assert kind == CA_REQUEST, answer
+    before = proxy.generation
+    kind, answer = owner.ask(proxy, ROTATE_CA, {"step": "complete",
+                                                "ca_chain": certify(guest.work, csr_of(answer)).decode()})
+    assert kind == DONE and proxy.generation == before + 1, answer
+
+
+def check_failed_store(guest):
+    """What cannot be stored leaves the register as it is: evidence replays under the log that is served."""
+    proxy = connect(guest)
+    log, state = (guest.work / "policy-log.json").read_bytes(), proxy.state
+    in_the_way = guest.work / "state" / "state.new"
+    in_the_way.mkdir()
+    guest.configure(31)
+    kind, answer = proxy.ask(RELOAD)
+    assert kind == FAILED and b"state_not_written" in answer, answer
+    assert (guest.work / "policy-log.json").read_bytes() == log and proxy.state == state
+    in_the_way.rmdir()
+    kind, answer = proxy.ask(RELOAD)
+    assert kind == DONE and proxy.state != state, answer
+    assert len(json.loads((guest.work / "policy-log.json").read_text())) == len(json.loads(log)) + 1
+    proxy.socket.close()
+    guest.wait_for("proxy_gone")
 
 
 def check_alone(guest):
@@ -170,7 +265,7 @@ def check_alone(guest):
     first = Proxy(guest.socket).hello()
     other = Proxy(guest.socket)
     assert other.socket.recv(1) == b""
-    assert first.ask(7)[0] == DONE
+    assert first.ask(RELOAD)[0] == DONE
     first.socket.close()
     guest.wait_for("proxy_gone")
     chance = random.Random(4)
@@ -219,7 +314,7 @@ def check_kills(guest, instance):
         try:
             for drain in range(100_000):
                 guest.configure((turn + 1) * 200 + drain % 200)
-                kind, answer = proxy.ask(7)
+                kind, answer = proxy.ask(RELOAD)
                 assert kind == DONE, answer
                 acknowledged = proxy.generation
         except ConnectionError:
@@ -243,6 +338,7 @@ def inside(bin_folder):
             proxy.socket.close()
             guest.wait_for("proxy_gone")
             check_sandbox(guest)
+            check_failed_store(guest)
             check_alone(guest)
             check_kills(guest, instance)
             guest.stop()

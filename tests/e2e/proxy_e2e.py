@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from pathlib import Path
 
 from rig import end, free_ports, wait_for
@@ -97,9 +98,12 @@ class Proxy:
         self.config = work / "proxy.yaml"
         self.write(upstreams, more)
         self.log_path = work / f"proxy.{self.port}.log"
-        self.log = open(self.log_path, "wb")
+        self.log = self.open_log()
         self.process = subprocess.Popen([bin_folder / "enclave-os-proxy-unattested", self.config], stderr=self.log)
         wait_for("listening", lambda: "listening" in self.text())
+
+    def open_log(self):
+        return open(self.log_path, "wb")
 
     def write(self, upstreams, more=""):
         routes = "".join(
@@ -148,6 +152,25 @@ class Proxy:
         self.log.close()
 
 
+class Unread(Proxy):
+    """Its log is a pipe of which nobody reads more than the beginning."""
+
+    def open_log(self):
+        self.reader, writer = os.pipe()
+        self.said = ""
+        return open(writer, "wb")
+
+    def text(self):
+        if "listening" not in self.said:
+            self.said += os.read(self.reader, 65536).decode()
+        return self.said
+
+    def stop(self):
+        end(self.process)
+        self.log.close()
+        os.close(self.reader)
+
+
 def read_to_end(connection):
     data = b""
     try:
@@ -188,6 +211,21 @@ def can_connect(port):
         return False
 
 
+def unread_bytes(port):
+    """What waits in the system on the port's side of its open connections."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(int(line[4].split(":")[1], 16) for line in lines if line[1].endswith(f":{port:04X}") and line[3] == "01")
+
+
+def is_held_back(port):
+    """Whether something waits there and stays for longer than a busy machine keeps the proxy from it."""
+    first, until = unread_bytes(port), time.monotonic() + 2
+    while first > 0 and unread_bytes(port) == first:
+        if time.monotonic() > until:
+            return True
+    return False
+
+
 def has_kept_its_size(proxy, before_kib):
     # A sanitizer keeps what was freed for a while.
     return "EOS_SANITIZE" in os.environ or proxy.memory_kib() < before_kib + 8 * 1024
@@ -220,6 +258,20 @@ class Stage:
             proxy.stop()
             end(nginx)
 
+    def is_not_held_up_by_its_log(self):
+        proxy = Unread(self.bin, self.work, [(NAME, Upstream(echo_everything).port, "")])
+        try:
+            # About 200 bytes of log for each, of which a pipe takes 64 KiB.
+            for _ in range(4):
+                with proxy.connect() as connection:
+                    for _ in range(250):
+                        connection.sendall(request(NAME))
+                        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+            proxy.process.send_signal(signal.SIGHUP)
+            assert "proxy_log_lines_dropped_total 0\n" in proxy.metrics()
+        finally:
+            proxy.stop()
+
     def uploads_in_constant_memory(self):
         def sink(upstream, connection):
             data = read_head(connection)
@@ -234,6 +286,36 @@ class Stage:
             assert proxy.ask("POST", "/", body=bytes(SIZE))[:2] == (200, b"all\n")
             assert has_kept_its_size(proxy, before), "a large upload is not held"
         finally:
+            proxy.stop()
+
+    def hands_an_upload_on_whose_client_has_ended(self):
+        """The client ends while the service takes nothing and the proxy reads no more: all that was sent still arrives."""
+        has_ended = threading.Event()
+
+        def late(upstream, connection):
+            data = read_head(connection)
+            assert has_ended.wait(60)
+            while not data.endswith(b"\r\n0\r\n\r\n"):
+                data += connection.recv(1024 * 1024)
+            count = b"%d" % data.count(b"#")
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(count) + count)
+
+        proxy = self.proxy((NAME, Upstream(late).port, ""))
+        try:
+            with proxy.connect() as connection:
+                connection.sendall(request(NAME, "/", "Transfer-Encoding: chunked\r\n", "POST"))
+                sent = 0
+                while not is_held_back(proxy.port):
+                    connection.sendall(b"4000\r\n" + b"#" * 0x4000 + b"\r\n")
+                    sent += 0x4000
+                connection.sendall(b"0\r\n\r\n")
+                with socket.socket(fileno=os.dup(connection.fileno())) as plain:
+                    plain.shutdown(socket.SHUT_WR)
+                has_ended.set()
+                answer = read_to_end(connection)
+                assert answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"\r\n\r\n%d" % sent), (answer, sent)
+        finally:
+            has_ended.set()
             proxy.stop()
 
     def speaks_http2(self):
@@ -303,6 +385,24 @@ class Stage:
             # A body that looks like a request is a body.
             proxy.raw(post("Transfer-Encoding: chunked\r\nConnection: close\r\n", chunk))
             assert len(upstream.seen) >= 1 and b"transfer-encoding: chunked" in upstream.seen[0]
+        finally:
+            proxy.stop()
+
+    def refusals_reach_who_is_still_uploading(self):
+        """A client that looks for an answer only after 8 MiB of its body finds it, and no reset."""
+        def refuse(upstream, connection):
+            read_head(connection)
+            connection.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\nConnection: close\r\n\r\nlarge")
+
+        proxy = self.proxy((NAME, Upstream(refuse).port, ""))
+        try:
+            for _ in range(5):
+                with proxy.connect() as connection:
+                    connection.sendall(request(NAME, "/", "Content-Length: 100000000\r\n", "POST") + bytes(8 << 20))
+                    answer = b""
+                    while piece := connection.recv(65536):
+                        answer += piece
+                    assert answer.startswith(b"HTTP/1.1 413 ") and answer.endswith(b"\r\n\r\nlarge"), answer
         finally:
             proxy.stop()
 
@@ -387,7 +487,7 @@ class Stage:
         one, two = Upstream(echo_everything), Upstream(echo_everything)
         proxy = self.proxy((NAME, one.port, ""), (RAW, one.port, ""))
         try:
-            kept, changed = proxy.connect(NAME), proxy.connect(RAW)
+            kept, changed, fresh = proxy.connect(NAME), proxy.connect(RAW), proxy.connect(RAW)
             for connection, name in ((kept, NAME), (changed, RAW)):
                 connection.sendall(request(name, "/before"))
                 assert connection.recv(65536).startswith(b"HTTP/1.1 200")
@@ -395,9 +495,13 @@ class Stage:
             proxy.process.send_signal(signal.SIGHUP)
             wait_for("reloaded", lambda: "reloaded" in proxy.text())
             assert changed.recv(1) == b"", "whoever was shown the old route is drained"
+            fresh.sendall(request(RAW, "/fresh"))
+            assert read_to_end(fresh).startswith(b"HTTP/1.1 421"), "who had not asked yet is told"
             kept.sendall(request(NAME, "/after"))
             assert kept.recv(65536).startswith(b"HTTP/1.1 200"), "and nobody else"
-            assert proxy.ask("GET", "/new", RAW)[0] == 200 and any(b"/new" in head for head in two.seen)
+            for turn in range(20):
+                assert proxy.ask("GET", f"/new{turn}", RAW)[0] == 200
+            assert len([head for head in two.seen if b"/new" in head]) == 20, "every loop, once it is said"
             proxy.config.write_text("version: 9\n")
             proxy.process.send_signal(signal.SIGHUP)
             wait_for("refused", lambda: "reload_failed" in proxy.text())
@@ -431,27 +535,33 @@ class Stage:
             proxy.stop()
 
 
+def run_stage(stages, name, bin_folder, *arguments):
+    """One method, with a folder of its own; 1 if it failed."""
+    with tempfile.TemporaryDirectory() as work:
+        began = time.monotonic()
+        try:
+            getattr(stages(bin_folder, Path(work), *arguments), name)()
+            print(f"ok   {name} ({time.monotonic() - began:.1f} s)", flush=True)
+            return 0
+        except Exception as error:  # noqa: BLE001: every stage is reported
+            print(f"FAIL {name}: {error!r}\n{traceback.format_exc()}", flush=True)
+            for log in Path(work).glob("*.log"):
+                print(log.read_text()[-3000:])
+            return 1
+
+
+def run_stages(stages, helpers):
+    """Every method that is no helper, or those that are named on the command line."""
+    names = [name for name in vars(stages) if not name.startswith("_") and name not in helpers]
+    names = [name for name in names if name in (sys.argv[2:] or names)]
+    sys.exit(1 if sum(run_stage(stages, name, Path(sys.argv[1])) for name in names) else 0)
+
+
 def main():
     # A thousand idle connections have two ends each, one of them here; programs raise their own limit.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096) if hard != resource.RLIM_INFINITY else 4096, hard))
-    bin_folder = Path(sys.argv[1])
-    failed = 0
-    names = [name for name in vars(Stage) if not name.startswith("_") and name != "proxy"]
-    for name in names:
-        if len(sys.argv) > 2 and name not in sys.argv[2:]:
-            continue
-        with tempfile.TemporaryDirectory() as work:
-            began = time.monotonic()
-            try:
-                getattr(Stage(bin_folder, Path(work)), name)()
-                print(f"ok   {name} ({time.monotonic() - began:.1f} s)", flush=True)
-            except Exception as error:  # noqa: BLE001: every stage is reported
-                failed += 1
-                print(f"FAIL {name}: {error!r}", flush=True)
-                for log in Path(work).glob("*.log"):
-                    print(log.read_text()[-3000:])
-    sys.exit(1 if failed else 0)
+    run_stages(Stage, {"proxy"})
 
 
 if __name__ == "__main__":

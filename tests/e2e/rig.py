@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: AGPL-3.0-only
 """What the end-to-end tests stand on: the programs as processes, and clients that a user would have."""
+import fcntl
 import http.client
 import json
 import os
@@ -33,13 +34,34 @@ def wait_for(what, condition, seconds=30):
         pause.wait(0.02)
 
 
+FIRST_TEST_PORT, TEST_PORTS = 10_000, 10_000
+
+
 def free_ports(count):
-    """Ports that nobody has now; they are held together, so that they differ."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
+    """Ports to listen on, for this test alone: from a range that the kernel gives to no outgoing connection, where one
+    of a test that runs beside this one would take a port between its choice and its use, and each port in turn."""
+    turn = Path(tempfile.gettempdir()) / f"enclave-os-test-ports.{os.getuid()}"
+    ports = []
+    with open(os.open(turn, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "r+", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        last = int(file.read() or 0)
+        for last in range(last + 1, last + 1 + TEST_PORTS):
+            ports += [FIRST_TEST_PORT + last % TEST_PORTS] if can_listen(FIRST_TEST_PORT + last % TEST_PORTS) else []
+            if len(ports) == count:
+                break
+        file.seek(0)
+        file.truncate()
+        file.write(str(last))
+    assert len(ports) == count, "no free ports"
     return ports
+
+
+def can_listen(port):
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+        return True
+    except OSError:
+        return False
 
 
 def carry_on(near, target_port, source):

@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import attestd_stage
 from proxy_e2e import Proxy, Upstream, echo_everything, request
 from rig import end, free_ports, wait_for
 
@@ -43,7 +44,8 @@ class Machine:
                                      "--state", work / "state", "--socket", self.socket,
                                      "--policy-log", work / "policy-log.json", "--proxy-user", str(os.getuid()))
         wait_for("the minter", lambda: self.socket.exists())
-        self.proxy_log = self.start("proxy", bin_folder / "enclave-os-proxy", "run", self.socket)
+        self.proxy_log = self.start("proxy", bin_folder / "enclave-os-proxy", "run", self.socket,
+                                    "--minter-user", os.getuid(), "--control", work / "control.sock")
         wait_for("the proxy", lambda: "listening" in self.proxy_log.read_text())
 
     def start(self, name, *command):
@@ -62,6 +64,11 @@ class Machine:
     def guest(self):
         return self.work / "guests" / ("tdx" if self.tee.startswith("tdx") else self.tee)
 
+    def reload(self):
+        done = subprocess.run([self.bin / "enclave-os-proxy", "reload", "--control", self.work / "control.sock"],
+                              capture_output=True, text=True, timeout=120)
+        return done.returncode, done.stdout, done.stderr
+
     def ctl(self, *arguments):
         return subprocess.run([self.bin / "enclavectl", "--home", self.work / "home", *map(str, arguments)],
                               capture_output=True, text=True, timeout=120)
@@ -76,6 +83,9 @@ class Machine:
         token = re.search(r"[0-9a-f]{32}", self.minter_log.read_text()[self.minter_log.read_text().index("token"):])
         self.must("pki", "--dir", self.work / "pki", "init", "--organization", "owner")
         self.context("vm", PLATFORM)
+        refused = self.ctl("mini", "provision", "--pki", self.work / "pki", "--token", token.group(0), "--platform-name",
+                           PLATFORM, "--import-chain", self.work / "pki/root.pem", "--import-key", self.work / "pki/root.key")
+        assert refused.returncode == 1 and "nothing was sent" in refused.stderr, refused
         self.must("mini", "provision", "--pki", self.work / "pki", "--token", token.group(0),
                   "--platform-name", PLATFORM, "--permit", "example.test")
 
@@ -101,6 +111,32 @@ class Machine:
                 end(process)
 
 
+def shows_evidence(machine):
+    """Whether a client that offers the ALPN name of the second generation is shown a leaf with evidence."""
+    context = ssl.create_default_context(cafile=machine.work / "pki/root.pem")
+    context.set_alpn_protocols(["privasys-ratls/1", "http/1.1"])
+    plain = socket.create_connection(("127.0.0.1", machine.port), 30)
+    with context.wrap_socket(plain, server_hostname=SHOP) as connection:
+        return len(connection.getpeercert(binary_form=True)) > 3000
+
+
+def asks_as_owner(machine):
+    """The minter goes by the statement: the owner's connection alone does nothing."""
+    before = json.loads(machine.must("--json", "mini", "status"))
+    machine.must("pki", "--dir", machine.work / "stranger", "init", "--organization", "stranger")
+    refused = machine.ctl("mini", "rotate-ca", "--pki", machine.work / "stranger", "--permit", "example.test")
+    assert refused.returncode == 4 and "another owner" in refused.stderr, refused
+    machine.must("mini", "confirm-time")
+    status = json.loads(machine.must("--json", "mini", "status"))
+    assert (before["time_trust"], status["time_trust"]) == ("unconfirmed", "confirmed"), status
+    machine.must("mini", "rotate-ca", "--pki", machine.work / "pki", "--permit", "example.test", "--days", "20")
+    after = json.loads(machine.must("--json", "mini", "status"))
+    assert after["generation"] == status["generation"] + 1, after
+    assert after["ca"]["not_after"] < status["ca"]["not_after"], after
+    assert machine.ask(SHOP, "/rotated").startswith(b"HTTP/1.1 200 ")
+    print("  time confirmed and CA rotated, in the owner's hand alone", flush=True)
+
+
 def story(machine):
     machine.own()
     assert machine.ask(SHOP, "/first").startswith(b"HTTP/1.1 200 ")
@@ -112,15 +148,30 @@ def story(machine):
     status = json.loads(machine.must("--json", "mini", "status"))
     assert status["platform_name"] == PLATFORM and status["routes"] == 2, status
     print("  verified by evidence", flush=True)
+    asks_as_owner(machine)
+    status = json.loads(machine.must("--json", "mini", "status"))
     shop, kept = machine.connect(SHOP), machine.connect(KEPT)
     machine.write_config("    max_body_bytes: 1000\n")
-    machine.processes[1].send_signal(signal.SIGHUP)
-    wait_for("the change", lambda: "reloaded" in machine.proxy_log.read_text())
-    assert shop.recv(1) == b"", "who was shown the old values is drained"
+    before = status["generation"]
+    assert machine.reload() == (0, f"generation {before + 1} is served\n", "")
+    shop.sendall(request(SHOP))
+    assert shop.recv(65536).startswith(b"HTTP/1.1 421 "), "who was shown the old values is told"
+    assert shop.recv(1) == b"", "and drained"
     kept.sendall(request(KEPT))
     assert kept.recv(65536).startswith(b"HTTP/1.1 200 "), "and nobody else"
     assert machine.ask(SHOP, "/second").startswith(b"HTTP/1.1 200 ")
+    machine.write_config("    max_body_bytes: many\n")
+    code, out, error = machine.reload()
+    assert (code, out) == (1, "") and "max_body_bytes" in error, error
+    machine.processes[1].send_signal(signal.SIGHUP)
+    wait_for("the signal", lambda: machine.proxy_log.read_text().count("reload_failed") == 2)
+    assert machine.ask(SHOP, "/third").startswith(b"HTTP/1.1 200 "), "what was served is served on"
     print("  changed, with one route's connections drained", flush=True)
+    assert not shows_evidence(machine)
+    machine.write_config("    ratls_profile: v1\n")
+    assert machine.reload()[0] == 0
+    assert shows_evidence(machine)
+    print("  a leaf of the first generation for who offers the second's ALPN name", flush=True)
 
 
 def main():
@@ -137,6 +188,7 @@ def main():
             try:
                 machine = Machine(bin_folder, Path(work), tee)
                 story(machine)
+                attestd_stage.story(machine)
                 print(f"ok   {tee} ({time.monotonic() - began:.1f} s)", flush=True)
             except Exception as error:  # noqa: BLE001: both are reported
                 failed += 1

@@ -4,6 +4,7 @@ import json
 import socket
 import ssl
 import struct
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import config_client
@@ -151,6 +152,15 @@ def http_two_resets_are_limited(rig):
 def tls_unknown_name_is_refused(rig):
     assert rig.get_refused("nobody.example.test")
     assert rig.get_refused("example.org")
+
+
+def tls_leaves_are_read_by_gnutls(rig):
+    """Another parser of certificates than OpenSSL's, with the platform's root alone."""
+    for name in (PLATFORM, host("hello")):
+        done = subprocess.run(["gnutls-cli", "--x509cafile", rig.work / "pki/root.pem", "--sni-hostname", name,
+                               "--verify-hostname", name, "--port", str(rig.port), "127.0.0.1"],
+                              input=b"", capture_output=True, timeout=30)
+        assert b"Handshake was completed" in done.stdout and b"certificate is trusted" in done.stdout, done
 
 
 def tls_challenges_are_limited_by_address(rig):

@@ -210,8 +210,9 @@ Result<Answer> answer(const VerifyRequest& request, const Standing& standing, Un
     const appraise::Policy& policy = is_callers ? *request.policy : standing.policy;
     // A program for one kind of root never judges by the other, whoever asks.
     EOS_TRY(check_roots(policy, standing.policy.roots.kind()));
-    const endorsements::Endorsements collateral =
-        EOS_TRY(merged(standing.collateral, request.collateral));
+    verify::Collateral collateral = standing.collateral;
+    if (request.collateral)
+        collateral = EOS_TRY(merged(standing.collateral.endorsements(), *request.collateral));
     ratls::EvidenceInput input{.evidence = request.quote, .expected = {}};
     if (request.report_data) input.expected = ratls::StatedReportData{*request.report_data};
     if (asks_more(request)) {
@@ -234,6 +235,9 @@ Result<Answer> answer(const VerifyRequest& request, const Standing& standing, Un
                   {"name", printable(as_bytes(policy.name))},
                   {"sha256", hex(result.policy_hash())}}},
                 {"verdict", result.to_json()}};
+    if (request.quote_padding_bytes != 0) {
+        out.body["quotePaddingBytes"] = request.quote_padding_bytes;
+    }
     if (out.status != "OK") out.body["error"] = out.status + ": " + result.summary();
     if (result.claims().is_object()) add_claims(out.body, result.claims(), result.tree());
     if (request.event_log) {

@@ -28,8 +28,8 @@ struct TokenSigner {
 
 /// What the service decides by; does not change while a call is under way.
 struct Standing {
-    attestation::appraise::Policy policy;                ///< the service's own
-    attestation::endorsements::Endorsements collateral;  ///< the service's own: pieces only
+    attestation::appraise::Policy policy;        ///< the service's own
+    attestation::verify::Collateral collateral;  ///< the service's own: pieces only
     std::optional<TokenSigner> signer;
 };
 

@@ -94,6 +94,23 @@ TEST(Appraiser, WhatDoesNotParseIsAVerdict) {
     EXPECT_FALSE(out.contains("mrenclave"));
 }
 
+TEST(Appraiser, ZerosBehindAQuoteAreCutAndCounted) {
+    SyntheticIntel intel;
+    json::Value body = whole_body(intel);
+    EXPECT_FALSE(ask(body, standing_of(intel)).contains("quotePaddingBytes"));
+    Bytes quote = intel.quote();
+    quote.resize(quote.size() + 70);
+    body["quote"] = base64(quote);
+    json::Value out = ask(body, standing_of(intel));
+    EXPECT_EQ(out["quotePaddingBytes"], 70);
+    EXPECT_TRUE(out["verdict"]["claims"].is_object()) << out.dump();
+    quote.back() = std::byte{1};
+    body["quote"] = base64(quote);
+    out = ask(body, standing_of(intel));
+    EXPECT_FALSE(out.contains("quotePaddingBytes"));
+    EXPECT_THAT(out["error"].get<std::string>(), HasSubstr("quote.syntax"));
+}
+
 TEST(Appraiser, EventsAreListedForGenuineEvidenceOnly) {
     SyntheticIntel intel;
     json::Value event = {{"imr", 3},
@@ -122,7 +139,9 @@ TEST(Appraiser, TheServicesCollateralCountsBeforeTheCallers) {
     older["tcbEvaluationDataNumber"] = 1;
     endorsements::Endorsements own = intel.endorsements();
     own.tcb_info = intel.sign(newer);
-    standing.collateral.pieces = endorsements::to_pieces(own, kNow, "test").value();
+    endorsements::Endorsements services;
+    services.pieces = endorsements::to_pieces(own, kNow, "test").value();
+    standing.collateral = services;
     endorsements::Endorsements callers = intel.endorsements();
     callers.tcb_info = intel.sign(older);
     json::Value body = body_for(intel.quote());
@@ -132,9 +151,10 @@ TEST(Appraiser, TheServicesCollateralCountsBeforeTheCallers) {
               std::min(newer["tcbEvaluationDataNumber"].get<int>(),
                        intel.qe_identity["tcbEvaluationDataNumber"].get<int>()));
     // What it does not have is taken from the caller.
-    std::erase_if(standing.collateral.pieces, [](const endorsements::Piece& piece) {
+    std::erase_if(services.pieces, [](const endorsements::Piece& piece) {
         return piece.kind == endorsements::PieceKind::sgx_tcb_info;
     });
+    standing.collateral = services;
     out = ask(body, standing);
     EXPECT_EQ(out["verdict"]["claims"]["tcb"]["evaluation_data_number"], 1);
     // Without the caller's there is none.
@@ -234,7 +254,7 @@ TEST_F(RealAnswers, AreOkExactlyForWhatIsUpToDate) {
             EXPECT_EQ(out["status"], "VERIFICATION_FAILED");
         }
         // The same without collateral is never OK.
-        request.collateral = {};
+        request.collateral.reset();
         EXPECT_NE(answer(request, standing, row.time, nullptr).value().status, "OK");
     }
     EXPECT_GE(ok, 5U);

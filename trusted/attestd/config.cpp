@@ -137,6 +137,37 @@ Result<void> read_limits(json::Object& root, Limits& out) {
     return {};
 }
 
+Result<void> read_proxy(const json::Value& value, Config& out) {
+    json::Object object = EOS_TRY(json::Object::of(value, "proxy"));
+    ProxyConfig proxy;
+    proxy.socket = EOS_TRY(object.text("socket", kMaxText));
+    proxy.user = EOS_TRY(object.text("user", kMaxText));
+    EOS_TRY(object.finish());
+    if (proxy.socket.empty() || proxy.user.empty())
+        return fail(bad_config, "proxy: socket and user must not be empty");
+    out.proxy = std::move(proxy);
+    return {};
+}
+
+// One way in, so that nobody gets past the attested one by another.
+Result<void> read_way_in(json::Object& root, Config& out) {
+    if (const json::Value* proxy = root.find("proxy")) {
+        for (const char* name : {"listen", "certificate_file", "key_file", "names"}) {
+            if (root.find(name) != nullptr)
+                return fail(bad_config, std::string(name) + " contradicts proxy: leave out either");
+        }
+        return read_proxy(*proxy, out);
+    }
+    Result<os::ListenAddress> listen =
+        os::parse_listen_address(EOS_TRY(root.text("listen", kMaxText)));
+    if (!listen) return fail(std::move(listen).error().within("listen"));
+    out.listen = std::move(*listen);
+    out.certificate_file = EOS_TRY(root.text("certificate_file", kMaxText));
+    out.key_file = EOS_TRY(root.text("key_file", kMaxText));
+    out.names = EOS_TRY(read_list(root, "names"));
+    return {};
+}
+
 Result<void> read_log(json::Object& root, Config& out) {
     std::string name = "json";
     EOS_TRY(read(root, "log", name));
@@ -152,13 +183,8 @@ Result<Config> parse_config(ByteView text) {
     json::Object root = EOS_TRY(json::Object::of(value, ""));
     if (EOS_TRY(root.number("version", 1)) != 1) return fail(bad_config, "version is not 1");
     Config out;
-    Result<os::ListenAddress> listen =
-        os::parse_listen_address(EOS_TRY(root.text("listen", kMaxText)));
-    if (!listen) return fail(std::move(listen).error().within("listen"));
-    out.listen = std::move(*listen);
-    out.certificate_file = EOS_TRY(root.text("certificate_file", kMaxText));
-    out.key_file = EOS_TRY(root.text("key_file", kMaxText));
-    out.names = EOS_TRY(read_list(root, "names"));
+    out.sha256 = crypto::sha256(text);
+    EOS_TRY(read_way_in(root, out));
     EOS_TRY(read_issuers(root, out));
     EOS_TRY(read(root, "clock_leeway_s", {0, 300}, out.clock_leeway_s));
     EOS_TRY(read(root, "policy_file", out.policy_file));
@@ -176,6 +202,7 @@ Result<void> check_authentication(const Config& config, Authentication wanted) {
         if (!config.issuers.empty()) return {};
         return fail(bad_config, "no issuers: name one, or start with --no-auth on loopback");
     }
+    if (config.proxy) return fail(bad_config, "--no-auth contradicts proxy: anybody may be behind");
     if (!config.listen.is_loopback()) {
         return fail(bad_config, "--no-auth only with a loopback address in listen, not " +
                                     config.listen.text());

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/base/result.h"
+#include "common/crypto/hash.h"
 #include "common/jose/jwt.h"
 #include "trusted/os/listen_address.h"
 #include "trusted/os/log.h"
@@ -57,8 +58,15 @@ struct Limits {
     std::uint32_t cache_entries = 4096;
 };
 
+/// Where `enclave-os-proxy` passes on what it was asked over attested TLS.
+struct ProxyConfig {
+    std::string socket;  ///< its path
+    std::string user;    ///< of the proxy: a name or a number; nobody else is heard
+};
+
 /// The whole file. Names are those of its members.
 struct Config {
+    std::optional<ProxyConfig> proxy;  ///< in place of the four that follow
     os::ListenAddress listen;
     std::string certificate_file;
     std::string key_file;
@@ -71,6 +79,7 @@ struct Config {
     Limits limits;
     std::uint32_t drain_s = 30;
     os::LogFormat log = os::LogFormat::json;
+    crypto::Digest32 sha256{};  ///< of the file's text
 };
 
 /// Whether callers must say who they are.

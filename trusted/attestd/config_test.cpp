@@ -71,6 +71,51 @@ TEST(Config, EverythingUnknownOrOutOfRangeIsRefused) {
     EXPECT_EQ(refusal("listen", "localhost:1"), os::bad_address);
 }
 
+json::Value behind_proxy() {
+    return {{"version", 1}, {"proxy", {{"socket", "/run/a.sock"}, {"user", "proxy"}}}};
+}
+
+TEST(Config, AProxyIsTheOnlyWayIn) {
+    const Config config = parse(behind_proxy()).value();
+    EXPECT_EQ(config.proxy->socket, "/run/a.sock");
+    EXPECT_EQ(config.proxy->user, "proxy");
+    for (const char* name : {"listen", "certificate_file", "key_file", "names"}) {
+        json::Value both = behind_proxy();
+        both[name] = "x";
+        EXPECT_EQ(parse(both).error().code(), bad_config) << name;
+    }
+    EXPECT_FALSE(parse(minimal()).value().proxy);
+}
+
+TEST(Config, AProxyHasASocketAndAUser) {
+    for (const char* name : {"socket", "user"}) {
+        json::Value without = behind_proxy();
+        without["proxy"].erase(name);
+        EXPECT_EQ(parse(without).error().code(), json::missing_member) << name;
+        json::Value empty = behind_proxy();
+        empty["proxy"][name] = "";
+        EXPECT_EQ(parse(empty).error().code(), bad_config) << name;
+    }
+    json::Value more = behind_proxy();
+    more["proxy"]["mode"] = "0666";
+    EXPECT_EQ(parse(more).error().code(), json::unknown_member);
+}
+
+TEST(Config, BehindAProxyCallersMustSayWhoTheyAre) {
+    Config config = parse(behind_proxy()).value();
+    EXPECT_FALSE(check_authentication(config, Authentication::none));
+    EXPECT_FALSE(check_authentication(config, Authentication::tokens));
+    config.issuers.push_back({.issuer = "https://id"});
+    EXPECT_TRUE(check_authentication(config, Authentication::tokens));
+}
+
+TEST(Config, ItsDigestIsThatOfTheFile) {
+    const std::string text = json::compact(behind_proxy());
+    EXPECT_EQ(parse_config(as_bytes(text))->sha256, crypto::sha256(as_bytes(text)));
+    const std::string same = text + "\n";
+    EXPECT_NE(parse_config(as_bytes(same))->sha256, crypto::sha256(as_bytes(text)));
+}
+
 TEST(Config, WithoutAuthenticationOnlyThisMachineMayCall) {
     Config config = parse(minimal()).value();
     EXPECT_FALSE(check_authentication(config, Authentication::tokens).has_value());

@@ -12,11 +12,14 @@
 #include "common/base/assert.h"
 #include "common/base/encoding.h"
 #include "trusted/attestd/key_fetcher.h"
+#include "trusted/attestd/proxied.h"
 #include "trusted/attestd/service.h"
+#include "trusted/attestd/service_digest.h"
 #include "trusted/attestd/standing.h"
 #include "trusted/os/connections.h"
 #include "trusted/os/files.h"
 #include "trusted/os/listener.h"
+#include "trusted/os/local_socket.h"
 #include "trusted/os/signals.h"
 #include "trusted/os/system_clock.h"
 
@@ -32,9 +35,13 @@ constexpr std::uint64_t kStopGraceMs = 8'000;
 constexpr int kTurnMs = 1'000;
 constexpr std::uint32_t kSpareDescriptors = 64;
 
+inline constexpr Code policy_changed{"trusted/attestd", "policy_changed",
+                                     "the policy is not the one that service_digest was declared "
+                                     "for: restart, and declare the new one"};
+
 /// Everything that comes from files.
 struct Loaded {
-    std::shared_ptr<FileLeaf> leaf;
+    std::shared_ptr<FileLeaf> leaf;  ///< null behind a proxy
     std::shared_ptr<const Standing> standing;
     std::vector<KeySetPtr> keys;  ///< of each issuer; null: by discovery
 };
@@ -47,8 +54,16 @@ Result<std::vector<KeySetPtr>> load_keys(const Config& config) {
 }
 
 Result<Loaded> load(const Config& config, const Roots& roots) {
-    return Loaded{EOS_TRY(FileLeaf::load(config)), EOS_TRY(load_standing(config, roots)),
-                  EOS_TRY(load_keys(config))};
+    Loaded out;
+    if (!config.proxy) out.leaf = EOS_TRY(FileLeaf::load(config));
+    out.standing = EOS_TRY(load_standing(config, roots));
+    out.keys = EOS_TRY(load_keys(config));
+    return out;
+}
+
+Result<std::string> service_digest_text(const Config& config, const Standing& standing) {
+    return "sha256:" + hex(service_digest({EOS_TRY(own_executable_digest()), config.sha256,
+                                           policy_hash(standing.policy)}));
 }
 
 /// The running service: its parts, in the order in which they are made.
@@ -70,25 +85,25 @@ class Program {
         if (authentication_ == Authentication::tokens) start_tokens(loaded.keys);
         pool_.emplace(config_.limits.threads, config_.limits.queue);
         service_.emplace(
-            Service::Parts{loop_, *pool_, cache_, clock_, log_, tokens_ ? &*tokens_ : nullptr},
+            Service::Parts{loop_, *pool_, cache_, clock_, log_, tokens_ ? &*tokens_ : nullptr,
+                           config_.proxy ? Front::proxy : Front::tls},
             config_.limits);
         service_->set_standing(std::move(loaded.standing));
-        service_->set_leaf_source(std::move(loaded.leaf));
+        service_->set_leaf(std::move(loaded.leaf));
         connections_.emplace(loop_, *tls_, *service_,
                              os::Connections::Limits{config_.limits.connections,
                                                      config_.limits.connections_per_address});
         add_metrics();
         show_end_of_collateral();
-        listener_ = EOS_TRY(os::Listener::open(loop_, config_.listen,
-                                               [this](os::UniqueFd fd, const ByteArray<16>& peer) {
-                                                   connections_->accepted(std::move(fd), peer);
-                                               }));
+        std::string digest = EOS_TRY(service_digest_text(config_, service_->standing()));
+        EOS_TRY(listen());
         log_.write(
             os::Severity::info, "listening",
             {{"program", flavour_.name},
-             {"address", listener_->address().text()},
+             {"address", config_.proxy ? config_.proxy->socket : listener_->address().text()},
              {"authentication", authentication_ == Authentication::tokens ? "tokens" : "none"},
-             {"policy_sha256", policy_hash_text()}});
+             {"policy_sha256", policy_hash_text()},
+             {"service_digest", std::move(digest)}});
         return {};
     }
 
@@ -107,6 +122,26 @@ class Program {
     }
 
   private:
+    Result<void> listen() {
+        if (!config_.proxy) {
+            listener_ = EOS_TRY(os::Listener::open(
+                loop_, config_.listen, [this](os::UniqueFd fd, const ByteArray<16>& peer) {
+                    connections_->accepted(std::move(fd), peer);
+                }));
+            return {};
+        }
+        const uid_t user = EOS_TRY(os::find_user(config_.proxy->user));
+        // Whoever connects is asked who it is; the mode alone lets nobody in.
+        listener_ = EOS_TRY(os::Listener::open_local(
+            loop_, config_.proxy->socket, 0666,
+            [this, user](os::UniqueFd fd, const ByteArray<16>&) {
+                const Result<void> is_proxy = check_is_proxy(fd.get(), user);
+                if (is_proxy) return connections_->accepted_plain(std::move(fd));
+                peers_refused_.write({"why", is_proxy.error().message()});
+            }));
+        return {};
+    }
+
     Result<void> raise_descriptor_limit() {
         rlimit limit{};
         const rlim_t wanted = config_.limits.connections + kSpareDescriptors;
@@ -196,19 +231,30 @@ class Program {
     /// All of the files or none of them: what runs goes on with what it has.
     void reload() {
         if (!service_) return;
-        Result<Loaded> loaded = load(config_, roots_);
+        Result<Loaded> loaded = load_again();
         if (!loaded) {
             log_.write(os::Severity::error, "reload_failed", {{"why", loaded.error().message()}});
             return;
         }
         service_->set_standing(std::move(loaded->standing));
         show_end_of_collateral();
-        service_->set_leaf_source(loaded->leaf);
-        connections_->served_changed(*loaded->leaf->served(), config_.drain_s * 1000ULL);
+        if (loaded->leaf) {
+            service_->set_leaf(loaded->leaf);
+            connections_->served_changed(*loaded->leaf->served(), config_.drain_s * 1000ULL);
+        }
         for (std::size_t i = 0; tokens_ && i < loaded->keys.size(); ++i) {
             if (loaded->keys[i]) tokens_->set_keys(i, loaded->keys[i]);
         }
         log_.write(os::Severity::info, "reloaded", {{"policy_sha256", policy_hash_text()}});
+    }
+
+    // Behind a proxy the policy is part of what was declared to those who are connected.
+    Result<Loaded> load_again() const {
+        Loaded loaded = EOS_TRY(load(config_, roots_));
+        const bool is_same =
+            policy_hash(loaded.standing->policy) == policy_hash(service_->standing().policy);
+        if (config_.proxy && !is_same) return fail(policy_changed);
+        return loaded;
     }
 
     std::string policy_hash_text() const { return hex(policy_hash(service_->standing().policy)); }
@@ -233,6 +279,7 @@ class Program {
     const Flavour& flavour_;
     const Roots roots_;
     const os::Log log_;
+    os::FrequentWarning peers_refused_{log_, "peer_refused"};
     const os::SystemClock clock_;
     os::EventLoop loop_;
     os::Signals signals_;
@@ -268,17 +315,21 @@ void print_summary(const Config& config, const Loaded& loaded, Authentication au
     auto line = [](const char* name, const std::string& text) {
         std::printf("%-12s %s\n", name, printable(as_bytes(text), 512).c_str());
     };
-    line("listen", config.listen.text());
-    std::string names;
-    for (const auto& [name, row] : loaded.leaf->served()->names)
-        names += (names.empty() ? "" : ", ") + (name.empty() ? "(any)" : name);
-    line("names", names);
-    line("certificate", "until " + rfc3339(loaded.leaf->not_after()));
+    if (config.proxy) {
+        line("proxy", config.proxy->socket + ", user " + config.proxy->user);
+    } else {
+        line("listen", config.listen.text());
+        std::string names;
+        for (const auto& [name, row] : loaded.leaf->served()->names)
+            names += (names.empty() ? "" : ", ") + (name.empty() ? "(any)" : name);
+        line("names", names);
+        line("certificate", "until " + rfc3339(loaded.leaf->not_after()));
+    }
     line("policy",
          loaded.standing->policy.name + " (" + hex(policy_hash(loaded.standing->policy)) + ")");
     std::optional<UnixTime> end = end_of_collateral(*loaded.standing);
-    line("collateral", std::to_string(loaded.standing->collateral.pieces.size()) + " pieces" +
-                           (end ? ", the first ends " + rfc3339(*end) : ""));
+    line("collateral", std::to_string(loaded.standing->collateral.endorsements().pieces.size()) +
+                           " pieces" + (end ? ", the first ends " + rfc3339(*end) : ""));
     line("tokens", loaded.standing->signer ? "signed as " + loaded.standing->signer->issuer
                                            : "none are signed");
     if (authentication == Authentication::none) line("callers", "anybody on this machine");
@@ -292,6 +343,9 @@ Result<void> check(const Arguments& arguments, const Flavour& flavour) {
     Config config = EOS_TRY(read_config(arguments, authentication));
     Loaded loaded = EOS_TRY(load(config, EOS_TRY(flavour.roots())));
     print_summary(config, loaded, authentication);
+    if (config.proxy) EOS_TRY(os::find_user(config.proxy->user));
+    const std::string digest = EOS_TRY(service_digest_text(config, *loaded.standing));
+    std::printf("%-12s %s\n", "service", digest.c_str());
     return {};
 }
 

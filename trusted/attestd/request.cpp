@@ -135,6 +135,9 @@ Result<VerifyRequest> parse_request(ByteView body, std::size_t max_bytes) {
     VerifyRequest out;
     std::optional<Bytes> quote = EOS_TRY(base64_member(object, "quote", max_bytes));
     if (!quote) return fail(json::missing_member, "quote");
+    const std::size_t quote_bytes = attestation::evidence::without_padding(*quote).size();
+    out.quote_padding_bytes = quote->size() - quote_bytes;
+    quote->resize(quote_bytes);
     out.quote = *std::move(quote);
     out.tee = EOS_TRY(text_or_empty(object, "type", kMaxIdChars));
     if (std::optional<Bytes> log =

@@ -30,11 +30,12 @@ struct TokenRequest {
 
 /// One call.
 struct VerifyRequest {
-    Bytes quote;
+    Bytes quote;                          ///< without its padding
+    std::size_t quote_padding_bytes = 0;  ///< zeros that came behind the quote's own end
     std::string tee;  ///< "sgx", "tdx", "sev-snp", or empty: what the caller says the quote is
     std::optional<Result<attestation::event_log::EventLog>> event_log;  ///< if given, as it parsed
     bool include_event_log = false;
-    attestation::endorsements::Endorsements collateral;
+    std::optional<attestation::endorsements::Endorsements> collateral;
     std::optional<attestation::appraise::Policy> policy;  ///< the caller's; else the service's
     std::optional<ByteArray<64>> report_data;             ///< that the evidence must have
     std::vector<std::string> platform_ids;  ///< hexadecimal, lower case; any of which is enough

@@ -33,7 +33,7 @@ TEST(Request, TheQuoteAloneIsEnough) {
     VerifyRequest request = parse(good()).value();
     EXPECT_EQ(request.quote, Bytes(100, std::byte{7}));
     EXPECT_FALSE(request.policy || request.event_log || request.report_data || request.token);
-    EXPECT_TRUE(request.collateral.pieces.empty() && !request.collateral.tcb_info);
+    EXPECT_FALSE(request.collateral.has_value());
 }
 
 TEST(Request, MembersThatStockClientsLeaveEmptyAreAbsent) {

@@ -19,8 +19,9 @@ using runtime::StaticText;
 constexpr unsigned kRetryAfterSeconds = 5;
 /// Callers whose rate is remembered; whoever was idle longest makes room.
 constexpr std::size_t kRemembered = 4096;
-/// Refusals are counted; who is refused all the time does not fill the log.
-constexpr std::uint64_t kRefusalLogMs = 1000;
+/// Longer than a proxy can be told to keep a connection (an hour): who closes first must be the one
+/// who sends, or a request is lost in between.
+constexpr std::uint64_t kProxyIdleMs = 3'660'000;
 
 /// The words that /metrics counts by; a new one is counted as "other".
 constexpr std::array<StaticText, 17> kStatusWords{"OK",
@@ -110,7 +111,9 @@ Service::Service(const Parts& parts, const Limits& limits)
       budget_(limits.body_memory_bytes),
       addresses_(rules_for_addresses(limits), budget_),
       callers_(rules_for_callers(limits), budget_),
-      router_(*this) {
+      router_(*this),
+      proxied_(router_),
+      refusals_(parts.log, "refused") {
     add_routes();
     http_metrics_ = std::make_unique<runtime::HttpMetrics>(registry_, router_.table());
     add_metrics();
@@ -178,14 +181,21 @@ void Service::add_metrics() {
 void Service::leaf(std::shared_ptr<const runtime::Served> served,
                    const ratls::HandshakeOffer& offer, const ByteArray<16>& peer_address,
                    runtime::Done<runtime::CredentialPtr> done) {
-    leaves_->leaf(std::move(served), offer, peer_address, std::move(done));
+    // Where nothing is served nobody asks.
+    (void)served;
+    (void)peer_address;
+    leaf_->leaf(offer, std::move(done));
 }
 
 std::unique_ptr<runtime::ConnectionProtocol> Service::start_protocol(
     const runtime::ConnectionInfo& info, runtime::PlaintextSink& sink) {
+    runtime::RequestDispatcher& dispatcher =
+        parts_.front == Front::proxy ? static_cast<runtime::RequestDispatcher&>(proxied_) : router_;
+    runtime::Http1Limits limits;
+    if (parts_.front == Front::proxy) limits.idle_timeout_ms = kProxyIdleMs;
     return std::make_unique<runtime::Http1Connection>(
-        info, runtime::Http1Connection::Parts{sink, router_, parts_.clock, http_metrics_.get()},
-        runtime::Http1Limits{});
+        info, runtime::Http1Connection::Parts{sink, dispatcher, parts_.clock, http_metrics_.get()},
+        limits);
 }
 
 Result<CallLimiter::Slot> Service::admit(const CallerId& caller) {
@@ -202,13 +212,7 @@ Result<CallerId> Service::identify(const RoutedRequest& request, Role role) {
 
 void Service::refused(Exchange& exchange, const Error& error) {
     refused_->add();
-    const std::uint64_t now_ms = parts_.clock.monotonic_ms();
-    if (now_ms - refusal_logged_ms_ >= kRefusalLogMs) {
-        refusal_logged_ms_ = now_ms;
-        parts_.log.write(os::Severity::warning, "refused",
-                         {{"why", std::string(error.code().name)},
-                          {"refused_so_far", std::to_string(refused_->get())}});
-    }
+    refusals_.write({"why", std::string(error.code().name)});
     refuse_call(exchange, error);
 }
 

@@ -11,6 +11,7 @@
 
 #include "trusted/attestd/appraiser.h"
 #include "trusted/attestd/callers.h"
+#include "trusted/attestd/proxied.h"
 #include "trusted/attestd/signature_cache.h"
 #include "trusted/attestd/tls_identity.h"
 #include "trusted/os/event_loop.h"
@@ -22,6 +23,12 @@
 #include "trusted/runtime/router.h"
 
 namespace eos::attestd {
+
+/// What connections come from.
+enum class Front : std::uint8_t {
+    tls,    ///< callers
+    proxy,  ///< enclave-os-proxy, which says for each request whose it is
+};
 
 /// Routes, for every connection of the program. threads: the loop's; verification runs on the
 /// pool's.
@@ -36,13 +43,15 @@ class Service final : public runtime::ConnectionServices, private runtime::Autho
         const runtime::Clock& clock;
         const os::Log& log;
         TokenVerifier* tokens;
+        Front front = Front::tls;
     };
     Service(const Parts& parts, const Limits& limits);
     ~Service() override;
 
     void set_standing(std::shared_ptr<const Standing> standing) { standing_ = std::move(standing); }
     const Standing& standing() const { return *standing_; }
-    void set_leaf_source(std::shared_ptr<LeafSource> source) { leaves_ = std::move(source); }
+    /// What callers are shown; behind a proxy there is nothing to show.
+    void set_leaf(std::shared_ptr<const FileLeaf> leaf) { leaf_ = std::move(leaf); }
     /// Adds to what /metrics says; called for each scrape.
     void set_more_metrics(std::function<void(runtime::MetricRegistry&)> update) {
         more_metrics_ = std::move(update);
@@ -55,7 +64,9 @@ class Service final : public runtime::ConnectionServices, private runtime::Autho
     void stop_being_ready() { stopping_ = true; }
 
     const runtime::Clock& clock() const override { return parts_.clock; }
-    std::shared_ptr<const runtime::Served> served() const override { return leaves_->served(); }
+    std::shared_ptr<const runtime::Served> served() const override {
+        return leaf_ ? leaf_->served() : nullptr;
+    }
     void leaf(std::shared_ptr<const runtime::Served> served, const ratls::HandshakeOffer& offer,
               const ByteArray<16>& peer_address,
               runtime::Done<runtime::CredentialPtr> done) override;
@@ -105,12 +116,13 @@ class Service final : public runtime::ConnectionServices, private runtime::Autho
     const Parts parts_;
     const Limits limits_;
     std::shared_ptr<const Standing> standing_;
-    std::shared_ptr<LeafSource> leaves_;
+    std::shared_ptr<const FileLeaf> leaf_;  ///< null behind a proxy
     runtime::MemoryBudget budget_;
     CallLimiter addresses_;
     CallLimiter callers_;
     runtime::MetricRegistry registry_;
     runtime::Router router_;
+    ProxiedRequests proxied_;
     std::unique_ptr<runtime::HttpMetrics> http_metrics_;
     std::map<std::string_view, runtime::Metric*> verdicts_;
     runtime::Metric* other_verdicts_ = nullptr;
@@ -123,7 +135,7 @@ class Service final : public runtime::ConnectionServices, private runtime::Autho
     std::function<void(runtime::MetricRegistry&)> more_metrics_;
     std::map<std::uint64_t, Call> calls_;
     std::uint64_t last_call_ = 0;
-    std::uint64_t refusal_logged_ms_ = 0;
+    os::FrequentWarning refusals_;
     bool stopping_ = false;
 };
 

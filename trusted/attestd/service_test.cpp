@@ -24,8 +24,8 @@ class TestClock final : public runtime::Clock {
 
 /// A service without tokens: a caller is an address.
 struct World {
-    explicit World(const Limits& limits)
-        : service({loop, pool, cache, clock, log, nullptr}, limits) {
+    explicit World(const Limits& limits, Front front = Front::tls)
+        : service({loop, pool, cache, clock, log, nullptr, front}, limits) {
         service.set_standing(std::make_shared<const Standing>(
             Standing{default_policy(intel.roots()), {}, std::nullopt}));
     }
@@ -48,18 +48,17 @@ struct World {
 /// One connection of a caller.
 struct Peer {
     explicit Peer(World& of, std::uint8_t caller = 1) : world(of) {
-        runtime::ConnectionInfo info = runtime::platform_connection();
         info.peer_address[15] = std::byte{caller};
         connection = world.service.start_protocol(info, sink);
     }
     void send(std::string_view bytes) { connection->receive(as_bytes(bytes)); }
     /// A request of `size` bytes whose body does not come yet.
-    void announce(std::size_t size) {
-        send("POST / HTTP/1.1\r\nHost: mini.example\r\nContent-Length: " + std::to_string(size) +
-             "\r\n\r\n");
+    void announce(std::size_t size, const std::string& fields = {}) {
+        send("POST / HTTP/1.1\r\nHost: mini.example\r\n" + fields +
+             "Content-Length: " + std::to_string(size) + "\r\n\r\n");
     }
-    void ask(const std::string& body) {
-        announce(body.size());
+    void ask(const std::string& body, const std::string& fields = {}) {
+        announce(body.size(), fields);
         send(body);
         world.work();
         connection->writable();
@@ -67,6 +66,7 @@ struct Peer {
     int status() { return read_response(std::exchange(sink.written, {})).status; }
 
     World& world;
+    runtime::ConnectionInfo info = runtime::platform_connection();
     runtime::FakeSink sink;
     std::unique_ptr<runtime::ConnectionProtocol> connection;
 };
@@ -127,6 +127,72 @@ TEST(Service, AnswersAreCountedAsMemory) {
     const auto response = read_response(peer.sink.written);
     EXPECT_EQ(response.status, 503);
     EXPECT_TRUE(response.headers.first("retry-after"));
+}
+
+std::string from(const char* address) {
+    return std::string("X-Forwarded-For: ") + address + "\r\n";
+}
+
+/// One call for each address may be made, and none comes back while the clock stands.
+Limits one_call() {
+    Limits limits;
+    limits.address_burst = 1;
+    return limits;
+}
+
+TEST(Service, BehindAProxyLimitsAreOfTheAddressThatItSays) {
+    World world(one_call(), Front::proxy);
+    Peer proxy(world);
+    auto status = [&](const std::string& fields) {
+        proxy.ask(kSmallRequest, fields);
+        return proxy.status();
+    };
+    EXPECT_EQ(status(from("192.0.2.1")), 200);
+    EXPECT_EQ(status(from("192.0.2.1")), 429);
+    EXPECT_EQ(status(from("192.0.2.2")), 200);
+    EXPECT_EQ(status(from("2001:db8::1")), 200);
+    EXPECT_EQ(status(from("2001:db8::2")), 429) << "of the same network";
+    // What the proxy asks for itself, or forgets to say, has one limit, whatever connection it is
+    // on.
+    EXPECT_EQ(status(""), 200);
+    Peer another(world, 2);
+    another.ask(kSmallRequest);
+    EXPECT_EQ(another.status(), 429);
+    // Another field than the one that is documented is none.
+    EXPECT_EQ(status("Forwarded: for=192.0.2.77\r\nX-Real-IP: 192.0.2.77\r\n"), 429);
+}
+
+TEST(Service, BehindAProxyAWrongAddressIsRefused) {
+    for (const std::string& fields :
+         {from("192.0.2.1") + from("192.0.2.2"), from("192.0.2.1, 192.0.2.2"), from("unknown"),
+          from("192.0.2.1:80"), from("[2001:db8::1]"), from("")}) {
+        World world(Limits{}, Front::proxy);
+        Peer proxy(world);
+        proxy.ask(kSmallRequest, fields);
+        EXPECT_EQ(proxy.status(), 400) << fields;
+    }
+}
+
+TEST(Service, WithoutAProxyNobodySaysWhoHeIs) {
+    World world(one_call());
+    Peer peer(world);
+    peer.ask(kSmallRequest, from("192.0.2.1"));
+    EXPECT_EQ(peer.status(), 200);
+    peer.ask(kSmallRequest, from("192.0.2.2"));
+    EXPECT_EQ(peer.status(), 429) << "its own address counts";
+    Peer other(world, 2);
+    other.ask(kSmallRequest, from("192.0.2.1, what is this"));
+    EXPECT_EQ(other.status(), 200);
+}
+
+TEST(Service, AnIdleConnectionOfAProxyOutlivesItsPool) {
+    World world(Limits{}, Front::proxy);
+    Peer proxy(world);
+    const std::uint64_t proxys_most_ms = 3'600'000;  // docs/formats/virtual-config.schema.json
+    EXPECT_GT(proxy.connection->next_deadline_ms(), world.clock.monotonic_ms() + proxys_most_ms);
+    World direct{Limits{}};
+    Peer peer(direct);
+    EXPECT_LE(peer.connection->next_deadline_ms(), direct.clock.monotonic_ms() + 60'000);
 }
 
 }  // namespace

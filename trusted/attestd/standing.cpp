@@ -91,7 +91,7 @@ Result<std::shared_ptr<const Standing>> load_standing(const Config& config,
 std::optional<UnixTime> end_of_collateral(const Standing& standing) {
     using endorsements::PieceKind;
     std::optional<UnixTime> out;
-    for (const endorsements::Piece& piece : standing.collateral.pieces) {
+    for (const endorsements::Piece& piece : standing.collateral.endorsements().pieces) {
         const bool is_certificate =
             piece.kind == PieceKind::intel_pck || piece.kind == PieceKind::amd_vcek ||
             piece.kind == PieceKind::amd_vlek || piece.kind == PieceKind::amd_vcek_issuers ||

@@ -64,11 +64,8 @@ Result<std::shared_ptr<FileLeaf>> FileLeaf::load(const Config& config) {
                                                   chain->front().validity().not_after));
 }
 
-void FileLeaf::leaf(std::shared_ptr<const runtime::Served> served,
-                    const ratls::HandshakeOffer& offer, const ByteArray<16>& peer_address,
-                    runtime::Done<runtime::CredentialPtr> done) {
-    (void)served;
-    (void)peer_address;
+void FileLeaf::leaf(const ratls::HandshakeOffer& offer,
+                    runtime::Done<runtime::CredentialPtr> done) const {
     if (offer.nonce) return done(fail(no_challenge));
     done(credential_);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-// What the service shows in its handshakes. Today a certificate of files; inside a TEE it will be a
-// leaf of the runtime's minter, which takes the place of leaf() here.
+// What the service shows in its handshakes: a certificate of files. In a TEE it makes none, and the
+// proxy in front of it shows a leaf with evidence (docs/adr/0014).
 #pragma once
 
 #include <memory>
@@ -13,29 +13,17 @@
 
 namespace eos::attestd {
 
-/// Where leaves come from.
-class LeafSource {
-  public:
-    virtual ~LeafSource() = default;
-    /// The names that connections can be opened to.
-    virtual std::shared_ptr<const runtime::Served> served() const = 0;
-    /// As runtime::ConnectionServices::leaf().
-    virtual void leaf(std::shared_ptr<const runtime::Served> served,
-                      const ratls::HandshakeOffer& offer, const ByteArray<16>& peer_address,
-                      runtime::Done<runtime::CredentialPtr> done) = 0;
-};
-
 /// A certificate and key of files. A challenge (extension 0xFFBB) is refused: nothing attests this
 /// key.
-class FileLeaf final : public LeafSource {
+class FileLeaf {
   public:
     /// errors:  those of reading the files; ratls::bad_credential; bad_config (no usable name).
     [[nodiscard]] static Result<std::shared_ptr<FileLeaf>> load(const Config& config);
 
-    std::shared_ptr<const runtime::Served> served() const override { return served_; }
-    void leaf(std::shared_ptr<const runtime::Served> served, const ratls::HandshakeOffer& offer,
-              const ByteArray<16>& peer_address,
-              runtime::Done<runtime::CredentialPtr> done) override;
+    /// The names that connections can be opened to.
+    std::shared_ptr<const runtime::Served> served() const { return served_; }
+    /// For runtime::ConnectionServices::leaf().
+    void leaf(const ratls::HandshakeOffer& offer, runtime::Done<runtime::CredentialPtr> done) const;
 
     UnixTime not_after() const { return not_after_; }
 

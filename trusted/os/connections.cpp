@@ -4,21 +4,34 @@
 #include <algorithm>
 #include <utility>
 
+#include "trusted/os/plain_connection.h"
 #include "trusted/os/socket_stream.h"
 
 namespace eos::os {
 namespace {
 
 /// How long a connection that is over may take to send what is queued, and then to see it read: a
-/// socket that is closed with unread input takes the answer back.
+/// socket that is closed with unread input takes the answer back. What a client has sent before it
+/// could see the answer fits in its system's send buffer and our receive buffer (Linux: 4 and 6 MiB
+/// at most, by default); dropping that much costs little.
 constexpr std::uint64_t kFlushMs = 5'000;
 constexpr std::uint64_t kLingerMs = 2'000;
-constexpr std::size_t kLingerBytes = 1024 * 1024;
+constexpr std::size_t kLingerBytes = 16 * 1024 * 1024;
 constexpr int kPumps = 16;
 
 }  // namespace
 
 class Connections::Row final : public EventHandler {
+    /// What runs above the stream, from Phase::open on.
+    template <typename Function>
+    auto with_inner(Function function) {
+        return plain_ ? function(*plain_) : function(*connection_);
+    }
+    template <typename Function>
+    auto with_inner(Function function) const {
+        return plain_ ? function(*plain_) : function(*connection_);
+    }
+
   public:
     Row(Connections& owner, std::uint64_t id, UniqueFd fd, ReadPreface preface)
         : owner_(owner), id_(id), preface_(preface), stream_(std::move(fd)) {
@@ -38,16 +51,24 @@ class Connections::Row final : public EventHandler {
         is_admitted_ = true;
         phase_ = Phase::open;
         connection_.emplace(owner_.tls_.accept(), owner_.services_, stream_,
-                            network_of(client_address), [this] { owner_.touch(id_); });
+                            network_of(client_address), [this] { owner_.touch(*this); });
         connection_->set_client_address(client_address);
     }
 
+    /// Begins with the protocol.
+    void open_plain() {
+        phase_ = Phase::open;
+        plain_ = std::make_unique<PlainConnection>(owner_.services_, stream_,
+                                                   [this] { owner_.touch(*this); });
+    }
+
     void on_events(std::uint32_t events) override {
-        owner_.touch(id_);
+        owner_.touch(*this);
         if (phase_ == Phase::lingering) return linger();
         if ((events & EPOLLOUT) != 0) {
             stream_.flush();
-            if (phase_ == Phase::open && !stream_.is_broken()) connection_->writable();
+            if (phase_ == Phase::open && !stream_.is_broken())
+                with_inner([](auto& inner) { inner.writable(); });
         }
         bool readable = (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0;
         if (phase_ <= Phase::open && readable) read();
@@ -58,13 +79,13 @@ class Connections::Row final : public EventHandler {
     /// Goes as far as it gets.
     /// returns: whether it is over for good.
     bool settle(std::uint64_t now_ms) {
-        if (phase_ == Phase::open) connection_->carry_on();
+        if (phase_ == Phase::open) with_inner([](auto& inner) { inner.carry_on(); });
         pump();
-        if (phase_ == Phase::open && (connection_->is_over() || stream_.is_closed())) {
+        if (phase_ == Phase::open && (is_over() || stream_.is_closed())) {
             phase_ = Phase::flushing;
             deadline_ms_ = now_ms + kFlushMs;
         }
-        if (phase_ == Phase::flushing && !stream_.has_output() && !stream_.is_broken()) {
+        if (phase_ == Phase::flushing && !stream_.needs_flush() && !stream_.is_broken()) {
             stream_.shut_down();
             phase_ = Phase::lingering;
             deadline_ms_ = now_ms + kLingerMs;
@@ -78,22 +99,29 @@ class Connections::Row final : public EventHandler {
 
     void tick(std::uint64_t now_ms) {
         if (phase_ != Phase::open) return;
-        std::optional<std::uint64_t> due = connection_->next_deadline_ms();
-        if (due && *due <= now_ms) connection_->tick();
+        std::optional<std::uint64_t> due = next_deadline_ms();
+        if (due && *due <= now_ms) with_inner([](auto& inner) { inner.tick(); });
     }
 
     std::optional<std::uint64_t> next_deadline_ms() const {
         if (phase_ != Phase::open) return deadline_ms_;
-        return connection_->next_deadline_ms();
+        return with_inner([](auto& inner) { return inner.next_deadline_ms(); });
     }
 
-    /// Null while the preface is awaited.
+    /// Null while the preface is awaited, and without TLS.
     runtime::ServerConnection* connection() { return connection_ ? &*connection_ : nullptr; }
-    /// Stops waiting for a preface.
-    void give_up() { stream_.abort(); }
+    /// Lets what is under way end; stops waiting for a preface.
+    void drain(std::uint64_t drain_ms) {
+        if (phase_ == Phase::preface) return stream_.abort();
+        with_inner([drain_ms](auto& inner) { inner.drain(drain_ms); });
+    }
     const ByteArray<16>& peer_address() const { return peer_address_; }
     bool is_admitted() const { return is_admitted_; }
-    bool had_handshake() const { return connection_ && connection_->info().has_value(); }
+    bool had_handshake() const {
+        return plain_ != nullptr || (connection_ && connection_->info().has_value());
+    }
+
+    std::uint64_t id() const { return id_; }
 
     std::optional<std::uint64_t> timer_ms;
     bool is_touched = false;
@@ -101,15 +129,20 @@ class Connections::Row final : public EventHandler {
   private:
     enum class Phase : std::uint8_t { preface, open, flushing, lingering };
 
+    bool is_over() const {
+        return with_inner([](auto& inner) { return inner.is_over(); });
+    }
+
     void read() {
         ByteView bytes = stream_.receive(owner_.scratch_);
         if (phase_ == Phase::preface) {
             read_preface(bytes);
             if (stream_.has_ended() && phase_ == Phase::preface) stream_.abort();
         } else if (!bytes.empty()) {
-            connection_->receive(bytes);
+            with_inner([bytes](auto& inner) { inner.receive(bytes); });
         }
-        if (stream_.has_ended() && phase_ == Phase::open) connection_->input_ended();
+        if (stream_.has_ended() && phase_ == Phase::open)
+            with_inner([](auto& inner) { inner.input_ended(); });
     }
 
     void read_preface(ByteView bytes) {
@@ -130,10 +163,10 @@ class Connections::Row final : public EventHandler {
     /// Sends, and lets the connection go on wherever that made room. What is left after kPumps
     /// rounds waits for EPOLLOUT, so that one connection does not hold up the others.
     void pump() {
-        for (int i = 0; i < kPumps && stream_.has_output(); ++i) {
+        for (int i = 0; i < kPumps && stream_.needs_flush(); ++i) {
             stream_.flush();
-            if (stream_.has_output() || stream_.is_broken() || phase_ != Phase::open) return;
-            connection_->writable();
+            if (stream_.needs_flush() || stream_.is_broken() || phase_ != Phase::open) return;
+            with_inner([](auto& inner) { inner.writable(); });
         }
     }
 
@@ -145,7 +178,7 @@ class Connections::Row final : public EventHandler {
     void update_interest() {
         bool reads = phase_ == Phase::lingering ? !stream_.has_ended()
                                                 : phase_ <= Phase::open && stream_.wants_input();
-        std::uint32_t wanted = (reads ? EPOLLIN : 0U) | (stream_.has_output() ? EPOLLOUT : 0U);
+        std::uint32_t wanted = (reads ? EPOLLIN : 0U) | (stream_.needs_flush() ? EPOLLOUT : 0U);
         if (wanted == interest_) return;
         interest_ = wanted;
         owner_.loop_.modify(stream_.fd(), interest_, *this);
@@ -157,6 +190,7 @@ class Connections::Row final : public EventHandler {
     ByteArray<16> peer_address_{};  ///< the client's, as far as is known
     SocketStream stream_;
     std::optional<runtime::ServerConnection> connection_;
+    std::unique_ptr<PlainConnection> plain_;  ///< in its place, without TLS
     Bytes preface_bytes_;
     Phase phase_ = Phase::preface;
     bool is_admitted_ = false;
@@ -195,79 +229,82 @@ bool Connections::admit(const ByteArray<16>& client_address) {
 }
 
 void Connections::accepted(UniqueFd fd, const ByteArray<16>& peer_address, ReadPreface preface) {
-    if (!accepting_ || rows_.size() >= limits_.in_all) {
-        ++counters_.refused;
-        return;
-    }
-    if (preface == nullptr && !admit(peer_address)) return;
-    ++counters_.opened;
-    const std::uint64_t id = ++last_id_;
-    auto made = std::make_unique<Row>(*this, id, std::move(fd), preface);
-    Row& row = *made;
-    rows_.emplace(id, std::move(made));
+    if (!has_room() || (preface == nullptr && !admit(peer_address))) return;
+    Row& row = add(std::move(fd), preface);
     if (preface == nullptr) {
         row.open(peer_address);
     } else {
         row.await_preface(peer_address, services_.clock().monotonic_ms());
     }
-    touch(id);
+    touch(row);
 }
 
-void Connections::touch(std::uint64_t id) {
-    auto found = rows_.find(id);
-    // A connection says that it changed while it is made, too.
-    if (found == rows_.end() || found->second->is_touched) return;
-    found->second->is_touched = true;
-    touched_.push_back(id);
+void Connections::accepted_plain(UniqueFd fd) {
+    if (!has_room()) return;
+    Row& row = add(std::move(fd), nullptr);
+    row.open_plain();
+    touch(row);
 }
 
-void Connections::forget(std::uint64_t id, Row& row) {
+bool Connections::has_room() {
+    if (accepting_ && rows_.size() < limits_.in_all) return true;
+    ++counters_.refused;
+    return false;
+}
+
+Connections::Row& Connections::add(UniqueFd fd, ReadPreface preface) {
+    ++counters_.opened;
+    const std::uint64_t id = ++last_id_;
+    return *rows_.emplace(id, std::make_unique<Row>(*this, id, std::move(fd), preface))
+                .first->second;
+}
+
+void Connections::touch(Row& row) {
+    if (std::exchange(row.is_touched, true)) return;
+    touched_.push_back(&row);
+}
+
+/// in: a row that is settled: it stays touched, so that what dies in it may still say that it
+///     changed.
+void Connections::forget(Row& row) {
     if (!row.had_handshake()) ++counters_.handshakes_failed;
-    cancel_timer(id, row);
+    cancel_timer(row);
     if (row.is_admitted()) {
         auto of_address = per_address_.find(network_of(row.peer_address()));
         if (--of_address->second == 0) per_address_.erase(of_address);
     }
-    // Out of the table before it dies: what dies in it may still say that it changed.
-    auto gone = rows_.extract(id);
+    rows_.erase(row.id());
 }
 
-void Connections::settle(std::uint64_t id) {
-    auto found = rows_.find(id);
-    if (found == rows_.end()) return;
-    Row& row = *found->second;
-    const bool is_over = row.settle(services_.clock().monotonic_ms());
+void Connections::settle(Row& row) {
+    if (row.settle(services_.clock().monotonic_ms())) return forget(row);
     row.is_touched = false;
-    if (is_over) return forget(id, row);
-    reschedule(id, row);
+    reschedule(row);
 }
 
 // Timers are only moved forward lazily: an entry that fires too early looks again.
-void Connections::reschedule(std::uint64_t id, Row& row) {
+void Connections::reschedule(Row& row) {
     std::optional<std::uint64_t> next = row.next_deadline_ms();
     if (!next || (row.timer_ms && *row.timer_ms <= *next)) return;
-    cancel_timer(id, row);
+    cancel_timer(row);
     row.timer_ms = next;
-    timers_.emplace(*next, id);
+    timers_.emplace(*next, row.id());
 }
 
-void Connections::cancel_timer(std::uint64_t id, Row& row) {
-    if (row.timer_ms) timers_.erase({*row.timer_ms, id});
+void Connections::cancel_timer(Row& row) {
+    if (row.timer_ms) timers_.erase({*row.timer_ms, row.id()});
     row.timer_ms.reset();
 }
 
 void Connections::turn() {
     const std::uint64_t now_ms = services_.clock().monotonic_ms();
     while (!timers_.empty() && timers_.begin()->first <= now_ms) {
-        const std::uint64_t id = timers_.begin()->second;
-        Row& row = *rows_.at(id);
-        cancel_timer(id, row);
-        touch(id);
+        Row& row = *rows_.at(timers_.begin()->second);
+        cancel_timer(row);
+        touch(row);
         row.tick(now_ms);
     }
-    std::vector<std::uint64_t> touched = std::move(touched_);
-    touched_.clear();
-    for (std::uint64_t id : touched) settle(id);
+    for (Row* row : std::exchange(touched_, {})) settle(*row);
 }
 
 std::optional<std::uint64_t> Connections::next_deadline_ms() const {
@@ -286,12 +323,8 @@ void Connections::served_changed(const runtime::Served& served, std::uint64_t dr
 void Connections::drain_all(std::uint64_t drain_ms) {
     accepting_ = false;
     for (auto& [id, row] : rows_) {
-        if (row->connection() != nullptr) {
-            row->connection()->drain(drain_ms);
-        } else {
-            row->give_up();
-            touch(id);
-        }
+        row->drain(drain_ms);
+        touch(*row);
     }
 }
 

@@ -48,6 +48,10 @@ class Connections {
     /// anything; the limit of one address then counts for the client named there.
     void accepted(UniqueFd fd, const ByteArray<16>& peer_address, ReadPreface preface = nullptr);
 
+    /// The same without TLS, for a process of this machine that the caller knows. No limit of one
+    /// address counts, and whatever is served, it is shown no leaf.
+    void accepted_plain(UniqueFd fd);
+
     /// Runs timers that are due and forgets connections that are over. Once a turn of the loop,
     /// after everything else.
     void turn();
@@ -69,22 +73,24 @@ class Connections {
   private:
     class Row;
 
+    bool has_room();
     bool admit(const ByteArray<16>& client_address);
-    void touch(std::uint64_t id);
-    void settle(std::uint64_t id);
-    void reschedule(std::uint64_t id, Row& row);
-    void cancel_timer(std::uint64_t id, Row& row);
-    void forget(std::uint64_t id, Row& row);
+    Row& add(UniqueFd fd, ReadPreface preface);
+    void touch(Row& row);
+    void settle(Row& row);
+    void reschedule(Row& row);
+    void cancel_timer(Row& row);
+    void forget(Row& row);
 
     EventLoop& loop_;
     const ratls::ServerContext& tls_;
     runtime::ConnectionServices& services_;
     const Limits limits_;
-    Bytes scratch_;  ///< what one read takes, for all connections
+    Bytes scratch_;              ///< what one read takes, for all connections
+    std::vector<Row*> touched_;  ///< each once; a row dies only when it is settled
     std::map<std::uint64_t, std::unique_ptr<Row>> rows_;
     std::map<ByteArray<16>, std::size_t> per_address_;
     std::set<std::pair<std::uint64_t, std::uint64_t>> timers_;  ///< when, and which: one each
-    std::vector<std::uint64_t> touched_;
     std::uint64_t last_id_ = 0;
     Counters counters_;
     bool accepting_ = true;

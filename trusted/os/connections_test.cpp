@@ -10,6 +10,25 @@
 namespace eos::os {
 namespace {
 
+/// Says what it hears, until it is told to stop.
+class Echo final : public runtime::ConnectionProtocol {
+  public:
+    explicit Echo(runtime::PlaintextSink& sink) : sink_(sink) {}
+    std::size_t receive(ByteView plaintext) override {
+        sink_.write(plaintext);
+        return plaintext.size();
+    }
+    bool wants_input() const override { return true; }
+    void input_ended() override { sink_.finish(); }
+    void writable() override {}
+    void drain() override { sink_.finish(); }
+    void tick(std::uint64_t) override {}
+    std::optional<std::uint64_t> next_deadline_ms() const override { return std::nullopt; }
+
+  private:
+    runtime::PlaintextSink& sink_;
+};
+
 /// Serves nothing, so every handshake is refused, with an alert.
 class NothingServed final : public runtime::ConnectionServices {
   public:
@@ -23,9 +42,9 @@ class NothingServed final : public runtime::ConnectionServices {
     std::shared_ptr<const runtime::Served> served() const override { return nullptr; }
     void leaf(std::shared_ptr<const runtime::Served>, const ratls::HandshakeOffer&,
               const ByteArray<16>&, runtime::Done<runtime::CredentialPtr>) override {}
-    std::unique_ptr<runtime::ConnectionProtocol> start_protocol(const runtime::ConnectionInfo&,
-                                                                runtime::PlaintextSink&) override {
-        return nullptr;
+    std::unique_ptr<runtime::ConnectionProtocol> start_protocol(
+        const runtime::ConnectionInfo&, runtime::PlaintextSink& sink) override {
+        return std::make_unique<Echo>(sink);
     }
     Clock time;
 };
@@ -45,6 +64,12 @@ struct ConnectionsTest : testing::Test {
         int ends[2];
         EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
         connections.accepted(UniqueFd(ends[0]), from, preface);
+        return UniqueFd(ends[1]);
+    }
+    UniqueFd connect_plain() {
+        int ends[2];
+        EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+        connections.accepted_plain(UniqueFd(ends[0]));
         return UniqueFd(ends[1]);
     }
     void say(const UniqueFd& fd, std::string_view text) {
@@ -113,6 +138,36 @@ TEST_F(ConnectionsTest, DrainingEndsWhoIsStillBeingWaitedFor) {
     connections.drain_all(1000);
     EXPECT_EQ(heard(fd), "end");
     EXPECT_EQ(connections.count(), 0U);
+}
+
+TEST_F(ConnectionsTest, WithoutTlsTheProtocolIsSpokenAtOnce) {
+    const UniqueFd fd = connect_plain();
+    say(fd, "hello");
+    EXPECT_EQ(heard(fd), "bytes");
+    EXPECT_EQ(::shutdown(fd.get(), SHUT_WR), 0);
+    turn();
+    EXPECT_EQ(heard(fd), "end");
+    EXPECT_EQ(connections.count(), 0U);
+    EXPECT_EQ(connections.counters().handshakes_failed, 0U);
+}
+
+TEST_F(ConnectionsTest, WithoutTlsOnlyTheLimitOfAllCounts) {
+    const UniqueFd open[] = {connect_plain(), connect_plain(), connect_plain()};
+    for (const UniqueFd& fd : open) {
+        say(fd, "hello");
+        EXPECT_EQ(heard(fd), "bytes");
+    }
+    const UniqueFd over = connect_plain();
+    EXPECT_EQ(heard(over), "end");
+    EXPECT_EQ(connections.counters().refused, 1U);
+}
+
+TEST_F(ConnectionsTest, WithoutTlsADrainEndsWhatIsIdle) {
+    const UniqueFd fd = connect_plain();
+    connections.drain_all(1000);
+    EXPECT_EQ(heard(fd), "end");
+    const UniqueFd late = connect_plain();
+    EXPECT_EQ(heard(late), "end");
 }
 
 TEST(NetworkOf, IsHalfOfIpv6AndAllOfIpv4) {

@@ -3,6 +3,7 @@
 
 #include <sys/eventfd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -46,21 +47,26 @@ void EventLoop::remove(int fd, const EventHandler& handler) {
 }
 
 void EventLoop::turn(int timeout_ms) {
+    wait(timeout_ms);
+    dispatch();
+}
+
+void EventLoop::wait(int timeout_ms) {
     int count =
         ::epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout_ms);
     EOS_ASSERT(count >= 0 || errno == EINTR);
     pending_ = std::span(events_).first(static_cast<std::size_t>(count < 0 ? 0 : count));
-    bool is_woken = false;
+}
+
+void EventLoop::dispatch() {
+    const auto is_wake = [this](const epoll_event& event) { return event.data.ptr == this; };
+    if (std::ranges::any_of(pending_, is_wake)) run_posted();
     while (!pending_.empty()) {
         const epoll_event event = pending_.front();
         pending_ = pending_.subspan(1);
-        if (event.data.ptr == this) {
-            is_woken = true;
-        } else if (event.data.ptr != nullptr) {  // null: was removed meanwhile
-            static_cast<EventHandler*>(event.data.ptr)->on_events(event.events);
-        }
+        if (is_wake(event) || event.data.ptr == nullptr) continue;  // null: was removed meanwhile
+        static_cast<EventHandler*>(event.data.ptr)->on_events(event.events);
     }
-    if (is_woken) run_posted();
 }
 
 void EventLoop::post(std::move_only_function<void()> work) {

@@ -34,8 +34,13 @@ class EventLoop {
     /// Also drops what this turn has still in store for the handler.
     void remove(int fd, const EventHandler& handler);
 
-    /// Waits up to `timeout_ms`, hands events to their handlers, then runs what was posted.
+    /// wait(), then dispatch().
     void turn(int timeout_ms);
+    /// Waits up to `timeout_ms` for something to do.
+    void wait(int timeout_ms);
+    /// Does what wait() found: runs what was posted, then hands events to their handlers. What
+    /// other threads decided before something came from outside holds for it.
+    void dispatch();
 
     /// Has `work` run by the loop's thread, in its next turn. threads: any.
     void post(std::move_only_function<void()> work);

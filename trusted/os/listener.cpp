@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "common/x509/ip_address.h"
+#include "trusted/os/local_socket.h"
 
 namespace eos::os {
 namespace {
@@ -57,7 +58,7 @@ ByteArray<16> peer_of(const SocketAddress& address) {
         const auto* v4 = reinterpret_cast<const sockaddr_in*>(&address.storage);
         out[10] = out[11] = std::byte{0xff};
         std::memcpy(&out[12], &v4->sin_addr, 4);
-    } else {
+    } else if (address.storage.ss_family == AF_INET6) {
         const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&address.storage);
         std::memcpy(out.data(), &v6->sin6_addr, out.size());
     }
@@ -103,6 +104,13 @@ Result<std::unique_ptr<Listener>> Listener::open(EventLoop& loop, const ListenAd
         new Listener(loop, std::move(fd), std::move(real), std::move(accepted)));
 }
 
+Result<std::unique_ptr<Listener>> Listener::open_local(EventLoop& loop, const std::string& path,
+                                                       mode_t mode, Accepted accepted) {
+    UniqueFd fd = EOS_TRY(listen_local(path, mode));
+    return std::unique_ptr<Listener>(
+        new Listener(loop, std::move(fd), ListenAddress{}, std::move(accepted)));
+}
+
 void Listener::on_events(std::uint32_t events) {
     (void)events;
     for (int i = 0; i < kAcceptsPerTurn; ++i) {
@@ -110,7 +118,7 @@ void Listener::on_events(std::uint32_t events) {
         peer.size = sizeof peer.storage;
         UniqueFd fd(::accept4(fd_.get(), peer.data(), &peer.size, SOCK_NONBLOCK | SOCK_CLOEXEC));
         if (fd.valid()) {
-            int on = 1;
+            int on = 1;  // of no meaning, and refused, where there is no TCP
             ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
             accepted_(std::move(fd), peer_of(peer));
             continue;

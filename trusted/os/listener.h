@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "common/base/bytes.h"
 #include "common/base/result.h"
@@ -31,10 +34,18 @@ class Listener final : public EventHandler {
                                                                 const ListenAddress& address,
                                                                 Accepted accepted,
                                                                 Sharing sharing = Sharing::kAlone);
+    /// The same for processes of this machine, by a Unix socket; their address is all zeros, and
+    /// `accepted` asks who they are (local_peer()).
+    /// in:     as listen_local() has them.
+    /// errors: local_socket_unusable.
+    [[nodiscard]] static Result<std::unique_ptr<Listener>> open_local(EventLoop& loop,
+                                                                      const std::string& path,
+                                                                      mode_t mode,
+                                                                      Accepted accepted);
     ~Listener() override;
 
     void on_events(std::uint32_t events) override;
-    /// With the port that the system chose.
+    /// With the port that the system chose; nowhere, for a Unix socket.
     const ListenAddress& address() const { return address_; }
 
     /// Takes up accepting again some time after descriptors had run out; once a turn of the loop.

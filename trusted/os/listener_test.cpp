@@ -6,11 +6,16 @@
 #include <netinet/in.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
 #include <vector>
 
 #include "common/x509/ip_address.h"
+#include "trusted/os/local_socket.h"
 
 namespace eos::os {
 namespace {
@@ -85,6 +90,25 @@ TEST(Listener, WithoutDescriptorsItWaitsAndThenGoesOn) {
     EXPECT_EQ(world.listener->next_deadline_ms(), std::nullopt);
     world.loop.turn(kWaitMs);
     EXPECT_EQ(world.peers.size(), 1U);
+}
+
+TEST(Listener, ByAUnixSocketTheKernelSaysWhoComes) {
+    std::string folder = std::filesystem::temp_directory_path() / "listener-XXXXXX";
+    ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+    EventLoop loop;
+    std::vector<uid_t> users;
+    const auto listener = Listener::open_local(
+        loop, folder + "/s", 0600, [&](UniqueFd fd, const ByteArray<16>& peer) {
+            EXPECT_TRUE(all_zero(peer));
+            users.push_back(local_peer(fd.get()).value().user);
+        });
+    ASSERT_TRUE(listener) << listener.error().message();
+    const UniqueFd one = connect_local(folder + "/s").value();
+    const UniqueFd two = connect_local(folder + "/s").value();
+    loop.turn(kWaitMs);
+    EXPECT_EQ(users, (std::vector<uid_t>{::geteuid(), ::geteuid()}));
+    EXPECT_FALSE(Listener::open_local(loop, folder + "/none/s", 0600, {}));
+    std::filesystem::remove_all(folder);
 }
 
 TEST(Listener, OneAddressCanBeShared) {

@@ -3,8 +3,6 @@
 
 #include <unistd.h>
 
-#include <chrono>
-
 #include "common/base/encoding.h"
 #include "common/base/time.h"
 #include "common/json/json.h"
@@ -45,9 +43,18 @@ void Log::write(Severity severity, std::string_view event,
         }
     }
     line += '\n';
+    if (sink_ != nullptr) return sink_->write(line);
     // One call a line, so that lines of several threads do not mix; a log that is gone is not
     // worth stopping for.
     (void)!::write(STDERR_FILENO, line.data(), line.size());
+}
+
+void FrequentWarning::write(const Log::Field& field) {
+    ++count_;
+    const auto now = std::chrono::steady_clock::now();
+    if (written_ && now - *written_ < std::chrono::seconds(1)) return;
+    written_ = now;
+    log_.write(Severity::warning, event_, {field, {"so_far", std::to_string(count_)}});
 }
 
 }  // namespace eos::os

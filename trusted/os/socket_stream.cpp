@@ -11,7 +11,8 @@
 namespace eos::os {
 namespace {
 
-constexpr std::size_t kKeptBytes = 4 * 1024;
+// Whoever was held up by the window had filled it. Whoever sent less at once has said all it had.
+constexpr std::size_t kHeldUpBytes = SocketStream::kWindowBytes / 2;
 
 bool is_passing(int error) {
     return error == EAGAIN || error == EINTR;
@@ -26,7 +27,21 @@ std::size_t SocketStream::writable_bytes() const {
 
 void SocketStream::send(ByteView bytes) {
     EOS_ASSERT(bytes.size() <= writable_bytes());
-    append(output_, bytes);
+    const std::size_t sent = output_.empty() ? send_now(bytes) : 0;
+    append(output_, bytes.subspan(sent));
+    needs_flush_ = needs_flush_ || !output_.empty() || bytes.size() >= kHeldUpBytes;
+}
+
+std::size_t SocketStream::send_now(ByteView bytes) {
+    std::size_t sent = 0;
+    while (sent < bytes.size() && !broken_) {
+        const ByteView rest = bytes.subspan(sent);
+        const ssize_t count = ::send(fd_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
+        if (count < 0 && errno == EAGAIN) break;
+        if (count < 0 && errno != EINTR) broken_ = true;
+        if (count > 0) sent += static_cast<std::size_t>(count);
+    }
+    return sent;
 }
 
 ByteView SocketStream::receive(MutableByteView buffer) {
@@ -50,17 +65,11 @@ std::size_t SocketStream::discard() {
 }
 
 void SocketStream::flush() {
-    while (has_output() && !broken_) {
-        ByteView rest = ByteView(output_).subspan(offset_);
-        ssize_t count = ::send(fd_.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
-        if (count < 0 && errno == EAGAIN) break;
-        if (count < 0 && errno != EINTR) broken_ = true;
-        if (count > 0) offset_ += static_cast<std::size_t>(count);
-    }
-    if (!has_output()) {
-        // Most connections are idle most of the time: they keep little.
-        if (output_.capacity() > kKeptBytes) output_ = Bytes();
-        output_.clear();
+    offset_ += send_now(ByteView(output_).subspan(offset_));
+    needs_flush_ = offset_ < output_.size();
+    if (!needs_flush_) {
+        // Most connections are idle most of the time: they keep nothing.
+        output_ = Bytes();
         offset_ = 0;
     } else if (offset_ > output_.size() / 2) {
         output_.erase(output_.begin(), output_.begin() + static_cast<std::ptrdiff_t>(offset_));

@@ -14,6 +14,7 @@ class SocketStream final : public runtime::ByteStream {
     explicit SocketStream(UniqueFd fd) : fd_(std::move(fd)) {}
 
     std::size_t writable_bytes() const override;
+    /// What the peer takes now is sent at once, without a copy; the rest waits for flush().
     void send(ByteView bytes) override;
     void consumed(std::size_t count) override { unconsumed_ -= count; }
     void close() override { closed_ = true; }
@@ -32,17 +33,21 @@ class SocketStream final : public runtime::ByteStream {
 
     int fd() const { return fd_.get(); }
     bool wants_input() const { return !has_ended_ && unconsumed_ < kWindowBytes; }
-    bool has_output() const { return offset_ < output_.size(); }
+    /// Whether flush() is due: something waits, or so much went out at once that more may follow.
+    bool needs_flush() const { return needs_flush_; }
     bool has_ended() const { return has_ended_; }
     bool is_closed() const { return closed_; }
     bool is_broken() const { return broken_; }
 
   private:
+    std::size_t send_now(ByteView bytes);
+
     UniqueFd fd_;
-    Bytes output_;
+    Bytes output_;  ///< that the peer did not take at once
     std::size_t offset_ = 0;
     std::size_t unconsumed_ = 0;  ///< received, and not reported as consumed
     bool has_ended_ = false;
+    bool needs_flush_ = false;
     bool closed_ = false;
     bool broken_ = false;
 };

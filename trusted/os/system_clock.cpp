@@ -19,4 +19,9 @@ std::uint64_t SystemClock::monotonic_ms() const {
     return static_cast<std::uint64_t>(ms);
 }
 
+void TurnClock::read() {
+    now_ = clock_.now();
+    monotonic_ms_ = clock_.monotonic_ms();
+}
+
 }  // namespace eos::os

@@ -16,4 +16,20 @@ class SystemClock final : public runtime::Clock {
     mutable UnixTime latest_;
 };
 
+/// The same as it was when it was last read: for a loop that reads it once a turn. A turn is short
+/// beside every deadline there is, and has many questions.
+/// threads: one.
+class TurnClock final : public runtime::Clock {
+  public:
+    TurnClock() { read(); }
+    void read();
+    UnixTime now() const override { return now_; }
+    std::uint64_t monotonic_ms() const override { return monotonic_ms_; }
+
+  private:
+    const SystemClock clock_;
+    UnixTime now_;
+    std::uint64_t monotonic_ms_ = 0;
+};
+
 }  // namespace eos::os

@@ -50,6 +50,10 @@ Result<std::vector<Bytes>> check_ca_chain(std::string_view pem, const CaDemands&
     std::vector<Bytes> out;
     for (std::size_t i = 0; i < chain.size(); ++i) {
         bool is_last = i + 1 == chain.size();
+        if (chain[i].der().size() > kMaxCertificateBytes) {
+            return fail(bad_ca, "certificate " + std::to_string(i + 1) + " has more than " +
+                                    std::to_string(kMaxCertificateBytes) + " bytes");
+        }
         if (!is_last) {
             crypto::P256PublicKey issuer = EOS_TRY(chain[i + 1].p256_key());
             if (!chain[i].verify_signed_by(issuer)) {

@@ -149,12 +149,19 @@ class StaticText {
     std::string_view text_;
 };
 
+/// Who says how slowly a request's body may come.
+enum class BodyPace : std::uint8_t {
+    kLimited,    ///< the connection: a peer that sends too little is answered 408
+    kByHandler,  ///< the handler, which answers or aborts: the body is a stream of messages
+};
+
 /// What became of a request's head.
 struct Dispatched {
     /// Null: the body is not wanted; the Exchange has answered, or will.
     std::unique_ptr<RequestHandler> handler;
     std::uint64_t max_body_bytes = 0;  ///< beyond it: 413 and close
     StaticText route;                  ///< the route's template, for metrics; empty: no route
+    BodyPace pace = BodyPace::kLimited;
 };
 
 /// Decides on the header section alone who handles a request.

@@ -17,8 +17,9 @@ bool has_body(const http::BodySize& size) {
 
 }  // namespace
 
-Http1Connection::Http1Connection(ConnectionInfo info, const Parts& parts, const Http1Limits& limits)
-    : info_(std::move(info)),
+Http1Connection::Http1Connection(const ConnectionInfo& info, const Parts& parts,
+                                 const Http1Limits& limits)
+    : info_(info),
       sink_(parts.sink),
       dispatcher_(parts.dispatcher),
       clock_(parts.clock),
@@ -49,7 +50,11 @@ std::size_t Http1Connection::receive(ByteView plaintext) {
             take_body(plaintext.subspan(std::exchange(taken, plaintext.size())));
             continue;
         }
-        const auto step = parser_.feed(plaintext.subspan(taken));
+        if (parser_ == nullptr) {
+            if (taken == plaintext.size()) break;
+            parser_ = std::make_unique<http::RequestParser>();
+        }
+        const auto step = parser_->feed(plaintext.subspan(taken));
         if (!step) {
             refuse_input(http::status_for(step.error()), step.error().message());
             break;
@@ -67,7 +72,7 @@ std::size_t Http1Connection::receive(ByteView plaintext) {
         taken = plaintext.size();
         if (lingered_bytes_ > limits_.linger_bytes) phase_ = Phase::kClosing;
     }
-    if (!current_ && !in_head_ && parser_.in_message()) {
+    if (!current_ && !in_head_ && parser_ != nullptr && parser_->in_message()) {
         in_head_ = true;
         waiting_since_ms_ = clock_.monotonic_ms();
     }
@@ -87,7 +92,7 @@ void Http1Connection::handle_event(const http::Step& step, Following following) 
 
 void Http1Connection::end_request() {
     current_->request_complete = true;
-    http::Headers trailers = parser_.take_trailers();
+    http::Headers trailers = parser_->take_trailers();
     const auto listens = [this] {
         return current_->handler && current_->response != ResponseState::kFinished;
     };
@@ -110,9 +115,10 @@ void Http1Connection::end_tunnel_input() {
 }
 
 void Http1Connection::begin_exchange(Following following) {
-    http::RequestHead head = parser_.take_head();
+    http::RequestHead head = parser_->take_head();
     in_head_ = false;
-    Current& current = current_.emplace(Current{});
+    current_ = std::make_unique<Current>();
+    Current& current = *current_;
     current.id = ++last_id_;
     current.method = head.method;
     current.version = head.version;
@@ -124,7 +130,7 @@ void Http1Connection::begin_exchange(Following following) {
     if (following == Following::kInput || !dispatcher_.offers_tunnels()) head.protocol.clear();
     current.can_tunnel = !head.protocol.empty();
     // An unwanted body is read up to this bound, so that the connection can go on behind it.
-    parser_.set_body_limit(limits_.discard_bytes);
+    parser_->set_body_limit(limits_.discard_bytes);
 
     const auto expect = head.headers.first("expect");
     const bool expects_continue = expect && http::equal_ignoring_case(*expect, "100-continue");
@@ -132,6 +138,10 @@ void Http1Connection::begin_exchange(Following following) {
         expects_continue && head.version == http::Version::kHttp11 && has_body(head.body);
     if (auto addressed = check_addressed(head, info_); !addressed) {
         return answer(421, addressed.error().message());
+    }
+    if (!sink_.is_current()) {
+        current.persistence = http::Persistence::kClose;
+        return answer(421, "what this connection was shown has changed: connect again");
     }
     if (expect && !expects_continue) return answer(417, "only 100-continue can be expected");
     dispatch(std::move(head));
@@ -149,7 +159,8 @@ void Http1Connection::dispatch(http::RequestHead head) {
         return answer(413, "the limit here is " + std::to_string(result.max_body_bytes) + " bytes");
     }
     current.handler = std::move(result.handler);
-    parser_.set_body_limit(result.max_body_bytes);
+    current.pace = result.pace;
+    parser_->set_body_limit(result.max_body_bytes);
     if (current.awaits_continue && current.response == ResponseState::kNone) {
         current.awaits_continue = false;
         append(output_, as_bytes(http::kContinueResponse));
@@ -217,13 +228,18 @@ void Http1Connection::writable() {
 
 void Http1Connection::drain() {
     draining_ = true;
-    if (!current_ && phase_ == Phase::kOpen) phase_ = Phase::kClosing;
+    // A client that has just connected sends its first request, and takes no answer for a fault:
+    // that one is answered still, 421 where the leaf has changed.
+    const bool awaits_request = request_count_ == 0 || in_head_;
+    if (!current_ && phase_ == Phase::kOpen && !awaits_request) phase_ = Phase::kClosing;
+    if (!current_ && !in_head_) waiting_since_ms_ = clock_.monotonic_ms();
     settle();
 }
 
 bool Http1Connection::is_receiving_body() const {
     return phase_ == Phase::kOpen && current_ && !current_->request_complete &&
-           !current_->is_tunnel && !current_->is_paused && !current_->awaits_continue;
+           !current_->is_tunnel && !current_->is_paused && !current_->awaits_continue &&
+           (current_->pace == BodyPace::kLimited || current_->is_discarding);
 }
 
 /// When the body stalls, or what was received of it no longer pays for the time it took.
@@ -250,7 +266,8 @@ std::optional<std::uint64_t> Http1Connection::waiting_deadline_ms() const {
         return current_->last_piece_ms + limits_.tunnel_idle_ms;
     }
     if (current_) return std::nullopt;
-    return waiting_since_ms_ + (in_head_ ? limits_.head_timeout_ms : limits_.idle_timeout_ms);
+    if (in_head_) return waiting_since_ms_ + limits_.head_timeout_ms;
+    return waiting_since_ms_ + (draining_ ? limits_.drain_notice_ms : limits_.idle_timeout_ms);
 }
 
 std::optional<std::uint64_t> Http1Connection::next_deadline_ms() const {

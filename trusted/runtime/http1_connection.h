@@ -20,6 +20,7 @@ namespace eos::runtime {
 struct Http1Limits {
     std::uint64_t head_timeout_ms = 10'000;      ///< from a request's first byte to its last header
     std::uint64_t idle_timeout_ms = 60'000;      ///< between requests
+    std::uint64_t drain_notice_ms = 2'000;       ///< for a first request that drain() may have met
     std::uint64_t body_grace_ms = 10'000;        ///< before the rate below counts
     std::uint64_t body_bytes_per_second = 1024;  ///< a slower request body is answered 408
     std::uint64_t body_stall_ms = 30'000;        ///< without a byte of it: 408
@@ -40,13 +41,15 @@ struct Http1Limits {
 ///
 /// Nothing calls back into a caller: what an Exchange is told takes effect at the end of the
 /// receive(), writable() or tick() under way, or in the turn that PlaintextSink::wake() asks for.
+/// Only large pieces of a body are passed on at once.
 /// bound:   one head (http/parser.h), Http1Limits::output_bytes, and what a handler answers.
 /// threads: one.
 class Http1Connection final : public ConnectionProtocol, private ExchangeBackend {
   public:
     using Parts = HttpParts;
 
-    Http1Connection(ConnectionInfo info, const Parts& parts, const Http1Limits& limits);
+    /// `info` outlives this.
+    Http1Connection(const ConnectionInfo& info, const Parts& parts, const Http1Limits& limits);
     ~Http1Connection() override;
     Http1Connection(const Http1Connection&) = delete;
     Http1Connection& operator=(const Http1Connection&) = delete;
@@ -79,6 +82,7 @@ class Http1Connection final : public ConnectionProtocol, private ExchangeBackend
         http::BodySize request_body;
         std::unique_ptr<RequestHandler> handler;
         StaticText route;
+        BodyPace pace = BodyPace::kLimited;
         std::uint64_t started_ms = 0;
         std::uint64_t last_piece_ms = 0;  ///< when the body last went on
         std::uint64_t received_bytes = 0;
@@ -132,27 +136,30 @@ class Http1Connection final : public ConnectionProtocol, private ExchangeBackend
     bool must_close_after(const Current& current) const;
     void answer(int status, std::string_view text);
     void append_body(ByteView bytes);
+    std::size_t write_through(ByteView bytes);
     void end_exchange_if_over();
     void report();
     void linger();
     void settle();
     void flush();
+    void release_if_idle();
     void note_backlog(std::size_t taken_bytes);
     bool offer_room();
     bool has_output() const;
     void abort_connection();
     void abandon_exchange();
 
-    const ConnectionInfo info_;
+    const ConnectionInfo& info_;
     PlaintextSink& sink_;
     RequestDispatcher& dispatcher_;
     const Clock& clock_;
     ExchangeObserver* const observer_;
     const Http1Limits limits_;
 
-    http::RequestParser parser_;
+    /// Between requests there is none: most connections are idle most of the time.
+    std::unique_ptr<http::RequestParser> parser_;
     Phase phase_ = Phase::kOpen;
-    std::optional<Current> current_;
+    std::unique_ptr<Current> current_;
     std::uint64_t last_id_ = 0;
     std::uint32_t request_count_ = 0;
     Bytes output_;

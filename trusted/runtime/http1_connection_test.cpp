@@ -463,6 +463,38 @@ TEST(Http1Connection, AStreamingHandlerIsSlowedDownByThePeer) {
     EXPECT_FALSE(peer.is_over());
 }
 
+TEST(Http1Connection, ALargePieceGoesOutAtOnceBehindWhatWaits) {
+    HandlerLog log;
+    TestHandler* handler = nullptr;
+    TestPeer peer;
+    serve_and_remember(peer.dispatcher, log, handler, 0);
+    peer.send(kGet);
+    const std::string large(50'000, 'l'), small(100, 's');
+    const std::string body = large + small + large + large + small;
+    Exchange& exchange = handler->exchange();
+    ASSERT_TRUE(exchange.start(ok_head(), http::BodySize::known(body.size())));
+    peer.run();
+    using Sizes = std::vector<std::size_t>;
+    const auto writes_of = [&](std::string_view piece) {
+        peer.sink.writes.clear();
+        const std::size_t taken = exchange.write(as_bytes(piece));
+        return std::pair(taken, peer.sink.writes);
+    };
+    EXPECT_EQ(writes_of(large), std::pair(large.size(), Sizes{large.size()}));
+    EXPECT_EQ(writes_of(small), std::pair(small.size(), Sizes{}));
+    EXPECT_EQ(writes_of(large), std::pair(large.size(), Sizes{small.size() + large.size()}));
+    // As much as goes out; and when nothing does, it waits.
+    peer.sink.window = 20'000;
+    EXPECT_EQ(writes_of(large), std::pair(std::size_t{20'000}, Sizes{20'000}));
+    const std::string_view rest = std::string_view(large).substr(20'000);
+    EXPECT_EQ(writes_of(rest), std::pair(rest.size(), Sizes{}));
+    EXPECT_EQ(writes_of(small), std::pair(small.size(), Sizes{}));
+    peer.open_window(100'000);
+    exchange.finish();
+    peer.run();
+    EXPECT_EQ(read_response(peer.sink.written).body, body);
+}
+
 TEST(Http1Connection, DrainFinishesTheRequestInFlightAndAcceptsNoOther) {
     TestPeer peer;
     std::optional<Exchange> kept;
@@ -484,16 +516,54 @@ TEST(Http1Connection, DrainFinishesTheRequestInFlightAndAcceptsNoOther) {
 
 TEST(Http1Connection, DrainClosesAtOnceWithoutARequestInFlight) {
     TestPeer idle;
+    idle.dispatcher.serve = answer_path;
+    idle.send(kGet);
+    EXPECT_FALSE(idle.is_over());
     idle.connection->drain();
     EXPECT_TRUE(idle.sink.finished);
+    EXPECT_FALSE(idle.connection->wants_input());
+}
 
-    TestPeer half;  // a head that is not complete was not accepted
-    half.dispatcher.serve = answer_path;
-    half.send(kGet.substr(0, kGet.size() - 1));
-    half.connection->drain();
-    EXPECT_TRUE(half.sink.finished);
-    EXPECT_TRUE(half.dispatcher.paths.empty());
-    EXPECT_FALSE(half.connection->wants_input());
+TEST(Http1Connection, DrainStillAnswersARequestThatMayBeOnItsWay) {
+    for (const std::size_t sent : {std::size_t{0}, kGet.size() - 1}) {
+        TestPeer peer;
+        peer.dispatcher.serve = answer_path;
+        peer.send(kGet.substr(0, sent));
+        peer.connection->drain();
+        EXPECT_FALSE(peer.is_over());
+        peer.send(std::string(kGet.substr(sent)) + std::string(kGet));
+        const ReadResponse response = read_response(peer.sink.written);
+        EXPECT_EQ(response.status, 200);
+        EXPECT_EQ(response.headers.first("connection"), "close");
+        EXPECT_TRUE(peer.sink.finished);
+        EXPECT_EQ(peer.dispatcher.paths.size(), 1u);
+    }
+
+    TestPeer misdirected;
+    misdirected.dispatcher.serve = answer_path;
+    misdirected.sink.current = false;
+    misdirected.connection->drain();
+    misdirected.send(kGet);
+    EXPECT_EQ(read_response(misdirected.sink.written).status, 421);
+    EXPECT_TRUE(misdirected.dispatcher.paths.empty());
+}
+
+TEST(Http1Connection, DrainDoesNotWaitLongForAFirstRequest) {
+    TestPeer peer;
+    peer.connection->drain();
+    EXPECT_EQ(peer.advance_to_deadline(), Http1Limits().drain_notice_ms);
+    EXPECT_TRUE(peer.sink.finished);
+}
+
+TEST(Http1Connection, UnderAnOldLeafNothingNewIsDispatched) {
+    TestPeer peer;
+    peer.dispatcher.serve = answer_path;
+    peer.sink.current = false;
+    peer.send(std::string(kGet) + std::string(kGet));
+    const ReadResponse response = read_response(peer.sink.written);
+    EXPECT_EQ(response.status, 421);
+    EXPECT_EQ(response.headers.first("connection"), "close");
+    EXPECT_TRUE(peer.dispatcher.paths.empty());
 }
 
 TEST(Http1Connection, DrainWaitsForABodyThatWasAccepted) {

@@ -12,8 +12,12 @@ namespace {
 
 // A body up to here is copied behind its head, so that both leave in one write.
 constexpr std::size_t kCoalescedBodyBytes = 16 * 1024;
-// An idle connection keeps at most this much of its output buffer.
-constexpr std::size_t kKeptOutputBytes = 16 * 1024;
+// A piece from here on, as large as a TLS record, goes out at once, without a buffer if it can.
+constexpr std::size_t kLargePieceBytes = 16 * 1024;
+
+std::size_t rest_of(std::size_t whole, std::size_t used) {
+    return whole > used ? whole - used : 0;
+}
 
 }  // namespace
 
@@ -72,10 +76,16 @@ std::size_t Http1Connection::write(std::uint64_t id, ByteView bytes) {
     Current& current = *current_;
     EOS_ASSERT(current.response == ResponseState::kStarted);
     const std::size_t queued = output_.size() - output_offset_;
-    const std::size_t room = limits_.output_bytes > queued ? limits_.output_bytes - queued : 0;
+    std::size_t room = rest_of(limits_.output_bytes, queued);
+    if (bytes.size() >= kLargePieceBytes) {
+        // No more than goes out whole, so that nothing is left for the next piece to wait behind.
+        const std::size_t at_once = rest_of(sink_.writable_bytes(), queued);
+        if (at_once >= kLargePieceBytes) room = std::min(room, at_once);
+    }
     const ByteView taken = bytes.first(std::min(bytes.size(), room));
     if (taken.size() < bytes.size()) current.wants_writable = true;
     append_body(taken);
+    if (taken.size() >= kLargePieceBytes) flush();
     sink_.wake();
     return taken.size();
 }
@@ -92,8 +102,17 @@ void Http1Connection::append_body(ByteView bytes) {
     } else if (is_chunked(current)) {
         http::append_chunk(output_, bytes);
     } else {
-        append(output_, bytes);
+        append(output_, bytes.subspan(write_through(bytes)));
     }
+}
+
+/// Writes a large piece from where it is, as far as it goes, if nothing waits before it.
+/// returns: how much went.
+std::size_t Http1Connection::write_through(ByteView bytes) {
+    if (has_output() || bytes.size() < kLargePieceBytes) return 0;
+    const ByteView piece = bytes.first(std::min(bytes.size(), sink_.writable_bytes()));
+    if (!piece.empty()) sink_.write(piece);
+    return piece.size();
 }
 
 bool Http1Connection::is_chunked(const Current& current) {
@@ -176,6 +195,8 @@ void Http1Connection::end_exchange_if_over() {
     current_->handler.reset();
     if (current_->request_complete) {
         current_.reset();
+        parser_.reset();
+        release_if_idle();
         waiting_since_ms_ = clock_.monotonic_ms();
         if (closes) phase_ = Phase::kClosing;
     } else if (closes) {
@@ -185,7 +206,7 @@ void Http1Connection::end_exchange_if_over() {
         current_->is_discarding = true;
         current_->is_paused = false;
         current_->last_piece_ms = clock_.monotonic_ms();
-        parser_.set_body_limit(current_->received_bytes + limits_.discard_bytes);
+        parser_->set_body_limit(current_->received_bytes + limits_.discard_bytes);
     }
 }
 
@@ -248,11 +269,16 @@ void Http1Connection::flush() {
         taken += piece.size();
     }
     if (output_offset_ == output_.size()) {
-        if (output_.capacity() > kKeptOutputBytes) output_ = Bytes();
         output_.clear();
         output_offset_ = 0;
+        release_if_idle();
     }
     note_backlog(taken);
+}
+
+/// Between requests a connection keeps no memory for them: most are idle most of the time.
+void Http1Connection::release_if_idle() {
+    if (!current_ && output_.empty()) output_ = Bytes();
 }
 
 /// Keeps account of how fast a peer takes what waits for it.

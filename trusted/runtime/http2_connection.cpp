@@ -207,7 +207,8 @@ void Http2Connection::end_if_over() {
 }
 
 bool Http2Connection::is_receiving_body(const Stream& stream) const {
-    return stream.listens() && !stream.request_complete && !stream.is_paused && !stream.can_tunnel;
+    return stream.listens() && !stream.request_complete && !stream.is_paused &&
+           !stream.can_tunnel && stream.pace == BodyPace::kLimited;
 }
 
 /// When the stream will have been too slow; the same rules as for a connection of HTTP/1.1.

@@ -21,13 +21,16 @@ struct nghttp2_session;
 
 namespace eos::runtime {
 
+/// Of a DATA frame. With its head it fills one TLS record.
+inline constexpr std::size_t kHttp2DataBytes = 16 * 1024 - 9;
+
 /// What one connection may cost. Times in milliseconds; those that Http1Limits has, too, mean the
 /// same for one stream.
 struct Http2Limits {
-    std::uint32_t streams = 100;                          ///< under way at once
-    std::size_t stream_window_bytes = 64 * 1024;          ///< of a request's body, not yet taken
-    std::size_t connection_window_bytes = 1 << 20;        ///< of all bodies, not yet taken
-    std::size_t stream_output_bytes = 32 * 1024;          ///< of a response, waiting for the peer
+    std::uint32_t streams = 100;                            ///< under way at once
+    std::size_t stream_window_bytes = 64 * 1024;            ///< of a request's body, not yet taken
+    std::size_t connection_window_bytes = 1 << 20;          ///< of all bodies, not yet taken
+    std::size_t stream_output_bytes = 2 * kHttp2DataBytes;  ///< of a response, not yet in frames
     std::size_t output_bytes = 32 * 1024;                 ///< of frames, waiting for the transport
     std::size_t decoded_head_bytes = 64 * 1024;           ///< a header section beyond: HPACK bomb
     std::uint32_t requests = 10'000;                      ///< then the connection drains

@@ -118,6 +118,32 @@ TEST(Http2Connection, BodiesOfAnySizeFlowBothWaysThroughSmallWindows) {
     EXPECT_TRUE(peer.log.destroyed);
 }
 
+TEST(Http2Connection, ALargeAnswerFillsTheRecordsOfTls) {
+    constexpr std::size_t kRecordBytes = 16 * 1024;
+    HandlerLog log;
+    TestHandler* handler = nullptr;
+    RawPeer peer;
+    serve_and_remember(peer.dispatcher, log, handler, 1000);
+    peer.get(1);
+    const Bytes piece(40'000);
+    Exchange& exchange = handler->exchange();
+    ASSERT_TRUE(exchange.start(ok_head(), http::BodySize::unknown()));
+    peer.wake();
+    peer.sink.writes.clear();
+    const std::size_t taken = exchange.write(piece);
+    peer.wake();
+    EXPECT_EQ(peer.sink.writes, std::vector<std::size_t>{2 * kRecordBytes});
+    EXPECT_EQ(exchange.write(ByteView(piece).subspan(taken)), piece.size() - taken);
+    peer.wake();
+    std::size_t sent = 0;
+    for (const Frame& frame : peer.frames()) {
+        if (frame.type != NGHTTP2_DATA) continue;
+        EXPECT_LE(9 + frame.payload.size(), kRecordBytes);
+        sent += frame.payload.size();
+    }
+    EXPECT_EQ(sent, piece.size());
+}
+
 TEST(Http2Connection, ALargeAnswerLeavesInLargeWrites) {
     ClientPeer peer;
     const Bytes body(300'000);
@@ -484,6 +510,22 @@ TEST(Http2Drain, LetsInWhatIsOnItsWayAndFinishesIt) {
     peer.run();
     EXPECT_EQ(peer.answers[first].body, "one");
     EXPECT_EQ(peer.answers[second].body, "two");
+    EXPECT_TRUE(peer.sink.finished);
+}
+
+// What was shown has changed: who asks once more is refused in the way that may be tried again.
+TEST(Http2Drain, UnderAnOldLeafNothingNewIsDispatched) {
+    HandledPeer peer;
+    const auto first = peer.request(request_fields("GET", "/1"));
+    Exchange exchange = std::move(peer.exchange());
+    peer.sink.current = false;
+    peer.connection->drain();
+    const auto second = peer.request(request_fields("POST", "/2"));
+    EXPECT_EQ(peer.dispatcher.paths.size(), 1u);
+    EXPECT_EQ(peer.answers[second].error_code, std::uint32_t{NGHTTP2_REFUSED_STREAM});
+    ASSERT_TRUE(exchange.respond(ok_head(), to_bytes("one")));
+    peer.run();
+    EXPECT_EQ(peer.answers[first].body, "one");
     EXPECT_TRUE(peer.sink.finished);
 }
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // The answering half of Http2Connection: what an Exchange says, and how it gets out.
-#include <array>
-#include <charconv>
 #include <utility>
 
 #include "common/base/assert.h"
 #include "common/http/serialize.h"
+#include "trusted/runtime/http2_fields.h"
 #include "trusted/runtime/http2_session.h"
 #include "trusted/runtime/responses.h"
 
@@ -14,42 +13,9 @@ namespace {
 
 // An idle connection keeps at most this much of its output buffer.
 constexpr std::size_t kKeptOutputBytes = 16 * 1024;
-// A DATA frame of that size is worth the WINDOW_UPDATE that made room for it.
+// A DATA frame of that size is worth the WINDOW_UPDATE that made room for it, or the PING that some
+// answer each with. So is a smaller one that was not small for want of a window.
 constexpr std::size_t kSolidFrameBytes = 256;
-
-/// Fields for nghttp2, which copies them: they borrow until it was told.
-class FieldList {
-  public:
-    void add(std::string_view name, std::string_view value) {
-        const auto bytes = [](std::string_view text) {
-            return const_cast<std::uint8_t*>(reinterpret_cast<const std::uint8_t*>(text.data()));
-        };
-        fields_.push_back(
-            {bytes(name), bytes(value), name.size(), value.size(), NGHTTP2_NV_FLAG_NONE});
-    }
-    void add(const http::Headers& headers) {
-        for (std::size_t i = 0; i < headers.count(); ++i) add(headers[i].name, headers[i].value);
-    }
-    const nghttp2_nv* data() const { return fields_.data(); }
-    std::size_t count() const { return fields_.size(); }
-
-  private:
-    std::vector<nghttp2_nv> fields_;
-};
-
-/// The digits of a number, for as long as this lives.
-class Digits {
-  public:
-    explicit Digits(std::uint64_t value)
-        : end_(std::to_chars(digits_.data(), digits_.data() + digits_.size(), value).ptr) {}
-    Digits(const Digits&) = delete;
-    Digits& operator=(const Digits&) = delete;
-    std::string_view text() const { return {digits_.data(), end_}; }
-
-  private:
-    std::array<char, 20> digits_{};
-    const char* end_;
-};
 
 }  // namespace
 
@@ -81,7 +47,7 @@ Result<void> Http2Connection::submit_head(Stream& stream, const http::ResponseHe
     const Digits status(static_cast<std::uint64_t>(head.status));
     const Digits length(body.bytes);
     const std::string date = http::http_date(clock_.now());
-    FieldList fields;
+    Http2FieldList fields;
     fields.add(":status", status.text());
     fields.add(head.headers);
     if (!head.headers.first("date")) fields.add("date", date);
@@ -101,14 +67,14 @@ Result<void> Http2Connection::submit_head(Stream& stream, const http::ResponseHe
 }
 
 void Http2Connection::submit_continue(Stream& stream) {
-    FieldList fields;
+    Http2FieldList fields;
     fields.add(":status", "100");
     EOS_ASSERT(nghttp2_submit_headers(session_.get(), NGHTTP2_FLAG_NONE, stream.number, nullptr,
                                       fields.data(), fields.count(), nullptr) >= 0);
 }
 
 void Http2Connection::submit_trailers(Stream& stream) {
-    FieldList fields;
+    Http2FieldList fields;
     fields.add(stream.our_trailers);
     EOS_ASSERT(
         nghttp2_submit_trailer(session_.get(), stream.number, fields.data(), fields.count()) == 0);
@@ -240,8 +206,7 @@ int Http2Connection::send_piece(Stream& stream, ByteView frame_head, std::size_t
         stream.output_offset = 0;
         stream.backlog.end();
     }
-    const bool is_last = stream.is_finished() && stream.queued_bytes() == 0;
-    if (size >= kSolidFrameBytes || is_last) nuisances_.give();
+    if (size >= kSolidFrameBytes || stream.queued_bytes() == 0) nuisances_.give();
     return 0;
 }
 

@@ -1,28 +1,17 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // Requests of an HTTP/2 connection: from fields to a head, from DATA to a handler.
-#include <charconv>
 #include <utility>
 
 #include "common/base/assert.h"
 #include "common/http/authority.h"
 #include "common/http/parser.h"
 #include "common/http/uri.h"
+#include "trusted/runtime/http2_fields.h"
 #include "trusted/runtime/http2_session.h"
 #include "trusted/runtime/responses.h"
 
 namespace eos::runtime {
 namespace {
-
-// RFC 9113 §6.5.2.
-constexpr std::size_t kFieldOverheadBytes = 32;
-
-std::optional<std::uint64_t> parse_length(std::string_view text) {
-    std::uint64_t value = 0;
-    const char* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, value);
-    if (text.empty() || error != std::errc{} || stop != end) return std::nullopt;
-    return value;
-}
 
 /// Whether two readers could take the request for one to different hosts: nothing is answered then.
 bool is_about_authority(const Error& error) {
@@ -51,11 +40,14 @@ int Http2Connection::take_field(Stream& stream, std::string_view name, std::stri
         stream.trailer_bytes += name.size() + value.size();
         const bool good = fits && !http::is_forbidden_trailer(name) &&
                           stream.trailers.add(name, value).has_value();
-        if (!good) reset(stream, NGHTTP2_PROTOCOL_ERROR);
-        return good ? 0 : NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+        if (good) return 0;
+        // The request is with its handler by now: making us reset costs as much as resetting.
+        reset(stream, NGHTTP2_PROTOCOL_ERROR);
+        return count_reset() == 0 ? NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE
+                                  : NGHTTP2_ERR_CALLBACK_FAILURE;
     }
     Stream::Draft& draft = *stream.draft;
-    draft.decoded_bytes += name.size() + value.size() + kFieldOverheadBytes;
+    draft.decoded_bytes += name.size() + value.size() + kHttp2FieldOverheadBytes;
     if (draft.decoded_bytes > limits_.decoded_head_bytes) return condemn(NGHTTP2_ENHANCE_YOUR_CALM);
     if (draft.error) return 0;
     Result<void> taken;
@@ -121,11 +113,11 @@ Result<void> Http2Connection::assemble_head(Stream& stream, Body body) {
     EOS_TRY(assemble_target(stream));
 
     const auto length = EOS_TRY(head.headers.single("content-length"));
-    if (length && !parse_length(*length)) return fail(http::bad_content_length);
+    if (length && !parse_http2_length(*length)) return fail(http::bad_content_length);
     head.body = http::BodySize::none();
     if (body == Body::kFollows && !connects) {
-        head.body =
-            length ? http::BodySize::known(*parse_length(*length)) : http::BodySize::unknown();
+        head.body = length ? http::BodySize::known(*parse_http2_length(*length))
+                           : http::BodySize::unknown();
     }
     return {};
 }
@@ -149,6 +141,8 @@ void Http2Connection::begin_exchange(Stream& stream, Body body) {
     if (auto addressed = check_addressed(head, info_); !addressed) {
         return answer(stream, 421, addressed.error().message());
     }
+    // Whoever asks again does so on another connection, and is shown what is served now.
+    if (!sink_.is_current()) return reset(stream, NGHTTP2_REFUSED_STREAM);
     if (expect && !expects_continue) {
         return answer(stream, 417, "only 100-continue can be expected");
     }
@@ -165,6 +159,7 @@ void Http2Connection::dispatch(Stream& stream) {
     if (!result.handler || stream.is_finished() || stream.was_reset) return;
     stream.handler = std::move(result.handler);
     stream.max_body_bytes = result.max_body_bytes;
+    stream.pace = result.pace;
     if (stream.expected.bytes > result.max_body_bytes) return refuse_body(stream);
     if (stream.awaits_continue && stream.response == Stream::Response::kNone) {
         submit_continue(stream);

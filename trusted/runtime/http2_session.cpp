@@ -6,41 +6,16 @@
 #include <utility>
 
 #include "common/base/assert.h"
+#include "trusted/runtime/http2_fields.h"
 #include "trusted/runtime/http2_session.h"
 
 namespace eos::runtime {
 namespace {
 
-// CONTINUATION frames behind one HEADERS: with frames of 16 KiB far more than a head may have.
-constexpr std::size_t kMaxContinuations = 4;
-constexpr std::size_t kMaxSettingsEntries = 32;
-// Acknowledgements that wait for a transport that takes nothing.
-constexpr std::size_t kMaxQueuedAcks = 1000;
-// RFC 9113 §6.5.2 counts 32 bytes for each field on top of its text.
-constexpr std::uint32_t kMaxHeaderListBytes = http::kMaxHeaderBytes + 32 * http::kMaxHeaderCount;
-
-std::string_view text_of(const std::uint8_t* data, std::size_t size) {
-    return {reinterpret_cast<const char*>(data), size};
-}
-
-struct OptionFree {
-    void operator()(nghttp2_option* option) const { nghttp2_option_del(option); }
-};
-struct CallbacksFree {
-    void operator()(nghttp2_session_callbacks* callbacks) const {
-        nghttp2_session_callbacks_del(callbacks);
-    }
-};
-
-std::unique_ptr<nghttp2_option, OptionFree> make_options() {
-    nghttp2_option* made = nullptr;
-    EOS_ASSERT(nghttp2_option_new(&made) == 0);
-    std::unique_ptr<nghttp2_option, OptionFree> option(made);
-    nghttp2_option_set_no_auto_window_update(made, 1);
+Http2Options make_options() {
+    Http2Options option = make_http2_options();
+    nghttp2_option* made = option.get();
     nghttp2_option_set_no_closed_streams(made, 1);
-    nghttp2_option_set_max_continuations(made, kMaxContinuations);
-    nghttp2_option_set_max_settings(made, kMaxSettingsEntries);
-    nghttp2_option_set_max_outbound_ack(made, kMaxQueuedAcks);
     // Resets are counted by Http2Limits::resets, with the program's clock and not the library's.
     nghttp2_option_set_stream_reset_rate_limit(made, UINT64_MAX, UINT64_MAX);
     return option;
@@ -49,29 +24,19 @@ std::unique_ptr<nghttp2_option, OptionFree> make_options() {
 }  // namespace
 
 nghttp2_session* Http2Connection::Callbacks::make_session(Http2Connection& connection) {
-    nghttp2_session_callbacks* made = nullptr;
-    EOS_ASSERT(nghttp2_session_callbacks_new(&made) == 0);
-    const std::unique_ptr<nghttp2_session_callbacks, CallbacksFree> callbacks(made);
-    nghttp2_session_callbacks_set_on_begin_frame_callback(made, on_begin_frame);
-    nghttp2_session_callbacks_set_on_begin_headers_callback(made, on_begin_headers);
-    nghttp2_session_callbacks_set_on_header_callback(made, on_header);
-    nghttp2_session_callbacks_set_on_invalid_header_callback(made, on_invalid_header);
-    nghttp2_session_callbacks_set_on_frame_recv_callback(made, on_frame_recv);
-    nghttp2_session_callbacks_set_on_data_chunk_recv_callback(made, on_data_chunk);
-    nghttp2_session_callbacks_set_on_stream_close_callback(made, on_stream_close);
-    nghttp2_session_callbacks_set_on_frame_send_callback(made, on_frame_send);
-    nghttp2_session_callbacks_set_send_data_callback(made, send_data);
+    const Http2Callbacks callbacks = make_http2_callbacks<Callbacks>();
 
     const auto options = make_options();
     nghttp2_session* session = nullptr;
-    EOS_ASSERT(nghttp2_session_server_new2(&session, made, &connection, options.get()) == 0);
+    EOS_ASSERT(nghttp2_session_server_new2(&session, callbacks.get(), &connection, options.get()) ==
+               0);
 
     const Http2Limits& limits = connection.limits_;
     std::array<nghttp2_settings_entry, 5> settings = {{
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, limits.streams},
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE,
          static_cast<std::uint32_t>(limits.stream_window_bytes)},
-        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, kMaxHeaderListBytes},
+        {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, kHttp2HeaderListBytes},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
         {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
     }};
@@ -101,19 +66,7 @@ Http2Connection::Stream* Http2Connection::Callbacks::stream_of(nghttp2_session* 
 int Http2Connection::Callbacks::on_begin_frame(nghttp2_session*, const nghttp2_frame_hd* frame,
                                                void* user_data) {
     Http2Connection& connection = self(user_data);
-    const bool ends_stream = (frame->flags & NGHTTP2_FLAG_END_STREAM) != 0;
-    switch (frame->type) {
-        case NGHTTP2_HEADERS:
-        case NGHTTP2_CONTINUATION:
-            return 0;  // bounded by streams and by kMaxContinuations
-        case NGHTTP2_DATA:
-            if (frame->length > 0 || ends_stream) return 0;
-            break;
-        default:
-            break;
-    }
-    if (connection.nuisances_.take(connection.now_ms())) return 0;
-    return connection.condemn(NGHTTP2_ENHANCE_YOUR_CALM);
+    return is_bounded_http2_frame(*frame) ? 0 : connection.count_nuisance();
 }
 
 int Http2Connection::Callbacks::on_begin_headers(nghttp2_session* session,
@@ -132,8 +85,8 @@ int Http2Connection::Callbacks::on_header(nghttp2_session* session, const nghttp
                                           std::uint8_t, void* user_data) {
     Stream* stream = stream_of(session, frame->hd.stream_id);
     if (stream == nullptr || stream->was_reset) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-    return self(user_data).take_field(*stream, text_of(name, name_size),
-                                      text_of(value, value_size));
+    return self(user_data).take_field(*stream, http2_text(name, name_size),
+                                      http2_text(value, value_size));
 }
 
 // Else nghttp2 would drop the field and let the request pass.
@@ -175,7 +128,7 @@ int Http2Connection::Callbacks::on_data_chunk(nghttp2_session* session, std::uin
                                               std::int32_t number, const std::uint8_t* data,
                                               std::size_t size, void* user_data) {
     Stream* stream = stream_of(session, number);
-    const ByteView piece = as_bytes(text_of(data, size));
+    const ByteView piece = as_bytes(http2_text(data, size));
     if (stream != nullptr && !stream->was_reset) {
         self(user_data).take_body(*stream, piece);
     } else {
@@ -213,7 +166,7 @@ ssize_t Http2Connection::Callbacks::read_output(nghttp2_session*, std::int32_t, 
                                                 std::size_t room, std::uint32_t* flags,
                                                 nghttp2_data_source* source, void* user_data) {
     Stream& stream = *static_cast<Stream*>(source->ptr);
-    const std::size_t size = std::min(room, stream.queued_bytes());
+    const std::size_t size = std::min({room, stream.queued_bytes(), kHttp2DataBytes});
     const bool ends = stream.is_finished() && size == stream.queued_bytes();
     if (size == 0 && !ends) {
         stream.is_deferred = true;
@@ -231,10 +184,8 @@ ssize_t Http2Connection::Callbacks::read_output(nghttp2_session*, std::int32_t, 
 int Http2Connection::Callbacks::send_data(nghttp2_session*, nghttp2_frame*,
                                           const std::uint8_t* frame_head, std::size_t size,
                                           nghttp2_data_source* source, void* user_data) {
-    constexpr std::size_t kFrameHeadBytes = 9;
     Stream& stream = *static_cast<Stream*>(source->ptr);
-    const ByteView head = as_bytes(text_of(frame_head, kFrameHeadBytes));
-    return self(user_data).send_piece(stream, head, size);
+    return self(user_data).send_piece(stream, http2_frame_head(frame_head), size);
 }
 
 }  // namespace eos::runtime

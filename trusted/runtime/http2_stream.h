@@ -45,6 +45,7 @@ struct Http2Connection::Stream {
     std::uint64_t last_piece_ms = 0;  ///< when the body, or the tunnel, last went on
     std::uint64_t received_bytes = 0;
     std::uint64_t max_body_bytes = 0;
+    BodyPace pace = BodyPace::kLimited;
     http::BodySize expected;      ///< as the head says
     std::uint64_t paused_ms = 0;  ///< in which the handler, not the peer, was slow
     std::uint64_t pause_began_ms = 0;

@@ -14,7 +14,7 @@ struct HttpLimits {
     Http2Limits http2;
 };
 
-/// HTTP in the version that the connection's handshake chose.
+/// HTTP in the version that the connection's handshake chose. `info` and the parts outlive it.
 std::unique_ptr<ConnectionProtocol> start_http(const ConnectionInfo& info, const HttpParts& parts,
                                                const HttpLimits& limits = {});
 

@@ -43,7 +43,9 @@ class FakeSink final : public PlaintextSink {
         aborted = true;
     }
     void wake() override { woken = true; }
+    bool is_current() const override { return current; }
 
+    bool current = true;
     std::size_t window = 1 << 20;
     std::string written;
     std::vector<std::size_t> writes;
@@ -84,10 +86,11 @@ inline ConnectionInfo platform_connection() {
 /// A connection and the peer at its other end, who behaves as ServerConnection does.
 class TestPeer {
   public:
-    explicit TestPeer(ConnectionInfo info = platform_connection(), Http1Limits limits = {})
-        : connection(std::make_unique<Http1Connection>(
-              std::move(info), Http1Connection::Parts{sink, dispatcher, clock, &observer},
-              limits)) {}
+    explicit TestPeer(ConnectionInfo connection_info = platform_connection(),
+                      Http1Limits limits = {})
+        : info(std::move(connection_info)),
+          connection(std::make_unique<Http1Connection>(
+              info, Http1Connection::Parts{sink, dispatcher, clock, &observer}, limits)) {}
 
     bool is_over() const { return sink.finished || sink.aborted; }
 
@@ -132,6 +135,7 @@ class TestPeer {
     FakeDispatcher dispatcher;
     FakeObserver observer;
     std::string input;
+    const ConnectionInfo info;
     std::unique_ptr<Http1Connection> connection;
 };
 

@@ -63,9 +63,10 @@ TEST(PlatformLeaves, EveryFieldOfAnAppIsInItsTree) {
         {[](App& a) { a.arguments.push_back("x"); }, {"arg_count", "args.2"}},
         {[](App& a) { a.environment[0].value = SecretBytes(to_bytes("y")); }, {"env.API_KEY"}},
         {[](App& a) { a.permissions.pop_back(); }, {"permissions"}},
+        {[](App& a) { a.profile = ratls::Profile::kAuto; }, {"ratls_profile"}},
         {[](App& a) { a.loaded_at = UnixTime{5}; }, {}},  // when, not what
     };
-    static_assert(field_count<App>() == 9, "a new field of App needs a leaf and a row above");
+    static_assert(field_count<App>() == 10, "a new field of App needs a leaf and a row above");
     EXPECT_EQ(cases.size(), field_count<App>());
     for (const FieldCase<App>& c : cases) {
         PlatformState before = state_with_app();

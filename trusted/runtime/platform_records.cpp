@@ -226,6 +226,7 @@ SecretBytes encode_app(const App& app) {
         write_run(out, variable.value.view());
     }
     write_texts(out, app.permissions);
+    out.u8(static_cast<std::uint8_t>(app.profile));
     write_time(out, app.loaded_at);
     return finish(std::move(out));
 }
@@ -245,6 +246,10 @@ Result<App> parse_app(std::string_view name, ByteView record) {
         out.environment.push_back(EOS_TRY(read_variable(reader)));
     }
     out.permissions = EOS_TRY(read_texts(reader, kMaxPermissions, 64));
+    const std::uint8_t profile = EOS_TRY(reader.u8());
+    if (profile > static_cast<std::uint8_t>(ratls::Profile::kV1))
+        return fail(malformed_record, "profile");
+    out.profile = static_cast<ratls::Profile>(profile);
     out.loaded_at = EOS_TRY(read_time(reader));
     EOS_TRY(reader.expect_end());
     EOS_TRY(check_app(name, out));

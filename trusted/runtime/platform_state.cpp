@@ -77,7 +77,8 @@ PlatformState PlatformState::duplicate() const {
     for (const auto& [name, app] : apps) {
         App copy{app.hostname, app.code_digest, app.module_bytes,
                  app.app_id,   app.limits,      app.arguments,
-                 {},           app.permissions, app.loaded_at};
+                 {},           app.permissions, app.profile,
+                 app.loaded_at};
         for (const AppVariable& v : app.environment) {
             copy.environment.push_back({v.name, v.value.duplicate(), v.visibility, v.salt});
         }

@@ -15,6 +15,7 @@
 #include "common/config_tree/history.h"
 #include "common/config_tree/tree.h"
 #include "common/crypto/hash.h"
+#include "common/ratls/leaf_scheme.h"
 #include "trusted/runtime/ownership.h"
 #include "trusted/runtime/sealed_store.h"
 #include "trusted/runtime/settings.h"
@@ -71,6 +72,7 @@ struct App {
     std::vector<std::string> arguments;    ///< UTF-8 without NUL
     std::vector<AppVariable> environment;  ///< names rise
     std::vector<std::string> permissions;  ///< [a-z0-9-], rising
+    ratls::Profile profile = ratls::Profile::kAuto;
     UnixTime loaded_at;
 };
 

@@ -90,6 +90,8 @@ Result<Tree> workload_tree(std::string_view name, const App& app) {
     out.add(Name::of({"limits", "max_memory_bytes"}), Value::u64(app.limits.max_memory_bytes));
     out.add(Name::of({"module_bytes"}), Value::u64(app.module_bytes));
     out.add(Name::of({"permissions"}), EOS_TRY(Value::text(joined(app.permissions))));
+    out.add(Name::of({"ratls_profile"}),
+            Value::constant(ratls::kProfileWords[static_cast<std::size_t>(app.profile)]));
     return std::move(out).build();
 }
 

@@ -15,6 +15,8 @@ namespace eos::runtime {
 inline constexpr Code wrong_stage{"trusted/runtime", "wrong_stage", "not in the present stage"};
 inline constexpr Code wrong_token{"trusted/runtime", "wrong_token",
                                   "the one-time token is not the one in the log"};
+inline constexpr Code not_the_owner{"trusted/runtime", "not_the_owner",
+                                    "this machine has another owner"};
 inline constexpr Code no_pending_request{
     "trusted/runtime", "no_pending_request",
     "ask for a certification request first, with the same owner key"};

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "common/ratls/leaf.h"
+#include "common/ratls/leaf_scheme.h"
 #include "common/ratls/tls_session.h"
 
 namespace eos::runtime {
@@ -33,6 +34,7 @@ struct ServedName {
     NameKind kind = NameKind::kPlatform;
     std::string app;  ///< the app behind it, for kApp
     std::vector<ratls::ExtensionValue> values;
+    ratls::Profile profile = ratls::Profile::kAuto;
     std::shared_ptr<const KeyEpoch> epoch;
 
     /// Names two moments of this name apart: a connection shown one tag is never served under

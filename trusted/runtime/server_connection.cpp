@@ -49,6 +49,7 @@ void ServerConnection::arm(std::uint64_t after_ms) {
 void ServerConnection::receive(ByteView ciphertext) {
     if (over_) return;
     owed_credit_ += ciphertext.size();
+    has_read_all_ = false;
     session_->receive(ciphertext);
     run();
 }
@@ -87,6 +88,12 @@ void ServerConnection::queued() {
     changed_();
 }
 
+void ServerConnection::wake() {
+    if (running_ || over_) return;
+    must_carry_on_ = true;
+    changed_();
+}
+
 void ServerConnection::carry_on() {
     if (over_ || !must_carry_on_) return;
     must_carry_on_ = false;
@@ -121,13 +128,15 @@ bool ServerConnection::knows_name(std::string_view server_name) {
 
 void ServerConnection::ask_for_leaf() {
     asked_for_leaf_ = true;
-    const ratls::HandshakeOffer& offer = session_->offer();
+    ratls::HandshakeOffer offer = session_->offer();
     if (shown_ == nullptr) {
         session_->refuse_leaf(ratls::LeafRefusal::kUnavailable, "nothing is served yet");
         session_->advance();
         return;
     }
     if (offer.nonce) arm(kBoundHandshakeMs);
+    if (shown_->find(offer.server_name)->profile == ratls::Profile::kV1)
+        offer.scheme = ratls::LeafScheme::kV1;
     std::weak_ptr<ServerConnection*> weak = self_;
     services_.leaf(shown_, offer, peer_address_, [weak](Result<CredentialPtr> credential) {
         if (auto self = weak.lock()) (*self)->leaf_arrived(std::move(credential));
@@ -184,20 +193,30 @@ std::shared_ptr<ChannelEnd> ServerConnection::channel_end(
 
 void ServerConnection::feed_protocol() {
     while (!over_ && !finishing_ && protocol_->wants_input()) {
-        if (pending_plaintext_.size() < kPlaintextWindowBytes) {
-            append(pending_plaintext_,
-                   session_->read(kPlaintextWindowBytes - pending_plaintext_.size()));
+        const std::size_t room = kPlaintextWindowBytes - pending_plaintext_.size();
+        if (room > 0 && !has_read_all_) {
+            Bytes plaintext = session_->read(room);
+            has_read_all_ = plaintext.size() < room;
+            if (pending_plaintext_.empty()) {
+                pending_plaintext_ = std::move(plaintext);
+            } else {
+                append(pending_plaintext_, plaintext);
+            }
         }
         if (pending_plaintext_.empty()) break;
         std::size_t taken = protocol_->receive(pending_plaintext_);
         EOS_ASSERT(taken <= pending_plaintext_.size());
-        pending_plaintext_.erase(pending_plaintext_.begin(),
-                                 pending_plaintext_.begin() + static_cast<std::ptrdiff_t>(taken));
         if (taken == 0) break;
+        // An idle connection keeps no memory for what it received.
+        pending_plaintext_ = taken == pending_plaintext_.size()
+                                 ? Bytes()
+                                 : to_bytes(ByteView(pending_plaintext_).subspan(taken));
     }
     if (over_ || finishing_) return;
     if (session_->progress() == ratls::Progress::kFailed) return finish();
-    bool closed = session_->progress() == ratls::Progress::kClosed || input_ended_;
+    // What a protocol that pauses has not asked for yet comes before the end.
+    bool closed =
+        session_->progress() == ratls::Progress::kClosed || (input_ended_ && has_read_all_);
     if (closed && pending_plaintext_.empty()) protocol_->input_ended();
 }
 
@@ -250,8 +269,17 @@ void ServerConnection::abort() {
 
 void ServerConnection::served_changed(const Served& served, std::uint64_t drain_ms) {
     if (!info_) return;
+    if (!shows(served)) drain(drain_ms);
+}
+
+bool ServerConnection::is_current() const {
+    const std::shared_ptr<const Served> now = services_.served();
+    return now != nullptr && shows(*now);
+}
+
+bool ServerConnection::shows(const Served& served) const {
     const ServedName* row = served.find(info_->server_name);
-    if (row == nullptr || row->tag != info_->tag) drain(drain_ms);
+    return row != nullptr && row->tag == info_->tag;
 }
 
 void ServerConnection::drain(std::uint64_t drain_ms) {

@@ -33,10 +33,10 @@ class ChannelEnd {
 
     /// `epoch`: of the leaf that was shown. `bind`: by the connection's exporter.
     ChannelEnd(std::shared_ptr<const KeyEpoch> epoch, Bind bind)
-        : epoch_(std::move(epoch)), bind_(std::move(bind)), leaf_key_(epoch_->key.public_key()) {}
+        : epoch_(std::move(epoch)), bind_(std::move(bind)) {}
 
     /// The key of the leaf that was shown; of its evidence, the cached form and its minute.
-    const crypto::P256PublicKey& leaf_key() const { return leaf_key_; }
+    const crypto::P256PublicKey& leaf_key() const { return epoch_->key.public_key(); }
     const Bytes& cached_evidence() const { return epoch_->evidence; }
     UnixTime cached_at() const { return epoch_->not_before; }
 
@@ -52,7 +52,6 @@ class ChannelEnd {
   private:
     std::shared_ptr<const KeyEpoch> epoch_;
     Bind bind_;
-    crypto::P256PublicKey leaf_key_;
     bool answered_ = false;
 };
 
@@ -92,6 +91,9 @@ class PlaintextSink {
     /// something to write, finish or read again. For answers that come from outside; never calls
     /// back.
     virtual void wake() = 0;
+    /// Whether the client was shown what is served now. If not, no further request is dispatched:
+    /// nothing that changed answers under an old leaf.
+    virtual bool is_current() const { return true; }
 };
 
 /// What runs inside TLS: HTTP/1.1 or HTTP/2. Never called after it finished.
@@ -122,8 +124,8 @@ class ConnectionServices {
     /// A leaf for this handshake out of `served`, at once (mode A) or later (mode B).
     virtual void leaf(std::shared_ptr<const Served> served, const ratls::HandshakeOffer& offer,
                       const ByteArray<16>& peer_address, Done<CredentialPtr> done) = 0;
-    /// The protocol for a connection whose handshake is done: the one that `info` names. `sink`
-    /// outlives it.
+    /// The protocol for a connection whose handshake is done: the one that `info` names. `info`
+    /// and `sink` outlive it.
     virtual std::unique_ptr<ConnectionProtocol> start_protocol(const ConnectionInfo& info,
                                                                PlaintextSink& sink) = 0;
 };
@@ -174,9 +176,9 @@ class ServerConnection : private PlaintextSink {
     void write(ByteView plaintext) override;
     void finish() override;
     void abort() override;
-    void wake() override {
-        if (!over_) queued();
-    }
+    bool is_current() const override;
+    bool shows(const Served& served) const;
+    void wake() override;
 
     void run();
     bool knows_name(std::string_view server_name);
@@ -206,6 +208,7 @@ class ServerConnection : private PlaintextSink {
     std::uint64_t deadline_ms_ = 0;  // of the handshake, the drain or the close; 0: none
     bool asked_for_leaf_ = false;
     bool input_ended_ = false;
+    bool has_read_all_ = true;  // nothing is left in TLS but, perhaps, part of a record
     bool draining_ = false;
     bool finishing_ = false;
     bool over_ = false;

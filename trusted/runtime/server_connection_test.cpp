@@ -4,7 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+
+#include "common/oid/registry.h"
 #include "common/ratls/tls_session.h"
+#include "common/x509/certificate.h"
 #include "trusted/runtime/body.h"
 #include "trusted/runtime/http_test_peer.h"
 #include "trusted/runtime/leaf_mint.h"
@@ -71,6 +75,7 @@ class TestServices final : public ConnectionServices {
     }
     std::unique_ptr<ConnectionProtocol> start_protocol(const ConnectionInfo& info,
                                                        PlaintextSink& sink) override {
+        if (start) return start(info, sink);
         return std::make_unique<Http1Connection>(
             info, Http1Connection::Parts{sink, dispatcher, clock_}, Http1Limits{});
     }
@@ -82,6 +87,7 @@ class TestServices final : public ConnectionServices {
   public:
     std::shared_ptr<Served> now_served;
     std::optional<Code> no_leaf;
+    std::function<std::unique_ptr<ConnectionProtocol>(const ConnectionInfo&, PlaintextSink&)> start;
     FakeDispatcher dispatcher;
 };
 
@@ -217,6 +223,23 @@ TEST_F(ServerConnectionTest, OnlyModeBHasNoChannel) {
     EXPECT_FALSE(connection->info()->is_challenged());
 }
 
+TEST_F(ServerConnectionTest, TheProfileOfANameDecidesWhichLeafAlpnGets) {
+    auto leaf_has_evidence = [&] {
+        stream = {};
+        shake_hands({.server_name = "app.example", .scheme = ratls::LeafScheme::kV2});
+        EXPECT_EQ(client->progress(), ratls::Progress::kOpen) << client->failure();
+        const x509::Certificate leaf = x509::Certificate::parse(client->peer_chain().at(0)).value();
+        return leaf.find_extension(oid::kSgxQuote) != nullptr;
+    };
+    EXPECT_FALSE(leaf_has_evidence());
+    services.now_served = std::make_shared<Served>(*services.now_served);
+    services.now_served->names["app.example"].profile = ratls::Profile::kV1;
+    EXPECT_TRUE(leaf_has_evidence());
+    services.now_served = std::make_shared<Served>(*services.now_served);
+    services.now_served->names["app.example"].profile = ratls::Profile::kAuto;
+    EXPECT_FALSE(leaf_has_evidence());
+}
+
 TEST_F(ServerConnectionTest, EachRefusedHandshakeEndsWithTheAlertThatSaysWhy) {
     const ratls::ClientOptions plain{.server_name = "app.example"};
     ratls::ClientOptions challenge = plain;
@@ -319,6 +342,10 @@ TEST_F(ServerConnectionTest, NoRequestIsHandledUnderAProofThatNoLongerHolds) {
 
 TEST_F(ServerConnectionTest, AnIdleConnectionIsClosedWhenWhatItWasShownChanges) {
     connect("app.example");
+    keep_exchanges();
+    send("GET /1 HTTP/1.1\r\nHost: app.example\r\n\r\n");
+    EXPECT_TRUE(waiting.at(0).respond(ok_head(), {}));
+    exchange_bytes();
     auto changed = std::make_shared<Served>(*services.now_served);
     connection->served_changed(*changed, 30'000);
     exchange_bytes();
@@ -328,6 +355,36 @@ TEST_F(ServerConnectionTest, AnIdleConnectionIsClosedWhenWhatItWasShownChanges) 
     exchange_bytes();
     EXPECT_TRUE(stream.closed);
     EXPECT_EQ(client->progress(), ratls::Progress::kClosed);
+}
+
+TEST_F(ServerConnectionTest, AFirstRequestThatAChangeOvertookIsToldSo) {
+    connect("app.example");
+    keep_exchanges();
+    services.now_served = std::make_shared<Served>(*services.now_served);
+    services.now_served->names.at("app.example").tag = {};
+    connection->served_changed(*services.now_served, 30'000);
+    exchange_bytes();
+    EXPECT_FALSE(stream.over);
+    send("GET /1 HTTP/1.1\r\nHost: app.example\r\n\r\n");
+    EXPECT_EQ(read_response(take_received()).status, 421);
+    EXPECT_TRUE(waiting.empty());
+    EXPECT_TRUE(stream.closed);
+}
+
+TEST_F(ServerConnectionTest, WhatIsServedNowAnswersNobodyWhoWasShownSomethingElse) {
+    connect("app.example");
+    keep_exchanges();
+    send("GET /1 HTTP/1.1\r\nHost: app.example\r\n\r\n");
+    ASSERT_EQ(waiting.size(), 1u);
+    EXPECT_TRUE(waiting[0].respond(ok_head(), {}));
+    exchange_bytes();
+    take_received();
+    // The change is there, and the connection has not been told yet.
+    services.now_served = std::make_shared<Served>(*services.now_served);
+    services.now_served->names["app.example"].tag = {};
+    send("GET /2 HTTP/1.1\r\nHost: app.example\r\n\r\n");
+    EXPECT_EQ(read_response(take_received()).status, 421);
+    EXPECT_EQ(waiting.size(), 1u);
 }
 
 TEST_F(ServerConnectionTest, ADrainThatTakesTooLongIsCutAndTheLateAnswerGoesNowhere) {
@@ -374,6 +431,51 @@ TEST_F(ServerConnectionTest, AStreamIsCutAfterTheDrainTime) {
     EXPECT_EQ(stream_bytes("too late"), "");
     connection.reset();
     EXPECT_FALSE(waiting[0].is_open());
+}
+
+/// Takes a byte, and then nothing until it is told to go on.
+class PausingProtocol final : public ConnectionProtocol {
+  public:
+    std::size_t receive(ByteView plaintext) override {
+        const std::size_t size = is_paused ? 0 : std::min(plaintext.size(), piece);
+        taken += as_chars(plaintext.first(size));
+        is_paused = true;
+        return size;
+    }
+    bool wants_input() const override { return !is_paused; }
+    void input_ended() override { ended_at = taken.size(); }
+    void writable() override {}
+    void drain() override {}
+    void tick(std::uint64_t) override {}
+    std::optional<std::uint64_t> next_deadline_ms() const override { return std::nullopt; }
+
+    std::size_t piece = 1;
+    bool is_paused = false;
+    std::string taken;
+    std::optional<std::size_t> ended_at;
+};
+
+TEST_F(ServerConnectionTest, AProtocolThatPausesHearsOfTheEndBehindAllThatCameBefore) {
+    auto made = std::make_unique<PausingProtocol>();
+    PausingProtocol& protocol = *made;
+    services.start = [&](const ConnectionInfo&, PlaintextSink&) { return std::move(made); };
+    connect("mini.example");
+    client->write(as_bytes("x"));
+    exchange_bytes();
+    EXPECT_EQ(protocol.taken, "x");
+    // Two records wait in TLS when the transport ends.
+    const std::string sent(20'000, 'y');
+    client->write(as_bytes(sent));
+    exchange_bytes();
+    connection->input_ended();
+    EXPECT_EQ(protocol.ended_at, std::nullopt);
+    protocol.piece = 1 << 20;
+    for (int i = 0; i < 3; ++i) {
+        protocol.is_paused = false;
+        connection->writable();
+    }
+    EXPECT_EQ(protocol.taken.size(), 1 + sent.size());
+    EXPECT_EQ(protocol.ended_at, 1 + sent.size());
 }
 
 }  // namespace

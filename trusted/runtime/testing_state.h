@@ -30,6 +30,7 @@ inline App sample_app(std::string hostname = "hello.example.test") {
     app.environment.push_back(
         {"GREETING", SecretBytes(to_bytes("hi")), Visibility::kPublic, ByteArray<32>{}});
     app.permissions = {"clock", "random"};
+    app.profile = ratls::Profile::kV1;
     app.loaded_at = UnixTime{1'788'516'930};
     return app;
 }

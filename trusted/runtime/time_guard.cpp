@@ -2,7 +2,6 @@
 #include "trusted/runtime/time_guard.h"
 
 #include <algorithm>
-#include <cstdlib>
 
 namespace eos::runtime {
 namespace {
@@ -49,10 +48,13 @@ bool TimeGuard::look() {
 }
 
 Result<void> TimeGuard::confirm(UnixTime owners_time) {
-    UnixTime now = clock_.now();
-    if (std::abs(now - owners_time) > kMaxTimeDifferenceSeconds) {
-        return fail(time_disputed,
-                    "the host says " + rfc3339(now) + ", the caller " + rfc3339(owners_time));
+    const UnixTime now = clock_.now();
+    // In this order nothing overflows, whatever number the caller sent.
+    const bool is_near = owners_time >= now - kMaxTimeDifferenceSeconds &&
+                         owners_time <= now + kMaxTimeDifferenceSeconds;
+    if (!is_near) {
+        return fail(time_disputed, "the host says " + rfc3339(now) + ", the caller is " +
+                                       (owners_time < now ? "behind" : "ahead"));
     }
     accept(TimeTrust::kConfirmed);
     return {};

@@ -77,6 +77,8 @@ TEST_F(TimeGuardTest, WhoConfirmsMustKnowTheTime) {
         EXPECT_EQ(said.error().code(), time_disputed);
         EXPECT_EQ(guard.trust(), TimeTrust::kJumped);
     }
+    for (std::int64_t wild : {INT64_MIN, INT64_MIN + 1, INT64_MAX, std::int64_t{1} << 60})
+        EXPECT_EQ(guard.confirm(UnixTime{wild}).error().code(), time_disputed);
     ASSERT_TRUE(guard.confirm(clock.wall - kMaxTimeDifferenceSeconds).has_value());
     EXPECT_EQ(guard.trust(), TimeTrust::kConfirmed);
     EXPECT_FALSE(guard.look());

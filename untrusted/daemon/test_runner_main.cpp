@@ -118,7 +118,7 @@ class Worker {
         if (found == clients_.end()) return;
         Client& client = found->second;
         must(client.from_host.arrived(m.bytes.size()));
-        if (client.muted) return;
+        if (client.muted || client.ended) return;  // what follows "!close" is not heard any more
         const std::string text = to_string(m.bytes);
         if (text.starts_with('!')) {
             const std::size_t end = text.find('\n');

@@ -39,7 +39,9 @@ class Traffic : private ConnectionOwner {
   public:
     static constexpr Milliseconds kFlushTime{30'000};  ///< for a slow reader's last bytes
     static constexpr Milliseconds kLingerTime{2'000};  ///< for the client's own close
-    static constexpr std::size_t kMaxDiscardedBytes = 1 << 20;
+    /// More than a client can have sent before it sees the end: its system's send buffer and our
+    /// receive buffer (Linux: 4 and 6 MiB at most, by default).
+    static constexpr std::size_t kMaxDiscardedBytes = 16 << 20;
 
     /// All references must outlive this.
     Traffic(EventLoop& loop, std::deque<WorkerLink>& links, ConnectionIds& ids, Counters& counters);

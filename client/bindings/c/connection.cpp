@@ -52,8 +52,9 @@ int eos_connect(const eos_verifier* verifier, const eos_endpoint* endpoint, int6
         target.now = EOS_TRY(checked_time(time));
         Deadline deadline = EOS_TRY(checked_deadline(endpoint->timeout_ms));
         target.endorsements = EOS_TRY(endorsements_of(*verifier));
+        staple(target, verifier->stapling, deadline);
         AppraisedConnection opened = EOS_TRY(AppraisedConnection::open(target, deadline));
-        EOS_TRY(learn(*verifier, opened.verdict));
+        if (!is_stapled(target.endorsements)) EOS_TRY(learn(*verifier, opened.verdict));
         auto explained = std::make_unique<eos_verdict>(opened.verdict);
         int status = explained->status;
         if (opened.channel) *connection = new eos_connection{std::move(opened.channel), {}};

@@ -434,6 +434,8 @@ TEST_F(ConnectionTest, WrongCallsAreRefused) {
     EXPECT_EQ(count, 0u);
     EXPECT_EQ(eos_connection_write(nullptr, "a", 1, 1, nullptr), EOS_E_ARGUMENT);
     EXPECT_EQ(eos_connection_certificate(nullptr, &count), nullptr);
+    EXPECT_EQ(eos_verifier_set_stapled(verifier_.get(), 3, error_.out()), EOS_E_ARGUMENT);
+    EXPECT_EQ(eos_verifier_set_stapled(nullptr, EOS_STAPLED_NEVER, error_.out()), EOS_E_ARGUMENT);
 }
 
 }  // namespace

@@ -19,7 +19,7 @@
  * includes reading and writing of one connection, and destroying.
  *
  * Time is a parameter: the library reads no clock but the monotonic one, for timeouts. It reads no
- * file, and only eos_connect() opens a socket. It starts no thread and leaves signals alone.
+ * file, and only eos_connect() opens sockets. It starts no thread and leaves signals alone.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -92,6 +92,16 @@ int eos_verifier_set_client(eos_verifier* verifier, const void* chain, size_t ch
 /// there can make the verifier forget. Any number of processes may use one folder. NULL: none.
 /// What cannot be read or kept there makes later calls fail with EOS_E_INPUT.
 int eos_verifier_set_memory(eos_verifier* verifier, const char* folder, eos_error** error);
+/// When eos_connect() asks the server for the vendors' collateral that it staples, before it
+/// verifies it: on a connection of its own, on which nothing secret is, within five seconds and the
+/// timeout. What is stapled is verified to its vendor's root as if eos_verifier_set_collateral()
+/// had brought it, which wins piece by piece; the memory learns no evaluation data number from it.
+enum eos_stapled {
+    EOS_STAPLED_NEVER = 0,       /* as long as eos_verifier_set_stapled() was not called */
+    EOS_STAPLED_WITHOUT_OWN = 1, /* if no collateral was set */
+    EOS_STAPLED_ALWAYS = 2       /* to complete the collateral that was set */
+};
+int eos_verifier_set_stapled(eos_verifier* verifier, int when, eos_error** error);
 /// Releases it. Connections that were made with it stay usable.
 void eos_verifier_destroy(eos_verifier* verifier);
 
@@ -184,8 +194,9 @@ typedef struct eos_endpoint {
 /// Connects with TLS 1.3, verifies, and hands over the connection only if the server was not
 /// rejected: under a policy with vendor roots that is EOS_OK, under one with test roots
 /// EOS_ACCEPTED_EMULATED. No byte of the caller's has been sent when this returns; in mode C a
-/// random challenge has. in:      connection may not be NULL; verdict may be, and is made also for
-/// a rejection. returns: the verdict's status, or EOS_E_ARGUMENT, EOS_E_CONNECTION, EOS_E_TIMEOUT,
+/// random challenge has, and the question for stapled collateral if that was wanted.
+/// in:      connection: may not be NULL. verdict: may be, and is made also for a rejection.
+/// returns: the verdict's status, or EOS_E_ARGUMENT, EOS_E_CONNECTION, EOS_E_TIMEOUT,
 ///          EOS_E_INTERNAL.
 int eos_connect(const eos_verifier* verifier, const eos_endpoint* endpoint, int64_t time,
                 eos_connection** connection, eos_verdict** verdict, eos_error** error);

@@ -11,13 +11,16 @@
 
 #include "client/bindings/c/enclaveos_verify.h"
 #include "client/collateral_memory.h"
+#include "client/stapled.h"
 #include "client/verified_channel.h"
 #include "common/base/time.h"
 
 /// Policy and inputs. Of the target, address, name, mode and time are each call's own.
 struct eos_verifier {
     eos::client::Target target;
+    eos::attestation::verify::Collateral collateral;  ///< the target's, and what is known of it
     std::optional<eos::client::CollateralMemory> collateral_memory;
+    eos::client::Stapling stapling = eos::client::Stapling::kNever;
 };
 
 /// Rendered once, so that accessors only read.

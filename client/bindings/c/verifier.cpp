@@ -137,6 +137,12 @@ Result<std::shared_ptr<const ratls::Credential>> credential_of(ByteView chain, B
     return ratls::Credential::make(der, private_key);
 }
 
+Result<attestation::verify::Collateral> collateral_of(const eos_verifier& verifier) {
+    if (!verifier.collateral_memory) return verifier.collateral;
+    return verifier.collateral.having_seen(
+        EOS_TRY(verifier.collateral_memory->seen(verifier.target.policy.roots)));
+}
+
 Result<int> hand_over(const eos_verifier& verifier,
                       const attestation::appraise::AttestationResult& result, eos_verdict** out) {
     EOS_TRY(learn(verifier, result));
@@ -185,6 +191,7 @@ int eos_verifier_set_collateral(eos_verifier* verifier, const void* json, size_t
         client::Target& target = EOS_TRY(required(verifier))->target;
         ByteView text = EOS_TRY((Buffer{json, json_size, "collateral"}.view()));
         target.endorsements = EOS_TRY(attestation::endorsements::parse_endorsements(text));
+        verifier->collateral = target.endorsements;
         return EOS_OK;
     });
 }
@@ -227,6 +234,25 @@ int eos_verifier_set_memory(eos_verifier* verifier, const char* folder, eos_erro
     });
 }
 
+int eos_verifier_set_stapled(eos_verifier* verifier, int when, eos_error** error) {
+    return guarded(error, [&]() -> Result<int> {
+        client::Stapling& rule = EOS_TRY(required(verifier))->stapling;
+        switch (when) {
+            case EOS_STAPLED_NEVER:
+                rule = client::Stapling::kNever;
+                return EOS_OK;
+            case EOS_STAPLED_WITHOUT_OWN:
+                rule = client::Stapling::kWithoutOwn;
+                return EOS_OK;
+            case EOS_STAPLED_ALWAYS:
+                rule = client::Stapling::kAlways;
+                return EOS_OK;
+            default:
+                return fail(bad_argument, "when: one of enum eos_stapled");
+        }
+    });
+}
+
 void eos_verifier_destroy(eos_verifier* verifier) {
     delete verifier;
 }
@@ -244,9 +270,9 @@ int eos_verify_evidence(const eos_verifier* verifier, const void* evidence, size
         input.evidence = EOS_TRY((Buffer{evidence, evidence_size, "evidence"}.view()));
         input.expected = EOS_TRY(expected_of(binding));
         const client::Target& target = verifier->target;
-        const auto endorsements = EOS_TRY(endorsements_of(*verifier));
-        return hand_over(*verifier,
-                         ratls::appraise_evidence(input, endorsements, target.policy, at), verdict);
+        const auto collateral = EOS_TRY(collateral_of(*verifier));
+        return hand_over(*verifier, ratls::appraise_evidence(input, collateral, target.policy, at),
+                         verdict);
     });
 }
 
@@ -268,8 +294,8 @@ int eos_verify_certificate(const eos_verifier* verifier, const void* chain, size
                                .anchors = target.anchors,
                                .server_name = EOS_TRY(checked_name(server_name, "server_name")),
                                .handshake = EOS_TRY(handshake_of(handshake))};
-        const auto endorsements = EOS_TRY(endorsements_of(*verifier));
-        return hand_over(*verifier, ratls::appraise_leaf(input, endorsements, target.policy, at),
+        const auto collateral = EOS_TRY(collateral_of(*verifier));
+        return hand_over(*verifier, ratls::appraise_leaf(input, collateral, target.policy, at),
                          verdict);
     });
 }

@@ -4,6 +4,7 @@
  * usage: verify_example evidence POLICY COLLATERAL FILE REPORT_DATA_HEX TIME
  *        verify_example get      POLICY COLLATERAL ROOT HOST PORT NAME PATH
  *
+ * COLLATERAL is a file, or "-" for what the server staples.
  * Prints the verdict or the answer, and exits with the verdict's exit code. */
 #include <inttypes.h>
 #include <stdio.h>
@@ -45,12 +46,16 @@ static int must(int status, eos_error** error) {
 
 static eos_verifier* make_verifier(const char* policy_path, const char* collateral_path) {
     struct file policy = read_file(policy_path);
-    struct file collateral = read_file(collateral_path);
     eos_verifier* verifier = NULL;
     eos_error* error = NULL;
     must(eos_verifier_create(policy.bytes, policy.size, &verifier, &error), &error);
-    must(eos_verifier_set_collateral(verifier, collateral.bytes, collateral.size, &error), &error);
     free(policy.bytes);
+    if (strcmp(collateral_path, "-") == 0) {
+        must(eos_verifier_set_stapled(verifier, EOS_STAPLED_WITHOUT_OWN, &error), &error);
+        return verifier;
+    }
+    struct file collateral = read_file(collateral_path);
+    must(eos_verifier_set_collateral(verifier, collateral.bytes, collateral.size, &error), &error);
     free(collateral.bytes);
     return verifier;
 }

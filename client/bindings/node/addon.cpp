@@ -175,7 +175,7 @@ napi_value start(napi_env env, napi_value handle, std::function<Outcome()> run) 
     return promise;
 }
 
-// (policy, collateral, anchors, chain, key) → {status, verifier}
+// (policy, collateral, anchors, chain, key, memory, stapled) → {status, verifier}
 napi_value create_verifier(napi_env env, napi_callback_info info) {
     Arguments in(env, info);
     Outcome outcome;
@@ -194,6 +194,12 @@ napi_value create_verifier(napi_env env, napi_callback_info info) {
     if (Bytes chain = in.bytes(3); outcome.status == EOS_OK && !chain.empty()) {
         outcome.status = eos_verifier_set_client(verifier, chain.data(), chain.size(), key.data(),
                                                  key.size(), &outcome.error);
+    }
+    if (std::string folder = in.text(5); outcome.status == EOS_OK && !folder.empty())
+        outcome.status = eos_verifier_set_memory(verifier, folder.c_str(), &outcome.error);
+    if (outcome.status == EOS_OK) {
+        outcome.status =
+            eos_verifier_set_stapled(verifier, static_cast<int>(in.number(6)), &outcome.error);
     }
     napi_value out = to_object(env, outcome);
     set(env, out, "verifier", make_handle<eos_verifier_destroy>(env, verifier));

@@ -129,15 +129,27 @@ class Connection extends Duplex {
   }
 }
 
+/** When a server is asked for the collateral that it staples. */
+function whenStapled(value) {
+  if (value === undefined || value === null) return 1; // where none was given
+  if (typeof value === "boolean") return value ? 2 : 0;
+  throw new TypeError("stapled: true, false or undefined");
+}
+
 /** A policy and what to verify with. */
 class Verifier {
   #handle;
 
-  /** policy, collateral: JSON; anchors: root certificates of the private PKI; client*: PEM. */
-  constructor({ policy, collateral, anchors, clientChain, clientKey }) {
+  /**
+   * policy, collateral: JSON; anchors: root certificates of the private PKI; client*: PEM.
+   * memory: a folder that exists, in which what was accepted is kept, so that what is older is refused.
+   * stapled: whether connect() asks the server for its collateral; undefined: where none is given here.
+   */
+  constructor({ policy, collateral, anchors, clientChain, clientKey, memory, stapled }) {
     this.#handle = must(addon.createVerifier(
       bytes(policy, "policy"), bytes(collateral, "collateral"), bytes(anchors, "anchors"),
-      bytes(clientChain, "clientChain"), bytes(clientKey, "clientKey"))).verifier;
+      bytes(clientChain, "clientChain"), bytes(clientKey, "clientKey"), text(memory, "memory"),
+      whenStapled(stapled))).verifier;
   }
 
   /** Evidence as it came, and the 64 bytes that its report data must be. */

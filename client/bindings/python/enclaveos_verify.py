@@ -18,6 +18,8 @@ ACCEPTED, ACCEPTED_EMULATED = 0, 10
 NOT_GENUINE, NOT_BOUND, NOT_ACCEPTABLE, INCOMPLETE, OLD_STATE = 20, 21, 22, 23, 24
 # What evidence must be bound to: this connection; this handshake; the server's key and a minute of the last day.
 MODES = {"v2-challenge": 2, "v1-challenge": 0, "v1-deterministic": 1}
+# When a server is asked for the collateral that it staples: where none was given; always; never.
+STAPLED = {None: 1, True: 2, False: 0}
 E_ARGUMENT, E_INPUT, E_CONNECTION, E_TIMEOUT, E_INTERNAL = -1, -2, -3, -4, -5
 
 
@@ -47,6 +49,8 @@ _FUNCTIONS = {
     "eos_verifier_set_collateral": (c_int, [c_void_p, *_INPUT, _OUT]),
     "eos_verifier_set_anchors": (c_int, [c_void_p, *_INPUT, _OUT]),
     "eos_verifier_set_client": (c_int, [c_void_p, *_INPUT, *_INPUT, _OUT]),
+    "eos_verifier_set_memory": (c_int, [c_void_p, c_char_p, _OUT]),
+    "eos_verifier_set_stapled": (c_int, [c_void_p, c_int, _OUT]),
     "eos_verifier_destroy": (None, [c_void_p]),
     "eos_verdict_summary": (c_char_p, [c_void_p]),
     "eos_verdict_text": (c_char_p, [c_void_p]),
@@ -234,8 +238,13 @@ class HTTPSConnection(http.client.HTTPConnection):
 class Verifier:
     """A policy and what to verify with. Does not change; threads may share it."""
 
-    def __init__(self, policy, collateral=None, anchors=None, client_chain=None, client_key=None):
-        """policy, collateral: JSON; anchors: root certificates of the private PKI; client_*: PEM. All bytes."""
+    def __init__(self, policy, collateral=None, anchors=None, client_chain=None, client_key=None, memory=None,
+                 stapled=None):
+        """policy, collateral: JSON; anchors: root certificates of the private PKI; client_*: PEM. All bytes.
+
+        memory: a folder that exists, in which what was accepted is kept, so that what is older is refused.
+        stapled: whether connect() asks the server for its collateral; None: where none is given here.
+        """
         self._handle = c_void_p()
         _call("eos_verifier_create", policy, len(policy), byref(self._handle))
         if collateral is not None:
@@ -245,6 +254,9 @@ class Verifier:
         if client_chain is not None:
             _call("eos_verifier_set_client", self._handle, client_chain, len(client_chain), client_key,
                   len(client_key))
+        if memory is not None:
+            _call("eos_verifier_set_memory", self._handle, _text(os.fspath(memory)))
+        _call("eos_verifier_set_stapled", self._handle, STAPLED[stapled])
 
     def __del__(self):
         _library.eos_verifier_destroy(self._handle)

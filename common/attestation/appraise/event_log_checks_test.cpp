@@ -113,6 +113,60 @@ TEST(EventLogChecks, NamedEventsMustBeInTheirRegister) {
     EXPECT_THAT(scene.failures(), ElementsAre("event_log.required_events"));
 }
 
+event_log::Event root_event(std::byte fill) {
+    return event_log::policy_root_event(Bytes(32, fill));
+}
+
+TEST(EventLogChecks, TheLastMeasuredPolicyRootIsTheLeafs) {
+    Scene scene;
+    auto measured = [&](std::vector<event_log::Event> events) {
+        scene.log = EventLog{small_boot()};
+        for (event_log::Event& event : events) scene.log->events.push_back(std::move(event));
+        scene.intel.td->rtmr = event_log::replay(*scene.log);
+    };
+    auto outcome = [&](std::byte shown) {
+        LeafClaims leaf = leaf_with(&scene.log);
+        leaf.extensions[oid::kPolicyRoot] = Bytes(32, shown);
+        return summarise(
+            appraise(verify::verify_quote(scene.intel.quote(), scene.intel.endorsements(),
+                                          scene.policy.roots, kNow),
+                     leaf, scene.policy)
+                .tree());
+    };
+    constexpr std::byte kOld{1}, kNew{2};
+    const std::string id = "event_log.policy_root";
+    EXPECT_THAT(outcome(kNew).failed, IsEmpty()) << "a log without policy roots";
+    measured({root_event(kOld), root_event(kNew)});
+    EXPECT_THAT(outcome(kNew).failed, IsEmpty());
+    EXPECT_THAT(outcome(kOld).failed, ElementsAre(id));
+    EXPECT_THAT(summarise(scene.run(&scene.log).tree()).not_evaluated, ElementsAre(id));
+    // Labels are the presenter's: under another one the last digest is still the last.
+    measured({root_event(kOld), root_event(kNew)});
+    event_log::Event& last = scene.log->events.back();
+    last = {.rtmr = 3, .type = 0xd, .digest = last.digest, .name = {}, .data = {}};
+    EXPECT_THAT(outcome(kOld).failed, ElementsAre(id));
+    EXPECT_THAT(outcome(kNew).failed, IsEmpty());
+    event_log::Event elsewhere = root_event(kOld);
+    elsewhere.rtmr = 2;
+    measured({root_event(kNew), elsewhere});
+    EXPECT_THAT(outcome(kNew).failed, IsEmpty());
+    measured({root_event(kNew)});
+    scene.log->events.back().data = Bytes(32, kOld);
+    EXPECT_THAT(outcome(kOld).failed, ElementsAre("event_log.content", id));
+    // A log that does not replay says nothing.
+    measured({root_event(kOld)});
+    scene.log->events.push_back(root_event(kNew));
+    EXPECT_THAT(outcome(kNew).failed, ElementsAre("event_log.rtmr3"));
+    EXPECT_THAT(outcome(kNew).not_evaluated, ElementsAre(id));
+
+    scene.policy.tdx.event_log = EventLogRule{{}, MeasuredRoot::required};
+    measured({});
+    EXPECT_THAT(outcome(kNew).failed, ElementsAre(id));
+    measured({root_event(kNew)});
+    EXPECT_THAT(outcome(kNew).failed, IsEmpty());
+    EXPECT_THAT(outcome(kOld).failed, ElementsAre(id));
+}
+
 json::Value policy_json(json::Value event_log) {
     const std::string digest(96, 'a');
     return {{"version", 1},
@@ -138,6 +192,12 @@ TEST(EventLogPolicy, TheDemandIsReadWrittenAndHashed) {
     ASSERT_TRUE(two.has_value()) << two.error().message();
     EXPECT_EQ(two->tdx.event_log->events.size(), 2u);
     EXPECT_NE(policy_hash(*two), policy_hash(*bare));
+    Result<Policy> rooted = parse(policy_json({{"policy_root", "required"}}));
+    ASSERT_TRUE(rooted.has_value());
+    EXPECT_EQ(rooted->tdx.event_log->policy_root, MeasuredRoot::required);
+    EXPECT_NE(policy_hash(*rooted), policy_hash(*bare));
+    EXPECT_EQ(parse(policy_to_json(*rooted))->tdx, rooted->tdx);
+    EXPECT_FALSE(parse(policy_json({{"policy_root", "measured"}})).has_value());
     Result<Policy> again = parse(policy_to_json(*two));
     ASSERT_TRUE(again.has_value());
     EXPECT_EQ(again->tdx, two->tdx);

@@ -122,9 +122,20 @@ struct EventPin {
     friend auto operator<=>(const EventPin&, const EventPin&) = default;
 };
 
+/// Whether the policy root of the leaf must be one that the guest measured.
+enum class MeasuredRoot {
+    if_logged,  ///< if the log has policy roots at all, the last must be the leaf's
+    required    ///< there must be one
+};
+
+/// "if_logged", "required".
+std::string_view measured_root_name(MeasuredRoot rule);
+std::optional<MeasuredRoot> measured_root_from(std::string_view name);
+
 /// The guest's event log is demanded.
 struct EventLogRule {
     std::set<EventPin> events;  ///< each must be in it
+    MeasuredRoot policy_root = MeasuredRoot::if_logged;
     friend bool operator==(const EventLogRule&, const EventLogRule&) = default;
 };
 

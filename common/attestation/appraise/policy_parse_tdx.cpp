@@ -54,6 +54,14 @@ Result<EventPin> parse_event(const json::Value& value, std::string path) {
     return out;
 }
 
+Result<MeasuredRoot> parse_measured_root(json::Object& object) {
+    if (object.find("policy_root") == nullptr) return MeasuredRoot::if_logged;
+    std::string text = EOS_TRY(object.text("policy_root", kMaxNameBytes));
+    std::optional<MeasuredRoot> rule = measured_root_from(text);
+    if (!rule) return fail(bad_policy, object.path("policy_root") + ": if_logged or required");
+    return *rule;
+}
+
 Result<std::optional<EventLogRule>> parse_event_log(json::Object& tdx) {
     const json::Value* value = tdx.find("event_log");
     if (value == nullptr) return std::optional<EventLogRule>();
@@ -65,11 +73,22 @@ Result<std::optional<EventLogRule>> parse_event_log(json::Object& tdx) {
         EventPin event = EOS_TRY(parse_event((*events)[i], place));
         if (!out.events.insert(event).second) return fail(bad_policy, place + ": repeated");
     }
+    out.policy_root = EOS_TRY(parse_measured_root(object));
     EOS_TRY(object.finish());
     return std::optional(std::move(out));
 }
 
 }  // namespace
+
+std::string_view measured_root_name(MeasuredRoot rule) {
+    return rule == MeasuredRoot::required ? "required" : "if_logged";
+}
+
+std::optional<MeasuredRoot> measured_root_from(std::string_view name) {
+    for (MeasuredRoot rule : {MeasuredRoot::if_logged, MeasuredRoot::required})
+        if (measured_root_name(rule) == name) return rule;
+    return {};
+}
 
 std::string_view td_freedom_name(TdFreedom freedom) {
     for (const auto& [value, name] : kFreedomNames)

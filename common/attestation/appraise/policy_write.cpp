@@ -81,7 +81,8 @@ json::Value tdx_to_json(const TdxRule& rule) {
     json::Value events = json::Value::array();
     for (const EventPin& event : rule.event_log->events)
         events.push_back({{"rtmr", event.rtmr}, {"digest", hex(event.digest)}});
-    out["event_log"] = {{"required_events", events}};
+    out["event_log"] = {{"required_events", events},
+                        {"policy_root", measured_root_name(rule.event_log->policy_root)}};
     return out;
 }
 

@@ -64,6 +64,27 @@ std::size_t der_size(ByteView bytes) {
     return 0;
 }
 
+/// One layer of what parse_crl_text() takes.
+Result<Bytes> decode_crl(ByteView in) {
+    constexpr std::byte kSequence{0x30};
+    // Text of it begins with '3', 'M', '-' or "0x", and no list is as short as 'x' would say.
+    if (!in.empty() && in[0] == kSequence && !as_chars(in).starts_with("0x")) {
+        const bool has_nul = in.size() == der_size(in) + 1 && in.back() == std::byte{0};
+        return to_bytes(has_nul ? without_nul(in) : in);
+    }
+    std::string text = to_string(without_nul(in));
+    while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
+    if (text.starts_with("-----BEGIN")) {
+        std::vector<x509::PemBlock> blocks =
+            EOS_TRY(x509::parse_pem(text, {.label = "X509 CRL", .max_blocks = 1}));
+        return std::move(blocks.front().der);
+    }
+    if (text.starts_with('M')) return from_base64(text);
+    Bytes der = EOS_TRY(from_hex(without_hex_mark(text)));
+    if (der.empty()) return fail(bad_encoding, "an empty revocation list");
+    return der;
+}
+
 /// What both containers have, each in an order of its own.
 struct Parts {
     ByteView root_ca_crl;
@@ -103,6 +124,18 @@ Result<Bytes> byte_list(json::Object& object, std::string_view name) {
         out.push_back(static_cast<std::byte>(EOS_TRY(json::as_number((*list)[i], place, 0xff))));
     }
     return out;
+}
+
+// --- answers of the provisioning service ---
+
+constexpr std::array<std::string_view, 4> kAnswerMembers{"tcb_info_json", "enclave_identity_json",
+                                                         "crl_data", "crl_data_base64"};
+constexpr std::size_t kMaxAnswerChainChars = 16 * 1024;
+
+std::unexpected<Error> missing_chain(std::string_view member, std::string_view header) {
+    return fail(bad_container, "the answer lacks its issuer chain, which is sent in the header " +
+                                   std::string(header) + ": write {\"" + std::string(member) +
+                                   "\": the answer as a string, \"issuer_chain\": that header}");
 }
 
 // --- Open Enclave ---
@@ -163,21 +196,28 @@ Result<SignedObject> parse_signed_answer(ByteView answer, std::string issuer_cha
 }
 
 Result<Bytes> parse_crl_text(ByteView in) {
-    constexpr std::byte kSequence{0x30};
-    if (!in.empty() && in[0] == kSequence) {  // hexadecimal text of it begins with '3'
-        const bool has_nul = in.size() == der_size(in) + 1 && in.back() == std::byte{0};
-        return to_bytes(has_nul ? without_nul(in) : in);
+    Bytes once = EOS_TRY(decode_crl(in));
+    // Some serialise the text of the list, or the list as a C string, as if it were DER.
+    return decode_crl(once);
+}
+
+Result<std::string> parse_chain_text(std::string text) {
+    if (!text.starts_with("-----BEGIN%20")) return text;
+    std::string out;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] != '%') {
+            out.push_back(text[i]);
+            continue;
+        }
+        out += to_string(EOS_TRY(array_from_hex<1>(std::string_view(text).substr(i + 1, 2))));
+        i += 2;
     }
-    std::string text = to_string(without_nul(in));
-    while (text.ends_with('\n') || text.ends_with('\r')) text.pop_back();
-    if (text.starts_with("-----BEGIN")) {
-        std::vector<x509::PemBlock> blocks =
-            EOS_TRY(x509::parse_pem(text, {.label = "X509 CRL", .max_blocks = 1}));
-        return std::move(blocks.front().der);
-    }
-    Bytes der = EOS_TRY(from_hex(text));
-    if (der.empty()) return fail(bad_encoding, "an empty revocation list");
-    return der;
+    return out;
+}
+
+std::string_view without_hex_mark(std::string_view text) {
+    if (text.starts_with("0x")) text.remove_prefix(2);
+    return text;
 }
 
 Result<Endorsements> parse_oe_endorsements(ByteView bytes) {
@@ -250,6 +290,41 @@ Result<Endorsements> parse_statement_file(const json::Value& value) {
     Endorsements all;
     (is_tcb_info ? all.tcb_info : all.qe_identity) = std::move(out);
     return all;
+}
+
+bool is_saved_answer(const json::Value& value) {
+    if (!value.is_object()) return false;
+    for (std::string_view name : kStatementMembers) {
+        if (value.contains(name)) return true;
+    }
+    return std::ranges::any_of(kAnswerMembers,
+                               [&](std::string_view name) { return value.contains(name); });
+}
+
+Result<Endorsements> parse_saved_answer(const json::Value& value) {
+    if (value.contains(kStatementMembers[0])) {
+        return missing_chain(kAnswerMembers[0], "TCB-Info-Issuer-Chain");
+    }
+    if (value.contains(kStatementMembers[1])) {
+        return missing_chain(kAnswerMembers[1], "SGX-Enclave-Identity-Issuer-Chain");
+    }
+    json::Object object = EOS_TRY(json::Object::of(value, ""));
+    const auto name = std::ranges::find_if(
+        kAnswerMembers, [&](std::string_view one) { return object.find(one) != nullptr; });
+    const std::string answer = EOS_TRY(object.text(*name, kMaxCollateralBytes));
+    std::string chain =
+        EOS_TRY(parse_chain_text(EOS_TRY(object.text("issuer_chain", kMaxAnswerChainChars))));
+    EOS_TRY(object.finish());
+    Endorsements out;
+    if (*name == kAnswerMembers[0]) {
+        out.tcb_info = EOS_TRY(parse_signed_answer(as_bytes(answer), std::move(chain)));
+    } else if (*name == kAnswerMembers[1]) {
+        out.qe_identity = EOS_TRY(parse_signed_answer(as_bytes(answer), std::move(chain)));
+    } else {
+        out.pck_crl = EOS_TRY(parse_crl_text(as_bytes(answer)));
+        out.pck_crl_issuer_chain_pem = std::move(chain);
+    }
+    return out;
 }
 
 Container container_of(ByteView bytes) {

@@ -163,8 +163,32 @@ TEST(CrlText, EveryForm) {
     EXPECT_EQ(parse_crl_text(as_bytes(digits + '\0')).value(), der);
     EXPECT_EQ(parse_crl_text(as_bytes(digits + "\n")).value(), der);
     EXPECT_EQ(parse_crl_text(as_bytes(armour)).value(), der);
-    for (std::string_view bad : {"", "x", "308", "-----BEGIN X509 CRL-----\n"})
+    EXPECT_EQ(parse_crl_text(as_bytes("0x" + digits)).value(), der);
+    EXPECT_EQ(parse_crl_text(as_bytes(base64(der) + "\r\n")).value(), der);
+    EXPECT_EQ(parse_crl_text(as_bytes(hex(as_bytes(armour)))).value(), der);
+    EXPECT_EQ(parse_crl_text(as_bytes(hex(as_bytes(digits)))).value(), der);
+    EXPECT_EQ(parse_crl_text(as_bytes(hex(with_nul))).value(), der);
+    EXPECT_FALSE(parse_crl_text(as_bytes(hex(as_bytes(hex(as_bytes(digits)))))).value() == der);
+    for (std::string_view bad :
+         {"", "x", "308", "0x", "0x308", "0x0x3000", "MIIB=", "-----BEGIN X509 CRL-----\n"})
         EXPECT_FALSE(parse_crl_text(as_bytes(bad)).has_value()) << bad;
+}
+
+std::string percent_encoded(std::string_view text) {
+    std::string out;
+    for (char c : text) {
+        const bool is_plain = std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '-';
+        out += is_plain ? std::string(1, c) : "%" + hex(as_bytes(std::string_view(&c, 1)));
+    }
+    return out;
+}
+
+TEST(ChainText, ComesAsPemOrAsAHeader) {
+    const std::string chain = SyntheticIntel().endorsements().tcb_info->issuer_chain_pem;
+    EXPECT_EQ(parse_chain_text(chain).value(), chain);
+    EXPECT_EQ(parse_chain_text(percent_encoded(chain)).value(), chain);
+    for (std::string_view bad : {"-----BEGIN%20%", "-----BEGIN%20%4", "-----BEGIN%20%xy"})
+        EXPECT_EQ(parse_chain_text(std::string(bad)).error().code(), bad_encoding) << bad;
 }
 
 json::Value statement_file(const char* member, const SignedObject& object) {
@@ -179,6 +203,62 @@ json::Value statement_file(const char* member, const SignedObject& object) {
 
 Result<Endorsements> parse(const json::Value& value) {
     return parse_endorsements(as_bytes(json::compact(value)));
+}
+
+Code code_of(const json::Value& value) {
+    Result<Endorsements> out = parse(value);
+    return out.has_value() ? Code{} : out.error().code();
+}
+
+TEST(SavedAnswers, GiveWhatTheyHold) {
+    const Endorsements all = SyntheticIntel().endorsements();
+    const std::string chain = all.tcb_info->issuer_chain_pem;
+    const std::string tcb_info = answer("tcbInfo", *all.tcb_info);
+    const json::Value saved{{"tcb_info_json", tcb_info}, {"issuer_chain", percent_encoded(chain)}};
+    Endorsements found = parse(saved).value();
+    EXPECT_EQ(found.tcb_info->body, all.tcb_info->body);
+    EXPECT_EQ(found.tcb_info->signature, all.tcb_info->signature);
+    EXPECT_EQ(found.tcb_info->issuer_chain_pem, chain);
+    EXPECT_FALSE(found.qe_identity.has_value());
+    found = parse({{"enclave_identity_json", answer("enclaveIdentity", *all.qe_identity)},
+                   {"issuer_chain", chain}})
+                .value();
+    EXPECT_EQ(found.qe_identity->body, all.qe_identity->body);
+    EXPECT_FALSE(found.tcb_info.has_value());
+    for (const json::Value& list :
+         {json::Value{{"crl_data", x509::encode_pem("X509 CRL", *all.pck_crl)},
+                      {"issuer_chain", "PEM"}},
+          json::Value{{"crl_data_base64", base64(*all.pck_crl)}, {"issuer_chain", "PEM"}}}) {
+        found = parse(list).value();
+        EXPECT_EQ(found.pck_crl, all.pck_crl);
+        EXPECT_EQ(found.pck_crl_issuer_chain_pem, "PEM");
+    }
+
+    json::Value bad = saved;
+    bad.erase("issuer_chain");
+    EXPECT_EQ(code_of(bad), json::missing_member);
+    bad = saved;
+    bad["crl_data"] = "3000";  // two answers
+    EXPECT_EQ(code_of(bad), json::unknown_member);
+    bad = saved;
+    bad["tcb_info_json"] = to_string(all.tcb_info->body);  // without its signature
+    EXPECT_EQ(code_of(bad), bad_container);
+    bad = saved;
+    bad["tcb_info_json"] = json::Value::object();
+    EXPECT_EQ(code_of(bad), json::wrong_type);
+}
+
+TEST(SavedAnswers, WithoutTheChainTheHeaderIsNamed) {
+    const Endorsements all = SyntheticIntel().endorsements();
+    Result<Endorsements> out = parse_endorsements(as_bytes(answer("tcbInfo", *all.tcb_info)));
+    ASSERT_FALSE(out.has_value());
+    EXPECT_EQ(out.error().code(), bad_container);
+    EXPECT_THAT(out.error().message(), ::testing::HasSubstr("header TCB-Info-Issuer-Chain"));
+    out = parse_endorsements(as_bytes(answer("enclaveIdentity", *all.qe_identity)));
+    ASSERT_FALSE(out.has_value());
+    EXPECT_EQ(out.error().code(), bad_container);
+    EXPECT_THAT(out.error().message(),
+                ::testing::HasSubstr("header SGX-Enclave-Identity-Issuer-Chain"));
 }
 
 TEST(StatementFiles, GiveTheStatementThatTheyHold) {

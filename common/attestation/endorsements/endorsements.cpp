@@ -12,16 +12,19 @@ namespace {
 
 constexpr std::size_t kMaxChainBytes = 16 * 1024;
 
-Result<std::optional<std::string>> text_or_null(json::Object& object, std::string_view name) {
+/// Absent, null and "" are the same.
+Result<std::optional<std::string>> text_or_none(json::Object& object, std::string_view name) {
     const json::Value* value = object.find(name);
     if (value == nullptr || value->is_null()) return std::optional<std::string>{};
-    return std::optional(EOS_TRY(json::as_text(*value, object.path(name), kMaxCollateralBytes)));
+    std::string text = EOS_TRY(json::as_text(*value, object.path(name), kMaxCollateralBytes));
+    if (text.empty()) return std::optional<std::string>{};
+    return std::optional(std::move(text));
 }
 
-Result<std::optional<Bytes>> hex_or_null(json::Object& object, std::string_view name) {
-    std::optional<std::string> text = EOS_TRY(text_or_null(object, name));
+Result<std::optional<Bytes>> crl_or_none(json::Object& object, std::string_view name) {
+    std::optional<std::string> text = EOS_TRY(text_or_none(object, name));
     if (!text.has_value()) return std::optional<Bytes>{};
-    Result<Bytes> bytes = from_hex(*text);
+    Result<Bytes> bytes = parse_crl_text(as_bytes(*text));
     if (!bytes.has_value()) return fail(std::move(bytes).error().within(object.path(name)));
     return std::optional(*std::move(bytes));
 }
@@ -29,7 +32,7 @@ Result<std::optional<Bytes>> hex_or_null(json::Object& object, std::string_view 
 Result<std::optional<SignedObject>> signed_object(json::Object& object, const std::string& name) {
     std::string signature_name = name + "_signature";
     std::string chain_name = name + "_issuer_chain";
-    std::optional<std::string> body = EOS_TRY(text_or_null(object, name));
+    std::optional<std::string> body = EOS_TRY(text_or_none(object, name));
     if (!body.has_value()) {
         object.find(signature_name);
         object.find(chain_name);
@@ -37,11 +40,12 @@ Result<std::optional<SignedObject>> signed_object(json::Object& object, const st
     }
     SignedObject out;
     out.body = to_bytes(*body);
-    std::string signature = EOS_TRY(object.text(signature_name, 2 * out.signature.size()));
-    Result<ByteArray<64>> raw = array_from_hex<64>(signature);
+    std::string signature = EOS_TRY(object.text(signature_name, 2 + 2 * out.signature.size()));
+    Result<ByteArray<64>> raw = array_from_hex<64>(without_hex_mark(signature));
     if (!raw.has_value()) return fail(std::move(raw).error().within(signature_name));
     out.signature = *raw;
-    out.issuer_chain_pem = EOS_TRY(object.text(chain_name, kMaxChainBytes));
+    out.issuer_chain_pem =
+        EOS_TRY(parse_chain_text(EOS_TRY(object.text(chain_name, kMaxChainBytes))));
     return std::optional(std::move(out));
 }
 
@@ -74,20 +78,23 @@ Result<Endorsements> parse_endorsements(ByteView in) {
             break;
     }
     json::Value root =
-        EOS_TRY(json::parse(in, {.size_bytes = 4 * kMaxCollateralBytes, .depth = 2}));
+        EOS_TRY(json::parse(in, {.size_bytes = 4 * kMaxCollateralBytes, .depth = 10}));
     if (is_statement_file(root)) return parse_statement_file(root);
+    if (is_saved_answer(root)) return parse_saved_answer(root);
     json::Object object = EOS_TRY(json::Object::of(root, ""));
     Endorsements out;
-    out.root_ca_crl = EOS_TRY(hex_or_null(object, "root_ca_crl"));
-    out.pck_crl = EOS_TRY(hex_or_null(object, "pck_crl"));
+    out.root_ca_crl = EOS_TRY(crl_or_none(object, "root_ca_crl"));
+    out.pck_crl = EOS_TRY(crl_or_none(object, "pck_crl"));
     out.tcb_info = EOS_TRY(signed_object(object, "tcb_info"));
     out.qe_identity = EOS_TRY(signed_object(object, "qe_identity"));
-    std::optional<std::string> certificates = EOS_TRY(text_or_null(object, "amd_certificates"));
+    std::optional<std::string> certificates = EOS_TRY(text_or_none(object, "amd_certificates"));
     if (certificates.has_value()) out.amd.certificates.push_back(to_bytes(*certificates));
-    out.amd.ark_crl = EOS_TRY(hex_or_null(object, "amd_ark_crl"));
-    out.amd.ask_crl = EOS_TRY(hex_or_null(object, "amd_ask_crl"));
+    out.amd.ark_crl = EOS_TRY(crl_or_none(object, "amd_ark_crl"));
+    out.amd.ask_crl = EOS_TRY(crl_or_none(object, "amd_ask_crl"));
     out.pck_crl_issuer_chain_pem =
-        EOS_TRY(text_or_null(object, "pck_crl_issuer_chain")).value_or("");
+        EOS_TRY(text_or_none(object, "pck_crl_issuer_chain")).value_or("");
+    EOS_TRY(text_or_none(object, "pck_certificate_chain"));
+    for (const char* unused : {"version", "tee_type"}) object.find(unused);
     EOS_TRY(object.finish());
     return out;
 }

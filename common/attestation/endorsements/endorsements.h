@@ -71,13 +71,17 @@ Endorsements select(const Endorsements& all, const IntelPlatform& platform);
                                                    const std::string& source);
 
 /// Reads the JSON collateral object in use among verifiers: string members root_ca_crl and pck_crl
-/// (hex DER), tcb_info, tcb_info_signature (hex r ‖ s), tcb_info_issuer_chain (PEM), and the same
-/// three for qe_identity; for AMD amd_certificates (PEM), amd_ark_crl and amd_ask_crl (hex DER). A
-/// member that is absent or null is missing. Or a bundle: bundle.h. Or Open Enclave's or the quote
-/// library's container, or a single statement's file: collateral_containers.h. Syntax of the frame
-/// only. errors:  those of parse_bundle() and of the containers; those of json::parse;
-/// json::wrong_type, out_of_range, missing_member (an object without
-///          its signature or chain), unknown_member; bad_encoding.
+/// (as parse_crl_text() reads them: hexadecimal, PEM or base64), tcb_info, tcb_info_signature (hex
+/// r ‖ s), tcb_info_issuer_chain (PEM, also as the header that it came in), and the same three for
+/// qe_identity; pck_crl_issuer_chain; for AMD amd_certificates (PEM), amd_ark_crl and amd_ask_crl
+/// (as the other lists). A member that is absent, null or empty is missing. The member
+/// pck_certificate_chain is allowed and not used: evidence that can be verified carries its own. So
+/// are version and tee_type, of the quote library's structure: the statements say it themselves.
+/// Or a bundle: bundle.h. Or one of the shapes of collateral_containers.h. Syntax of the frame
+/// only.
+/// errors:  those of parse_bundle() and of the containers; those of json::parse;
+///          json::wrong_type, out_of_range, missing_member (an object without its signature or
+///          chain), unknown_member; bad_encoding.
 /// bound:   4 × kMaxCollateralBytes.
 [[nodiscard]] Result<Endorsements> parse_endorsements(ByteView in);
 

@@ -70,6 +70,13 @@ Result<std::vector<std::string>> advisories_member(json::Object& object) {
     return out;
 }
 
+Result<std::uint64_t> component_svn(const json::Value& value) {
+    // There are hundreds of these in a statement: words are only made for one that has no svn.
+    const auto svn = value.find("svn");
+    if (svn == value.end()) return EOS_TRY(json::Object::of(value, {})).number("svn", 0xff);
+    return json::as_number(*svn, "svn", 0xff);
+}
+
 /// Version 3: sixteen objects with a member svn.
 Result<TcbComponents> component_list(json::Object& tcb, std::string_view name) {
     TcbComponents out{};
@@ -78,9 +85,10 @@ Result<TcbComponents> component_list(json::Object& tcb, std::string_view name) {
         return fail(bad_tcb_info, tcb.path(name) + ": expected 16 components");
     }
     for (std::size_t i = 0; i < kTcbComponents; ++i) {
-        json::Object component =
-            EOS_TRY(json::Object::of((*list)[i], json::element_path(tcb.path(name), i)));
-        out[i] = static_cast<std::byte>(EOS_TRY(component.number("svn", 0xff)));
+        Result<std::uint64_t> svn = component_svn((*list)[i]);
+        // There are hundreds of these in a statement: their place is put into words if need be.
+        if (!svn) return fail(std::move(svn).error().within(json::element_path(tcb.path(name), i)));
+        out[i] = static_cast<std::byte>(*svn);
     }
     return out;
 }
@@ -240,7 +248,9 @@ Result<TcbInfo> parse_tcb_info(ByteView in) {
     out.tee = EOS_TRY(tcb_info_tee(object, out.version));
     EOS_TRY(parse_frame(object, bad_tcb_info, out));
     out.fmspc = EOS_TRY(hex_member<6>(object, "fmspc"));
-    out.pce_id = EOS_TRY(hex_member<2>(object, "pceId"));
+    if (out.version > 2 || object.find("pceId") != nullptr) {
+        out.pce_id = EOS_TRY(hex_member<2>(object, "pceId"));
+    }
     // Type 0 is the only one whose components are compared as match() does.
     EOS_TRY(object.number("tcbType", 0));
     const json::Value* levels = EOS_TRY(levels_member(object, bad_tcb_info));

@@ -94,7 +94,7 @@ struct TcbInfo {
     UnixTime issue_date;
     UnixTime next_update;
     Fmspc fmspc{};
-    PceId pce_id{};
+    std::optional<PceId> pce_id;  ///< version 2 may lack it, and then fits no platform
     std::uint32_t evaluation_data_number = 0;
     std::vector<TcbLevel> levels;
     TdxModule tdx_module;                                  ///< TDX only

@@ -124,6 +124,7 @@ TEST(TcbInfo, TwinsFail) {
         {"/fmspc", "00906ED5", bad_encoding},
         {"/fmspc", "00906ED500000", json::out_of_range},
         {"/pceId", "zz00", bad_encoding},
+        {"/pceId", {}, json::missing_member},
         {"/tcbEvaluationDataNumber", 4294967296, json::out_of_range},
         {"/tcbLevels", json::Value::array(), bad_tcb_info},
         {"/tcbLevels", {}, bad_tcb_info},
@@ -239,7 +240,25 @@ TEST(Endorsements, MissingPiecesAndTwins) {
     EXPECT_EQ(to_string(out->tcb_info.value().body), "{}");
     EXPECT_FALSE(out->qe_identity.has_value());
 
+    json::Value other = value;  // in other dress
+    other["root_ca_crl"] = "0x3000";
+    other["pck_crl"] = "";
+    other["qe_identity"] = "";
+    other["tcb_info_signature"] = "0x" + std::string(128, '0');
+    other["pck_certificate_chain"] = "not used";
+    other["version"] = 3;
+    other["tee_type"] = 129;
+    out = parse_value(other);
+    ASSERT_TRUE(out.has_value()) << out.error().message();
+    EXPECT_EQ(hex(out->root_ca_crl.value()), "3000");
+    EXPECT_FALSE(out->pck_crl.has_value());
+    EXPECT_FALSE(out->qe_identity.has_value());
+    EXPECT_EQ(to_string(out->tcb_info.value().body), "{}");
+
     json::Value bad = value;
+    bad["pck_certificate_chain"] = 1;
+    EXPECT_EQ(parse_value(bad).error().code(), json::wrong_type);
+    bad = value;
     bad["root_ca_crl"] = "300";
     EXPECT_EQ(parse_value(bad).error().code(), bad_encoding);
     bad = value;

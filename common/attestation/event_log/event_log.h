@@ -58,6 +58,10 @@ inline constexpr std::uint32_t kEvEfiVariableAuthority = 0x800000e0;
 /// The run-time events of dstack, whose digest covers type, name and payload.
 inline constexpr std::uint32_t kDstackRuntimeEvent = 0x08000001;
 
+/// The name of the run-time event in RTMR3 whose payload is a policy root of this project's, which
+/// is measured before it is served. source: docs/formats/policy-log.md.
+inline constexpr std::string_view kPolicyRootEvent = "enclave-os/policy-root/1";
+
 /// One measurement. Everything but `rtmr` and `digest` is a claim about what was measured:
 /// content_of() says how far it is backed.
 struct Event {
@@ -74,6 +78,11 @@ struct Event {
 struct EventLog {
     std::vector<Event> events;
 };
+
+/// The event that is measured for a policy root of this project's.
+/// in: policy_root: 32 bytes.
+/// source: docs/formats/policy-log.md.
+Event policy_root_event(ByteView policy_root);
 
 /// Whether replay extends a register with it: EV_NO_ACTION is never measured.
 inline bool is_measured(const Event& event) {
@@ -120,7 +129,8 @@ struct CcelTable {
 [[nodiscard]] Result<CcelTable> parse_ccel_table(ByteView table);
 
 /// Parses a JSON list of `{imr, event_type, digest, event, event_payload}`, as dstack writes it;
-/// `imr` 0 to 3 is RTMR0 to 3, digest and payload are hexadecimal.
+/// `imr` 0 to 3 is RTMR0 to 3, digest and payload are hexadecimal. An empty digest of a run-time
+/// event, as in dstack's shortened logs, is computed from name and payload; the register decides.
 /// in:      at most kMaxLogBytes of JSON; not retained.
 /// errors:  those of common/json, bad_encoding, bad_digest_size, log_too_large (one payload).
 /// source:  docs/formats/verification.md 5.

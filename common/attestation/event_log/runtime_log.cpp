@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "common/attestation/event_log/event_log.h"
+#include "common/base/codec.h"
 #include "common/base/encoding.h"
+#include "common/crypto/hash.h"
 #include "common/json/json.h"
 
 namespace eos::attestation::event_log {
 namespace {
+
+/// Of what is extended into the register for a run-time event.
+Digest48 runtime_digest(std::string_view name, ByteView payload) {
+    Writer covered;
+    covered.u32le(kDstackRuntimeEvent).text(":").text(name).text(":").bytes(payload);
+    return to_array<48>(crypto::hash(crypto::HashKind::kSha384, covered.view()));
+}
 
 Result<Event> parse_event(const json::Value& value, const std::string& path) {
     json::Object object = EOS_TRY(json::Object::of(value, path));
@@ -13,11 +22,12 @@ Result<Event> parse_event(const json::Value& value, const std::string& path) {
     event.type = static_cast<std::uint32_t>(EOS_TRY(object.number("event_type", 0xffffffff)));
     const std::string digest = EOS_TRY(object.text("digest", kMaxEventBytes));
     const Bytes digest_bytes = EOS_TRY(from_hex(digest));
-    if (digest_bytes.size() != event.digest.size()) {
+    // dstack leaves out what it can work out again.
+    const bool is_left_out = digest_bytes.empty() && event.type == kDstackRuntimeEvent;
+    if (!is_left_out && digest_bytes.size() != event.digest.size()) {
         return fail(bad_digest_size,
                     object.path("digest") + ": " + std::to_string(digest_bytes.size()) + " bytes");
     }
-    event.digest = to_array<48>(digest_bytes);
     event.name = EOS_TRY(object.text("event", kMaxEventNameBytes));
     const std::string payload = EOS_TRY(object.text("event_payload", kMaxLogBytes));
     if (payload.size() > 2 * kMaxEventBytes) {
@@ -25,10 +35,20 @@ Result<Event> parse_event(const json::Value& value, const std::string& path) {
     }
     event.data = EOS_TRY(from_hex(payload));
     EOS_TRY(object.finish());
+    event.digest =
+        is_left_out ? runtime_digest(event.name, event.data) : to_array<48>(digest_bytes);
     return event;
 }
 
 }  // namespace
+
+Event policy_root_event(ByteView policy_root) {
+    return {.rtmr = 3,
+            .type = kDstackRuntimeEvent,
+            .digest = runtime_digest(kPolicyRootEvent, policy_root),
+            .name = std::string(kPolicyRootEvent),
+            .data = to_bytes(policy_root)};
+}
 
 Result<EventLog> parse_runtime_log(ByteView text) {
     const json::Value list = EOS_TRY(json::parse(text, {.size_bytes = kMaxLogBytes, .depth = 3}));

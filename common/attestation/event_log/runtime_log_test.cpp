@@ -61,6 +61,27 @@ TEST(RuntimeLog, NameAndPayloadAreCoveredByTheDigest) {
     EXPECT_EQ(content_of(stripped), Content::contradicted);
 }
 
+TEST(RuntimeLog, AnEmptyDigestOfARuntimeEventIsComputed) {
+    const Event event = runtime_event("app-id", "1234");
+    json::Value value = row(event);
+    value["digest"] = "";
+    Result<EventLog> log = parse(json::Value::array({value}));
+    ASSERT_TRUE(log.has_value()) << log.error().message();
+    EXPECT_EQ(log->events, std::vector<Event>{event});
+    value["event_payload"] = hex(as_bytes("1235"));  // a twin replays to another register
+    log = parse(json::Value::array({value}));
+    ASSERT_TRUE(log.has_value());
+    EXPECT_NE(log->events[0].digest, event.digest);
+    // Nothing tells what the digest of another event covers.
+    value["event_type"] = kEvEfiAction;
+    EXPECT_EQ(code_of(json::Value::array({value})), bad_digest_size);
+    value["event_type"] = kDstackRuntimeEvent;
+    value["digest"] = "00";
+    EXPECT_EQ(code_of(json::Value::array({value})), bad_digest_size);
+    value.erase("digest");
+    EXPECT_EQ(code_of(json::Value::array({value})), json::missing_member);
+}
+
 TEST(RuntimeLog, MalformedRowsAreNamed) {
     const Event event = runtime_event("app-id", "1234");
     json::Value value = row(event);

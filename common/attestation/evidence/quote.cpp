@@ -238,6 +238,22 @@ Result<Evidence> parse_quote(ByteView in) {
     return Evidence(EOS_TRY(parse_whole(in)), to_bytes(in));
 }
 
+Result<std::size_t> stated_quote_size(ByteView bytes) {
+    IntelQuote frame;
+    Reader in(bytes);
+    const Header header = EOS_TRY(parse_header(EOS_TRY(take(in, kHeaderBytes, "header")), frame));
+    const BodyKind kind = EOS_TRY(take_body_kind(in, header));
+    EOS_TRY(take(in, kind.size, "body"));
+    Reader size(EOS_TRY(take(in, 4, "authentication data size")));
+    EOS_TRY(take(in, EOS_TRY(size.u32le()), "authentication data"));
+    return bytes.size() - in.remaining();
+}
+
+ByteView without_padding(ByteView quote) {
+    const Result<std::size_t> size = stated_quote_size(quote);
+    return size && all_zero(quote.subspan(*size)) ? quote.first(*size) : quote;
+}
+
 Result<Evidence> parse_evidence(ByteView in) {
     if (in.size() < 4 || !all_zero(in.subspan(1, 3))) return parse_quote(in);
     return Evidence(EOS_TRY(parse_snp_evidence(in)), to_bytes(in));

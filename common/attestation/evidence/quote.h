@@ -112,6 +112,18 @@ class Evidence {
 /// bound:   one pass over at most kMaxQuoteBytes.
 [[nodiscard]] Result<Evidence> parse_quote(ByteView in);
 
+/// Where a quote ends by its own lengths, with whatever stands behind it. Nothing else is looked
+/// at. in:      bytes: begin with a quote of version 3, 4 or 5. errors:  those of parse_quote()
+/// about header, kind of body and lengths.
+[[nodiscard]] Result<std::size_t> stated_quote_size(ByteView bytes);
+
+/// Takes off what hosts and services put behind a quote in a buffer of fixed size: zeros after the
+/// end that the quote's own lengths say, and nothing else (a signature can end with zeros). For
+/// those who receive evidence; the parsers know no padding.
+/// returns: the front of `quote`; all of it if something else follows, or if it is no quote, which
+///          is for the parser to refuse.
+ByteView without_padding(ByteView quote);
+
 /// Parses evidence of any kind. Quotes and reports are told apart by bytes 1 to 3: zero in a report
 /// (its version has 32 bits), the kind of attestation key, which is never zero, in a quote.
 /// errors:  those of parse_quote() and parse_snp_evidence().

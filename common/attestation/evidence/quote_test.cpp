@@ -135,6 +135,37 @@ TEST(ParseQuote, TrailingBytesAreRefused) {
     }
 }
 
+TEST(WithoutPadding, TakesZerosBehindTheStatedEndOnly) {
+    // The last byte of the quote is zero as well, and is the quote's.
+    const Bytes quote = build({.chain = std::string("pem\0\0", 5)});
+    for (std::size_t count : {0, 1, 70, 4096}) {
+        Bytes padded = quote;
+        padded.resize(padded.size() + count);
+        EXPECT_TRUE(equal(without_padding(padded), quote)) << count;
+        for (std::size_t at : {quote.size(), padded.size() - 1}) {
+            if (count == 0) continue;
+            Bytes altered = padded;
+            altered[at] = std::byte{1};
+            EXPECT_EQ(without_padding(altered).size(), altered.size()) << count;
+        }
+    }
+}
+
+TEST(WithoutPadding, WhatIsNoWholeQuoteStaysAsItIs) {
+    const Bytes quote = build({});
+    for (std::size_t size = 0; size < quote.size(); size += 5) {
+        const ByteView cut = ByteView(quote).first(size);
+        EXPECT_EQ(without_padding(cut).size(), size);
+    }
+    for (std::uint32_t announced : {0x80000000u, 0xffffffffu}) {
+        Bytes altered = quote;
+        put_u32(altered, kAuthSizeAt, announced);
+        altered.resize(altered.size() + 70);
+        EXPECT_EQ(without_padding(altered).size(), altered.size());
+    }
+    EXPECT_EQ(without_padding(Bytes(5000)).size(), 5000u);
+}
+
 TEST(ParseQuote, UnsignedLengthsMustNestExactly) {
     struct Case {
         std::size_t at;

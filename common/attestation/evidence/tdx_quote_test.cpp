@@ -185,8 +185,11 @@ TEST(ParseTdxQuote, EveryTruncationAndExtensionIsRefused) {
             ASSERT_EQ(code_of(ByteView(bytes).first(size)), "quote_truncated") << size;
         bytes.push_back(std::byte{0});
         EXPECT_EQ(code_of(bytes), "quote_trailing_bytes");
+        const std::size_t whole = bytes.size() - 1;
         bytes.resize(8000);
         EXPECT_EQ(code_of(bytes), "quote_trailing_bytes");
+        EXPECT_EQ(code_of(without_padding(bytes)), "accepted");
+        EXPECT_EQ(without_padding(bytes).size(), whole);
     }
 }
 

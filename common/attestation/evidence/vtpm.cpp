@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "common/attestation/evidence/quote.h"
 #include "common/base/codec.h"
 #include "common/base/encoding.h"
 #include "common/json/json.h"
@@ -110,13 +111,13 @@ Result<TpmAttest> read_attest(Reader& in) {
     return out;
 }
 
-/// Decodes text of one encoding.
-using Decode = Result<Bytes> (*)(std::string_view);
+/// Reads the bytes that one JSON value stands for.
+using Decode = Result<Bytes> (*)(const json::Value&, const std::string& path);
 
-Result<Bytes> bytes_member(json::Object& object, std::string_view name, Decode decode) {
-    std::string text = EOS_TRY(object.text(name, kMaxVtpmJsonBytes));
-    Result<Bytes> out = decode(text);
-    if (!out) return fail(std::move(out).error().within(object.path(name)));
+template <Result<Bytes> (*kDecode)(std::string_view)>
+Result<Bytes> from_text(const json::Value& value, const std::string& path) {
+    Result<Bytes> out = kDecode(EOS_TRY(json::as_text(value, path, kMaxVtpmJsonBytes)));
+    if (!out) return fail(std::move(out).error().within(path));
     return out;
 }
 
@@ -126,43 +127,79 @@ Result<Bytes> unpadded(std::string_view text) {
     return from_base64url(text);
 }
 
-Result<TpmQuote> read_quote(json::Object& object, Decode decode) {
+/// An array with one number for each byte.
+Result<Bytes> from_numbers(const json::Value& value, const std::string& path) {
+    if (!value.is_array()) return fail(json::wrong_type, path + ": expected an array of numbers");
+    Bytes out;
+    out.reserve(value.size());
+    for (const json::Value& number : value) {
+        out.push_back(static_cast<std::byte>(EOS_TRY(json::as_number(number, path, 0xff))));
+    }
+    return out;
+}
+
+Result<Bytes> bytes_member(json::Object& object, std::string_view name, Decode decode) {
+    return decode(*EOS_TRY(object.require(name)), object.path(name));
+}
+
+/// How a quote is written.
+struct QuoteForm {
+    Decode binary;
+    Decode pcr;
+};
+constexpr QuoteForm kHexQuote{from_text<from_hex>, from_text<from_hex>};
+constexpr QuoteForm kBase64Quote{from_text<from_base64>, from_text<from_hex>};
+constexpr QuoteForm kNumbersQuote{from_numbers, from_numbers};
+
+Result<TpmQuote> read_quote(json::Object& object, const QuoteForm& form) {
     TpmQuote out;
-    out.message = EOS_TRY(bytes_member(object, "message", decode));
+    out.message = EOS_TRY(bytes_member(object, "message", form.binary));
     out.attest = EOS_TRY(parse_tpm_attest(out.message));
-    out.signature = EOS_TRY(bytes_member(object, "signature", decode));
+    out.signature = EOS_TRY(bytes_member(object, "signature", form.binary));
     const json::Value* pcrs = EOS_TRY(object.array("pcrs", kPcrCount));
     if (pcrs == nullptr || pcrs->size() != kPcrCount) {
         return fail(bad_vtpm_evidence, object.path("pcrs") + ": expected 24");
     }
     for (std::size_t i = 0; i < kPcrCount; ++i) {
         const std::string path = json::element_path(object.path("pcrs"), i);
-        std::string text = EOS_TRY(json::as_text((*pcrs)[i], path, 64));
-        Result<crypto::Digest32> value = array_from_hex<32>(text);
-        if (!value) return fail(std::move(value).error().within(path));
-        out.pcrs.push_back(*value);
+        const Bytes value = EOS_TRY(form.pcr((*pcrs)[i], path));
+        if (value.size() != 32) return fail(bad_vtpm_evidence, path + ": expected 32 bytes");
+        out.pcrs.push_back(to_array<32>(value));
     }
     EOS_TRY(object.finish());
     return out;
 }
 
-Result<TpmQuote> read_quote_member(json::Object& root, Decode decode) {
-    const json::Value* value = EOS_TRY(root.require("tpm_quote"));
-    json::Object object = EOS_TRY(json::Object::of(*value, "tpm_quote"));
-    return read_quote(object, decode);
+Result<TpmQuote> read_quote_member(json::Object& root, const char* name, const QuoteForm& form) {
+    json::Object object = EOS_TRY(json::Object::of(*EOS_TRY(root.require(name)), name));
+    return read_quote(object, form);
 }
 
-/// Azure's service fills quotes of version 4 up with zeros behind their last length. Whatever else
-/// does not fit is left for the parser of quotes to refuse.
-Bytes without_padding(Bytes quote) {
-    constexpr std::size_t kLengthAt = 48 + 584;
-    Reader in(quote);
-    if (!in.bytes(kLengthAt)) return quote;
-    Result<std::uint32_t> size = in.u32le();
-    if (!size || *size > in.remaining()) return quote;
-    const std::size_t end = kLengthAt + 4 + *size;
-    if (all_zero(ByteView(quote).subspan(end))) quote.resize(end);
+/// Azure's service fills quotes of trust domains up with zeros.
+Bytes trimmed(Bytes quote) {
+    quote.resize(without_padding(quote).size());
     return quote;
+}
+
+/// Version 0, which does not say so: bytes as numbers, and other names for SNP.
+Result<AzureVtpmEvidence> parse_unversioned(json::Object& root) {
+    const bool is_tdx = root.find("td_quote") != nullptr;
+    const Bytes hcl = EOS_TRY(bytes_member(root, is_tdx ? "hcl_report" : "report", from_numbers));
+    AzureVtpmEvidence out{
+        .hcl = EOS_TRY(parse_hcl_report(hcl)),
+        .quote = EOS_TRY(read_quote_member(root, is_tdx ? "tpm_quote" : "quote", kNumbersQuote)),
+        .certificates = {},
+        .td_quote = {}};
+    if ((out.hcl.hardware == HclHardware::td_report) != is_tdx) {
+        return fail(bad_vtpm_evidence, "its HCL report is of another TEE");
+    }
+    if (is_tdx) {
+        out.td_quote = trimmed(EOS_TRY(bytes_member(root, "td_quote", from_numbers)));
+    } else {
+        out.certificates.push_back(to_bytes(EOS_TRY(root.text("vcek", kMaxVtpmJsonBytes))));
+    }
+    EOS_TRY(root.finish());
+    return out;
 }
 
 Result<json::Value> parse_json(ByteView in) {
@@ -235,17 +272,18 @@ Result<TpmAttest> parse_tpm_attest(ByteView in) {
 Result<AzureVtpmEvidence> parse_azure_vtpm(ByteView in) {
     json::Value value = EOS_TRY(parse_json(in));
     json::Object root = EOS_TRY(json::Object::of(value, ""));
+    if (root.find("version") == nullptr) return parse_unversioned(root);
     const std::uint64_t version = EOS_TRY(root.number("version", 0xffff));
     if (version != 1 && version != 2) return fail(bad_vtpm_evidence, "version");
-    const Bytes hcl = EOS_TRY(bytes_member(root, "hcl_report", unpadded));
+    const Bytes hcl = EOS_TRY(bytes_member(root, "hcl_report", from_text<unpadded>));
     AzureVtpmEvidence out{.hcl = EOS_TRY(parse_hcl_report(hcl)),
-                          .quote = EOS_TRY(read_quote_member(root, from_hex)),
+                          .quote = EOS_TRY(read_quote_member(root, "tpm_quote", kHexQuote)),
                           .certificates = {},
                           .td_quote = {}};
     if (out.hcl.hardware == HclHardware::snp_report) {
-        out.certificates.push_back(EOS_TRY(bytes_member(root, "vcek", unpadded)));
+        out.certificates.push_back(EOS_TRY(bytes_member(root, "vcek", from_text<unpadded>)));
     } else {
-        out.td_quote = without_padding(EOS_TRY(bytes_member(root, "td_quote", unpadded)));
+        out.td_quote = trimmed(EOS_TRY(bytes_member(root, "td_quote", from_text<unpadded>)));
     }
     EOS_TRY(root.finish());
     return out;
@@ -254,14 +292,15 @@ Result<AzureVtpmEvidence> parse_azure_vtpm(ByteView in) {
 Result<TpmQuote> parse_azure_tpm_quote(ByteView in) {
     json::Value value = EOS_TRY(parse_json(in));
     json::Object object = EOS_TRY(json::Object::of(value, ""));
-    return read_quote(object, from_hex);
+    const json::Value* message = EOS_TRY(object.require("message"));
+    return read_quote(object, message->is_array() ? kNumbersQuote : kHexQuote);
 }
 
 Result<PlainTpmEvidence> parse_plain_tpm(ByteView in) {
     json::Value value = EOS_TRY(parse_json(in));
     json::Object root = EOS_TRY(json::Object::of(value, ""));
-    const Bytes key = EOS_TRY(bytes_member(root, "ak_public", from_base64));
-    TpmQuote quote = EOS_TRY(read_quote_member(root, from_base64));
+    const Bytes key = EOS_TRY(bytes_member(root, "ak_public", from_text<from_base64>));
+    TpmQuote quote = EOS_TRY(read_quote_member(root, "tpm_quote", kBase64Quote));
     quote.signature = EOS_TRY(read_tpmt_signature(quote.signature));
     EOS_TRY(root.finish());
     return PlainTpmEvidence{EOS_TRY(x509::decode_rsa_spki(key)), std::move(quote)};

@@ -95,12 +95,14 @@ struct PlainTpmEvidence {
 };
 
 /// {"version": 1 or 2, "hcl_report", "tpm_quote": {"message", "signature", "pcrs"}, and "vcek" or
-/// "td_quote"}: binary as base64url, the quote's members in hexadecimal.
+/// "td_quote"}: binary as base64url, the quote's members in hexadecimal. Or without a version, with
+/// arrays of numbers for bytes: {"report", "quote", "vcek": PEM} or {"hcl_report", "tpm_quote",
+/// "td_quote"}. Zeros behind the TD quote are left out.
 /// errors:  bad_vtpm_evidence, bad_encoding, those of json, parse_hcl_report, parse_tpm_attest.
 /// bound:   kMaxVtpmJsonBytes.
 [[nodiscard]] Result<AzureVtpmEvidence> parse_azure_vtpm(ByteView in);
 
-/// The "tpm_quote" of the above alone.
+/// The "tpm_quote" of the above alone, in hexadecimal or numbers.
 /// errors:  as parse_azure_vtpm().
 [[nodiscard]] Result<TpmQuote> parse_azure_tpm_quote(ByteView in);
 

@@ -57,7 +57,8 @@ Result<void> check_vek(const Certificate& leaf, const VekExtension& vek, const P
     VekChain chain = EOS_TRY(complete_chain(leaf, issuers_of(vek, scope), scope.roots));
     EOS_TRY(check_vek_chain(chain, scope.roots));
     const std::array<const Certificate*, 2> above{&chain.issuer, &chain.root};
-    EOS_TRY(check_validity(above, scope.time));
+    Instant at(scope.time);
+    EOS_TRY(check_validity(above, at));
     return check_known_root(chain.root, scope);
 }
 

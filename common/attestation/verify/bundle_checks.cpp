@@ -21,7 +21,8 @@ Result<SignerChain> trusted_signer(const Piece& piece, const PieceScope& scope) 
     SignerChain chain = EOS_TRY(parse_signer_chain(piece.issuer_chain_pem));
     EOS_TRY(check_signer_chain(chain, scope.roots));
     const std::array<const Certificate*, 2> all{&chain.signer, &chain.root};
-    EOS_TRY(check_validity(all, scope.time));
+    Instant at(scope.time);
+    EOS_TRY(check_validity(all, at));
     EOS_TRY(check_known_root(chain.root, scope));
     return chain;
 }
@@ -79,7 +80,8 @@ Result<Certificate> pck_crl_issuer(const Piece& piece, const PieceScope& scope) 
     EOS_TRY(check_known_root(chain[1], scope));
     EOS_TRY(check_pck_ca(chain[0], chain[1], scope.roots));
     const std::array<const Certificate*, 2> all{&chain[0], &chain[1]};
-    EOS_TRY(check_validity(all, scope.time));
+    Instant at(scope.time);
+    EOS_TRY(check_validity(all, at));
     return chain[0];
 }
 

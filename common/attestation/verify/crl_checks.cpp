@@ -2,7 +2,6 @@
 #include <array>
 
 #include "common/attestation/verify/intel_checks.h"
-#include "common/x509/crl.h"
 
 namespace eos::attestation::verify {
 namespace {
@@ -11,32 +10,6 @@ constexpr std::string_view kSource = "Intel PCK Certificate and CRL Profile; RFC
 constexpr Subject kRootCrl{"crl.root", kSource, "get the current CRL of the root CA"};
 constexpr Subject kPckCrl{"crl.pck", kSource,
                           "get the current CRL of the CA of the PCK certificate"};
-
-inline constexpr Code revoked{"common/attestation/verify", "revoked",
-                              "a certificate of the evidence is revoked"};
-
-/// A list, who must have signed it, and what it must not contain.
-struct Question {
-    ByteView crl;
-    const x509::Certificate& issuer;
-    std::span<const x509::Certificate* const> subjects;
-    SignatureOf memo;
-};
-
-/// Notes in `dates` from when the list is, as soon as that is known.
-Result<void> check_crl(const Question& question, const Inputs& inputs,
-                       std::vector<CollateralDate>& dates) {
-    x509::Crl crl = EOS_TRY(x509::Crl::parse(question.crl));
-    dates.push_back({crl.issuer().display() + ", list", crl.this_update()});
-    EOS_TRY(
-        inputs.signatures.check(question.memo, [&] { return crl.verify_issuer(question.issuer); }));
-    EOS_TRY(crl.check_dates(inputs.time));
-    for (const x509::Certificate* subject : question.subjects) {
-        if (!crl.is_revoked(subject->serial())) continue;
-        return fail(revoked, subject->subject().display() + ", serial " + subject->serial().hex());
-    }
-    return {};
-}
 
 }  // namespace
 
@@ -51,15 +24,14 @@ Check crl_checks(const Inputs& inputs, Findings& findings) {
     for (const x509::Certificate& signer : findings.signers) by_root.push_back(&signer);
     const std::array<const x509::Certificate*, 1> by_ca{&chain.leaf};
 
-    auto check = [&](const Subject& subject, const std::optional<Bytes>& crl, Question question) {
-        if (!crl.has_value()) return not_evaluated(subject, std::string(kNotGiven));
-        question.crl = *crl;
-        return from_result(subject, check_crl(question, inputs, findings.collateral));
+    auto check = [&](const Subject& subject, const std::optional<RevocationList>& list,
+                     std::span<const x509::Certificate* const> certificates) {
+        if (!list.has_value()) return not_evaluated(subject, std::string(kNotGiven));
+        return from_result(subject,
+                           check_not_revoked(*list, certificates, inputs.at, findings.collateral));
     };
-    return group("crl", {check(kRootCrl, inputs.endorsements.root_ca_crl,
-                               {{}, chain.root, by_root, SignatureOf::root_crl}),
-                         check(kPckCrl, inputs.endorsements.pck_crl,
-                               {{}, chain.intermediate, by_ca, SignatureOf::pck_crl})});
+    return group("crl", {check(kRootCrl, inputs.collateral.root_crl, by_root),
+                         check(kPckCrl, inputs.collateral.pck_crl, by_ca)});
 }
 
 }  // namespace eos::attestation::verify

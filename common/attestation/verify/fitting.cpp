@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "common/attestation/verify/fitting.h"
 
-#include "common/attestation/endorsements/pck.h"
-#include "common/attestation/verify/pck_chain.h"
-
 namespace eos::attestation::verify {
 
-endorsements::Endorsements fitting_endorsements(std::string_view pck_chain_pem,
+endorsements::Endorsements fitting_endorsements(const PckChain* pck,
                                                 const endorsements::Endorsements& all,
                                                 const StatementKinds& kinds) {
     if (all.pieces.empty()) return all;
@@ -14,12 +11,9 @@ endorsements::Endorsements fitting_endorsements(std::string_view pck_chain_pem,
                                          .qe_identity = kinds.qe_identity,
                                          .fmspc = {},
                                          .pck_issuer = {}};
-    Result<PckChain> chain = parse_pck_chain(pck_chain_pem);
-    if (chain.has_value()) {
-        platform.pck_issuer = chain->leaf.issuer_tlv();
-        Result<endorsements::PckExtension> extension =
-            endorsements::parse_pck_extension(chain->leaf);
-        if (extension.has_value()) platform.fmspc = extension->fmspc;
+    if (pck != nullptr) {
+        platform.pck_issuer = pck->leaf.issuer_tlv();
+        if (pck->platform.has_value()) platform.fmspc = pck->platform->fmspc;
     }
     return endorsements::select(all, platform);
 }

@@ -2,9 +2,8 @@
 // Which pieces of a bundle a piece of evidence needs. For this folder only.
 #pragma once
 
-#include <string_view>
-
 #include "common/attestation/endorsements/endorsements.h"
+#include "common/attestation/verify/pck_chain.h"
 
 namespace eos::attestation::verify {
 
@@ -12,11 +11,13 @@ namespace eos::attestation::verify {
 struct StatementKinds {
     endorsements::PieceKind tcb_info;
     endorsements::PieceKind qe_identity;
+
+    friend bool operator==(const StatementKinds&, const StatementKinds&) = default;
 };
 
 /// The endorsements for the platform that a PCK chain describes. The chain is not verified yet: one
-/// that lies gets pieces that do not fit it, and fails.
-endorsements::Endorsements fitting_endorsements(std::string_view pck_chain_pem,
+/// that lies gets pieces that do not fit it, and fails. Null: there is none that can be read.
+endorsements::Endorsements fitting_endorsements(const PckChain* pck,
                                                 const endorsements::Endorsements& all,
                                                 const StatementKinds& kinds);
 

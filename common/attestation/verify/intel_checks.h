@@ -6,18 +6,19 @@
 #include <vector>
 
 #include "common/attestation/endorsements/tdx_tcb.h"
-#include "common/attestation/verify/pck_chain.h"
-#include "common/attestation/verify/signatures.h"
+#include "common/attestation/verify/intel_collateral.h"
 #include "common/attestation/verify/verify.h"
 
 namespace eos::attestation::verify {
 
 /// What all groups are given.
 struct Inputs {
-    const endorsements::Endorsements& endorsements;
+    const IntelCollateral& collateral;
+    std::uint32_t seen_evaluation_data_number;
     const Roots& roots;
-    UnixTime time;
+    Instant& at;
     Signatures& signatures;
+    std::span<const x509::KnownSignature> known_signatures;
     const evidence::TdReport* td = nullptr;  ///< null for SGX
 
     endorsements::IntelTee tee() const {
@@ -25,17 +26,10 @@ struct Inputs {
     }
 };
 
-/// The levels that one state of the platform reaches. Borrowed from Findings::tcb_info.
+/// The levels that one state of the platform reaches. Borrowed from the collateral.
 struct Levels {
     const endorsements::TcbLevel* platform = nullptr;
     const endorsements::EnclaveLevel* tdx_module = nullptr;  ///< from its second generation on
-};
-
-/// Who signed a statement, and what their chain is worth.
-struct KnownSigner {
-    std::string_view pem;  ///< borrowed from the endorsements
-    SignerChain chain;
-    Result<void> outcome;  ///< of check_signer_chain()
 };
 
 /// What one group finds out and others need. Nothing in it is trusted unless its check passed.
@@ -44,18 +38,17 @@ struct Findings {
     std::optional<RootIdentity> root;
     std::optional<endorsements::PckExtension> platform;
     std::vector<x509::Certificate> signers;  ///< of TCB info and QE identity
-    /// Of TCB info: the QE identity usually has the same, whose chain is then looked at once.
-    std::optional<KnownSigner> signer;
-    std::optional<endorsements::TcbInfo> tcb_info;
+    // Borrowed from the collateral; null: not given, or cannot be read.
+    const endorsements::TcbInfo* tcb_info = nullptr;
+    const endorsements::QeIdentity* qe_identity = nullptr;
     Levels launch;   ///< SGX: the only ones
     Levels current;  ///< TDX 1.5: with the module that runs now
-    std::optional<endorsements::QeIdentity> qe_identity;
     const endorsements::EnclaveLevel* qe_level = nullptr;  ///< in qe_identity
     std::vector<CollateralDate> collateral;                ///< statements and lists in use
 };
 
 /// "pck": certificates, chain, validity, root, extension.
-Check pck_checks(std::string_view pem, const Inputs& inputs, Findings& findings);
+Check pck_checks(const Result<PckChain>& chain, const Inputs& inputs, Findings& findings);
 
 /// "tcb": TCB info, its signer, the platform's level at launch and now.
 Check tcb_checks(const Inputs& inputs, Findings& findings);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // The pipeline of checks for quotes of Intel's, SGX and TDX.
 #include <algorithm>
+#include <array>
 
 #include "common/attestation/verify/fitting.h"
 #include "common/attestation/verify/intel_checks.h"
@@ -48,7 +49,58 @@ Check quote_signature_check(const evidence::IntelQuote& quote, Signatures& signa
     }));
 }
 
-/// All checks but the syntax, in order, and what they found. `td` is null for SGX.
+/// A quote and what it is held against.
+struct Case {
+    const evidence::IntelQuote& quote;
+    const evidence::TdReport* td;  ///< null for SGX
+    const Result<PckChain>& pck;
+    const Context& context;
+};
+
+Signatures signatures_of(const Context& context, const IntelSet& set) {
+    if (context.memo == nullptr) return {};
+    return Signatures(*context.memo, digest_of_inputs(context.evidence, *set.digest));
+}
+
+/// All checks but the syntax, in order, and what they found.
+template <typename MakeClaims>
+Outcome check_quote(const Case& in, const IntelCollateral& collateral, Signatures& signatures,
+                    std::span<const x509::KnownSignature> known, MakeClaims make_claims) {
+    const Inputs inputs{collateral,
+                        in.context.collateral.seen_evaluation_data_number(),
+                        in.context.roots,
+                        in.context.at,
+                        signatures,
+                        known,
+                        in.td};
+    Findings findings;
+    Outcome out;
+    out.checks.push_back(pck_checks(in.pck, inputs, findings));
+    out.checks.push_back(qe_report_signature_check(in.quote, findings, signatures));
+    out.checks.push_back(qe_binding_check(in.quote));
+    out.checks.push_back(quote_signature_check(in.quote, signatures));
+    out.checks.push_back(qe_identity_checks(in.quote.qe_report, inputs, findings));
+    out.checks.push_back(tcb_checks(inputs, findings));
+    if (in.td != nullptr) out.checks.push_back(tdx_module_checks(inputs, findings));
+    out.checks.push_back(crl_checks(inputs, findings));
+    out.root = findings.root;
+    out.collateral = std::move(findings.collateral);
+    if (findings.platform.has_value()) {
+        out.claims = make_claims(*findings.platform);
+        out.tcb = tcb_result(inputs, findings, in.quote.qe_report.isv_svn);
+    }
+    return out;
+}
+
+/// The set that is known for this platform; null: none, or without the digest that the memo needs.
+std::shared_ptr<const IntelSet> find_set(const std::optional<IntelKey>& key,
+                                         const Context& context) {
+    if (!key) return nullptr;
+    std::shared_ptr<const IntelSet> out = context.collateral.known().find_set(*key);
+    if (out != nullptr && context.memo != nullptr && !out->digest) return nullptr;
+    return out;
+}
+
 template <typename MakeClaims>
 Outcome check_intel(const evidence::IntelQuote& quote, const Context& context,
                     const evidence::TdReport* td, MakeClaims make_claims) {
@@ -56,26 +108,25 @@ Outcome check_intel(const evidence::IntelQuote& quote, const Context& context,
     const StatementKinds kinds =
         td == nullptr ? StatementKinds{PieceKind::sgx_tcb_info, PieceKind::sgx_qe_identity}
                       : StatementKinds{PieceKind::tdx_tcb_info, PieceKind::tdx_qe_identity};
-    const endorsements::Endorsements fitting =
-        fitting_endorsements(quote.pck_chain_pem, context.endorsements, kinds);
-    Signatures signatures(context.memo, context.evidence, fitting, context.roots);
-    const Inputs inputs{fitting, context.roots, context.time, signatures, td};
-    Findings findings;
-    Outcome out;
-    out.checks.push_back(pck_checks(quote.pck_chain_pem, inputs, findings));
-    out.checks.push_back(qe_report_signature_check(quote, findings, signatures));
-    out.checks.push_back(qe_binding_check(quote));
-    out.checks.push_back(quote_signature_check(quote, signatures));
-    out.checks.push_back(qe_identity_checks(quote.qe_report, inputs, findings));
-    out.checks.push_back(tcb_checks(inputs, findings));
-    if (td != nullptr) out.checks.push_back(tdx_module_checks(inputs, findings));
-    out.checks.push_back(crl_checks(inputs, findings));
-    out.root = findings.root;
-    out.collateral = std::move(findings.collateral);
-    if (findings.platform.has_value()) {
-        out.claims = make_claims(*findings.platform);
-        out.tcb = tcb_result(inputs, findings, quote.qe_report.isv_svn);
+    const Result<PckChain> pck = parse_pck_chain(quote.pck_chain_pem);
+    const Case in{quote, td, pck, context};
+    std::optional<IntelKey> key;
+    if (pck) key = IntelKey::of(*pck, kinds, context.roots);
+    if (const std::shared_ptr<const IntelSet> set = find_set(key, context)) {
+        Signatures signatures = signatures_of(context, *set);
+        const std::array<x509::KnownSignature, 1> by_root{{{pck->intermediate, pck->root}}};
+        return check_quote(in, set->collateral, signatures, by_root, make_claims);
     }
+    const PckChain* chain = pck ? &*pck : nullptr;
+    const endorsements::Endorsements fitting =
+        fitting_endorsements(chain, context.collateral.endorsements(), kinds);
+    IntelSet set;
+    if (context.memo != nullptr) set.digest = digest_of_endorsements(fitting, context.roots);
+    Signatures signatures = signatures_of(context, set);
+    set.collateral = read_collateral(fitting, chain, context.roots, signatures);
+    Outcome out = check_quote(in, set.collateral, signatures, {}, make_claims);
+    out.intel_key = std::move(key);
+    out.intel_set = std::make_shared<const IntelSet>(std::move(set));
     return out;
 }
 

@@ -6,15 +6,15 @@
 #include <optional>
 #include <vector>
 
-#include "common/attestation/verify/verify.h"
+#include "common/attestation/verify/known.h"
 
 namespace eos::attestation::verify {
 
 /// What the caller of verify() gave beside the evidence. Borrowed for the call.
 struct Context {
-    const endorsements::Endorsements& endorsements;
+    const Collateral& collateral;
     const Roots& roots;
-    UnixTime time;
+    Instant& at;
     ByteView evidence;    ///< as it came
     SignatureMemo* memo;  ///< may be null
 };
@@ -26,6 +26,9 @@ struct Outcome {
     std::optional<RootIdentity> root;
     std::optional<TcbResult> tcb;
     std::vector<CollateralDate> collateral;
+    /// Worth keeping too: of Intel evidence, what was read for it and not known before.
+    std::optional<IntelKey> intel_key;
+    std::shared_ptr<const IntelSet> intel_set;
 };
 
 /// One overload for each kind of evidence.

@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "common/oid/registry.h"
-#include "common/x509/chain.h"
 #include "common/x509/pem.h"
 
 namespace eos::attestation::verify {
@@ -19,13 +18,14 @@ std::string name_of(const Certificate& certificate) {
 /// Path validation from the leaf through at most one intermediate to the root, at an instant when
 /// all are valid: dates are a check of their own and must not hide a fault of another kind.
 Result<void> check_path(const Certificate& leaf, std::span<const Certificate> intermediates,
-                        const Certificate& root) {
+                        const Certificate& root, std::span<const x509::KnownSignature> known = {}) {
     UnixTime time = std::max(leaf.validity().not_before, root.validity().not_before);
     for (const Certificate& certificate : intermediates)
         time = std::max(time, certificate.validity().not_before);
     x509::ChainOptions options;
     options.known_critical = {oid::kEmulationRootMarker};
     options.max_certificates = intermediates.size() + 2;
+    options.known_signatures = known;
     if (leaf.is_ca()) options.leaf_key_usage = x509::kKeyCertSign | x509::kCrlSign;
     std::vector<Certificate> path =
         EOS_TRY(x509::verify_chain({leaf, intermediates, std::span(&root, 1), time}, options));
@@ -86,15 +86,17 @@ Result<PckChain> parse_pck_chain(std::string_view pem) {
     if (all[1].is_self_issued() || !all[2].is_self_issued()) {
         return fail(bad_chain, "expected one root behind the PCK certificate");
     }
-    return PckChain{std::move(all[0]), std::move(all[1]), std::move(all[2])};
+    Result<endorsements::PckExtension> platform = endorsements::parse_pck_extension(all[0]);
+    return PckChain{std::move(all[0]), std::move(all[1]), std::move(all[2]), std::move(platform)};
 }
 
-Result<void> check_pck_chain(const PckChain& chain, const Roots& roots) {
+Result<void> check_pck_chain(const PckChain& chain, const Roots& roots,
+                             std::span<const x509::KnownSignature> known) {
     EOS_TRY(check_end_entity(chain.leaf));
     EOS_TRY(check_role(chain.leaf, roots, {"Intel SGX PCK Certificate"}));
     EOS_TRY(check_role(chain.intermediate, roots,
                        {"Intel SGX PCK Platform CA", "Intel SGX PCK Processor CA"}));
-    return check_path(chain.leaf, std::span(&chain.intermediate, 1), chain.root);
+    return check_path(chain.leaf, std::span(&chain.intermediate, 1), chain.root, known);
 }
 
 Result<void> check_pck_ca(const Certificate& ca, const Certificate& root, const Roots& roots) {
@@ -121,10 +123,10 @@ Result<void> check_signer_chain(const SignerChain& chain, const Roots& roots) {
     return check_path(chain.signer, {}, chain.root);
 }
 
-Result<void> check_validity(std::span<const x509::Certificate* const> certificates, UnixTime time) {
+Result<void> check_validity(std::span<const x509::Certificate* const> certificates, Instant& at) {
     for (const Certificate* certificate : certificates) {
         const x509::Validity& validity = certificate->validity();
-        if (time >= validity.not_before && time <= validity.not_after) continue;
+        if (at.is_within(validity.not_before, validity.not_after)) continue;
         return fail(outside_validity, name_of(*certificate) + " is valid from " +
                                           rfc3339(validity.not_before) + " to " +
                                           rfc3339(validity.not_after));

@@ -5,10 +5,11 @@
 #include <optional>
 #include <string>
 
+#include "common/attestation/endorsements/pck.h"
 #include "common/attestation/verify/check.h"
+#include "common/attestation/verify/instant.h"
 #include "common/attestation/verify/roots.h"
-#include "common/base/time.h"
-#include "common/x509/certificate.h"
+#include "common/x509/chain.h"
 
 namespace eos::attestation::verify {
 
@@ -17,6 +18,7 @@ struct PckChain {
     x509::Certificate leaf;
     x509::Certificate intermediate;
     x509::Certificate root;
+    Result<endorsements::PckExtension> platform;  ///< what the leaf says, or why it cannot be read
 };
 
 /// in:      PEM: the leaf first, then the other two in either order.
@@ -24,8 +26,10 @@ struct PckChain {
 [[nodiscard]] Result<PckChain> parse_pck_chain(std::string_view pem);
 
 /// Names, signatures, CA flags, path lengths, key usage, roles; no dates, and not who the root is.
+/// in:     known: signatures that were verified before.
 /// errors: bad_chain and those of x509.
-[[nodiscard]] Result<void> check_pck_chain(const PckChain& chain, const Roots& roots);
+[[nodiscard]] Result<void> check_pck_chain(const PckChain& chain, const Roots& roots,
+                                           std::span<const x509::KnownSignature> known = {});
 
 /// The same for a PCK CA alone, under the root that it names.
 /// errors: bad_chain and those of x509.
@@ -47,10 +51,10 @@ struct SignerChain {
 /// errors: bad_chain and those of x509.
 [[nodiscard]] Result<void> check_signer_chain(const SignerChain& chain, const Roots& roots);
 
-/// Whether all of them are valid at `time`, both ends included.
+/// Whether all of them are valid then, both ends included.
 /// errors: outside_validity, with the certificate and its dates.
 [[nodiscard]] Result<void> check_validity(std::span<const x509::Certificate* const> certificates,
-                                          UnixTime time);
+                                          Instant& at);
 
 inline constexpr Code bad_chain{"common/attestation/verify", "bad_chain",
                                 "the certificate chain is not what this evidence needs"};

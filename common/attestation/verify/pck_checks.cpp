@@ -30,8 +30,7 @@ Check root_check(const Inputs& inputs, Findings& findings) {
 }
 
 Check extension_check(Findings& findings) {
-    Result<endorsements::PckExtension> platform =
-        endorsements::parse_pck_extension(findings.chain->leaf);
+    const Result<endorsements::PckExtension>& platform = findings.chain->platform;
     if (!platform.has_value()) return failed(kExtension, platform.error());
     findings.platform = *platform;
     return passed(kExtension, "FMSPC " + hex(platform->fmspc) + ", PCE SVN " +
@@ -40,21 +39,21 @@ Check extension_check(Findings& findings) {
 
 }  // namespace
 
-Check pck_checks(std::string_view pem, const Inputs& inputs, Findings& findings) {
-    Result<PckChain> chain = parse_pck_chain(pem);
+Check pck_checks(const Result<PckChain>& chain, const Inputs& inputs, Findings& findings) {
     if (!chain.has_value()) {
         std::vector<Check> checks{failed(kCertificates, chain.error())};
         for (const Subject& subject : {kChain, kValidity, kRoot, kExtension})
             checks.push_back(not_evaluated(subject, std::string(kNoChain)));
         return group("pck", std::move(checks));
     }
-    findings.chain = *std::move(chain);
+    findings.chain = *chain;
     const std::array<const x509::Certificate*, 3> all{
         &findings.chain->leaf, &findings.chain->intermediate, &findings.chain->root};
-    Result<void> path = inputs.signatures.check(
-        SignatureOf::pck_chain, [&] { return check_pck_chain(*findings.chain, inputs.roots); });
+    Result<void> path = inputs.signatures.check(SignatureOf::pck_chain, [&] {
+        return check_pck_chain(*findings.chain, inputs.roots, inputs.known_signatures);
+    });
     return group("pck", {passed(kCertificates), from_result(kChain, path),
-                         from_result(kValidity, check_validity(all, inputs.time)),
+                         from_result(kValidity, check_validity(all, inputs.at)),
                          root_check(inputs, findings), extension_check(findings)});
 }
 

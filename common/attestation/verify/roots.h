@@ -34,6 +34,8 @@ std::string_view vendor_name(Vendor vendor);
 struct TestRoot {
     std::string name;  ///< as the policy calls it
     x509::Certificate certificate;
+
+    friend bool operator==(const TestRoot&, const TestRoot&) = default;
 };
 
 /// The root that a certificate chain ended in.
@@ -74,6 +76,8 @@ class Roots {
 
     /// For people: the names and SHA-256 of the roots.
     std::string describe() const;
+
+    friend bool operator==(const Roots&, const Roots&) = default;
 
   private:
     explicit Roots(RootKind kind) : kind_(kind) {}

@@ -51,11 +51,10 @@ void add_roots(Framed& out, const Roots& roots) {
 
 }  // namespace
 
-crypto::Digest32 digest_of_inputs(ByteView evidence, const endorsements::Endorsements& used,
-                                  const Roots& roots) {
-    Framed out("enclave-os/signature-memo/1");
+crypto::Digest32 digest_of_endorsements(const endorsements::Endorsements& used,
+                                        const Roots& roots) {
+    Framed out("enclave-os/signature-memo/endorsements/1");
     add_roots(out, roots);
-    out.add(evidence);
     out.add(used.root_ca_crl);
     out.add(used.pck_crl);
     out.add(used.tcb_info);
@@ -64,6 +63,13 @@ crypto::Digest32 digest_of_inputs(ByteView evidence, const endorsements::Endorse
     for (const Bytes& certificate : used.amd.certificates) out.add(ByteView(certificate));
     out.add(used.amd.ark_crl);
     out.add(used.amd.ask_crl);
+    return out.finish();
+}
+
+crypto::Digest32 digest_of_inputs(ByteView evidence, const crypto::Digest32& endorsements) {
+    Framed out("enclave-os/signature-memo/inputs/1");
+    out.add(ByteView(endorsements));
+    out.add(evidence);
     return out.finish();
 }
 

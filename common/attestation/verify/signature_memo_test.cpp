@@ -142,16 +142,20 @@ TEST(SignatureMemo, TimeAndRevocationAreLookedAtEveryTime) {
     EXPECT_THAT(failures(in, &memo), UnorderedElementsAre("crl.pck"));
 }
 
+crypto::Digest32 key_of(const Given& in) {
+    return digest_of_inputs(in.quote, digest_of_endorsements(in.endorsements, in.roots));
+}
+
 // Every input changes the key; pieces of a bundle that are not used do not.
 TEST(SignatureMemo, TheKeyCoversEveryInput) {
     SyntheticIntel intel;
     const Given base = given(intel);
-    const crypto::Digest32 key = digest_of_inputs(base.quote, base.endorsements, base.roots);
+    const crypto::Digest32 key = key_of(base);
     std::set<crypto::Digest32> keys{key};
     auto expect_new = [&](const std::function<void(Given&)>& change) {
         Given in = base;
         change(in);
-        EXPECT_TRUE(keys.insert(digest_of_inputs(in.quote, in.endorsements, in.roots)).second);
+        EXPECT_TRUE(keys.insert(key_of(in)).second);
     };
     expect_new([](Given& g) { g.quote.back() ^= std::byte{1}; });
     expect_new([](Given& g) { g.endorsements.root_ca_crl->back() ^= std::byte{1}; });
@@ -172,7 +176,7 @@ TEST(SignatureMemo, TheKeyCoversEveryInput) {
     expect_new([](Given& g) { g.roots = Roots::amd(); });
     expect_new([](Given& g) { g.roots = Roots::of({Vendor::intel, Vendor::amd}); });
     expect_new([](Given& g) { g.roots = SyntheticIntel().roots(); });
-    EXPECT_EQ(digest_of_inputs(base.quote, base.endorsements, base.roots), key);
+    EXPECT_EQ(key_of(base), key);
 }
 
 TEST(SignatureMemo, EvidenceThatDoesNotParseIsNotRemembered) {

@@ -12,23 +12,22 @@
 
 namespace eos::attestation::verify {
 
+/// SHA-256 over what is used of the endorsements, and over the roots.
+/// in: used: what is left after fitting_endorsements() or fitting_amd(), so no pieces.
+crypto::Digest32 digest_of_endorsements(const endorsements::Endorsements& used, const Roots& roots);
+
 /// SHA-256 over everything that decides which signatures verify() looks at and whether they are
 /// good.
-/// in: used: what is left after fitting_endorsements() or fitting_amd(), so no pieces.
-crypto::Digest32 digest_of_inputs(ByteView evidence, const endorsements::Endorsements& used,
-                                  const Roots& roots);
+crypto::Digest32 digest_of_inputs(ByteView evidence, const crypto::Digest32& endorsements);
 
 /// Asks the memo when it is made and tells it when it dies.
 class Signatures {
   public:
-    /// `memo` outlives this; null: nothing is remembered, and nothing is hashed for it.
-    Signatures(SignatureMemo* memo, ByteView evidence, const endorsements::Endorsements& used,
-               const Roots& roots)
-        : memo_(memo) {
-        if (memo_ == nullptr) return;
-        inputs_ = digest_of_inputs(evidence, used, roots);
-        good_ = memo_->begin(inputs_);
-    }
+    /// Remembers nothing.
+    Signatures() = default;
+    /// `memo` outlives this.
+    Signatures(SignatureMemo& memo, const crypto::Digest32& inputs)
+        : memo_(&memo), inputs_(inputs), good_(memo.begin(inputs)) {}
     ~Signatures() {
         if (memo_ != nullptr) memo_->end(inputs_, good_);
     }
@@ -46,7 +45,7 @@ class Signatures {
     }
 
   private:
-    SignatureMemo* memo_;
+    SignatureMemo* memo_ = nullptr;
     crypto::Digest32 inputs_{};
     SignatureSet good_;
 };

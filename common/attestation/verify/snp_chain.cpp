@@ -84,10 +84,15 @@ bool is_signed_by(const Certificate& certificate, const Certificate& issuer) {
     return key.has_value() && certificate.verify_signed_by(*key).has_value();
 }
 
+struct ChosenIssuer {
+    Certificate certificate;
+    bool is_verified = false;  ///< that it signed
+};
+
 /// The one with the right name; of several the one that signed. Whether it did is checked later for
 /// whatever is chosen, so that a signature is verified here only where that decides.
-Result<Certificate> choose_issuer(const Certificate& certificate,
-                                  std::span<const Certificate> candidates) {
+Result<ChosenIssuer> choose_issuer(const Certificate& certificate,
+                                   std::span<const Certificate> candidates) {
     if (candidates.empty()) {
         return fail(bad_chain, "the CA of " + name_of(certificate) + " (" +
                                    certificate.issuer().display() + ") is not known");
@@ -95,10 +100,12 @@ Result<Certificate> choose_issuer(const Certificate& certificate,
     const Certificate* chosen = nullptr;
     for (const Certificate& candidate : candidates) {
         if (candidate.subject() != certificate.issuer()) continue;
-        if (chosen != nullptr && is_signed_by(certificate, *chosen)) break;
+        if (chosen != nullptr && is_signed_by(certificate, *chosen)) {
+            return ChosenIssuer{*chosen, true};
+        }
         chosen = &candidate;
     }
-    return chosen != nullptr ? *chosen : candidates.front();
+    return ChosenIssuer{chosen != nullptr ? *chosen : candidates.front()};
 }
 
 std::vector<Certificate> with_role(std::span<const Certificate> certificates, Role role,
@@ -182,6 +189,27 @@ Result<void> check_authorities(const Certificate& issuer, const Certificate& roo
     return check_link(issuer, root);
 }
 
+/// Of several certificates. AMD certifies one key again whenever it is asked, for years: the oldest
+/// of them also holds for evidence from before the others were made.
+Result<Certificate> choose_fitting(std::span<const Certificate> candidates,
+                                   const snp_arch::Report& report, const std::string& name) {
+    const Certificate* chosen = nullptr;
+    for (const Certificate& candidate : candidates) {
+        const Result<endorsements::VekExtension> vek = endorsements::parse_vek_extension(candidate);
+        if (!vek || !is_vek_of(*vek, report)) continue;
+        if (chosen != nullptr && !equal(chosen->spki(), candidate.spki())) {
+            return fail(bad_chain, "there are several " + name +
+                                       " certificates of this chip and TCB, of different keys");
+        }
+        const bool is_older =
+            chosen == nullptr || candidate.validity().not_before < chosen->validity().not_before;
+        if (is_older) chosen = &candidate;
+    }
+    if (chosen != nullptr) return *chosen;
+    return fail(bad_chain, "there are several " + name +
+                               " certificates, and none is of the report's chip and TCB");
+}
+
 }  // namespace
 
 Result<VekCertificates> collect_certificates(const evidence::SnpEvidence& evidence,
@@ -195,18 +223,26 @@ Result<VekCertificates> collect_certificates(const evidence::SnpEvidence& eviden
     return out;
 }
 
-Result<Certificate> choose_vek(const VekCertificates& given, SigningKey kind) {
-    const oid::Oid& mark = kind == SigningKey::vcek ? oid::kVekHwid : oid::kVekCspId;
-    std::vector<Certificate> fitting;
+bool is_vek_of(const endorsements::VekExtension& vek, const snp_arch::Report& report) {
+    if (vek.kind != report.signing_key) return false;
+    if (vek.chip_id.has_value() && *vek.chip_id != report.chip_id) return false;
+    if (report.product().value_or(vek.product) != vek.product) return false;
+    Result<snp_arch::Tcb> reported = split_tcb(report.reported_tcb, vek.product);
+    return reported.has_value() && *reported == vek.tcb;
+}
+
+Result<Certificate> choose_vek(const VekCertificates& given, const snp_arch::Report& report) {
+    const bool is_vcek = report.signing_key == SigningKey::vcek;
+    const oid::Oid& mark = is_vcek ? oid::kVekHwid : oid::kVekCspId;
+    std::vector<Certificate> of_kind;
     for (const Certificate& certificate : given.veks) {
-        if (certificate.find_extension(mark) != nullptr) fitting.push_back(certificate);
+        if (certificate.find_extension(mark) != nullptr) of_kind.push_back(certificate);
     }
-    const std::vector<Certificate>& candidates = fitting.empty() ? given.veks : fitting;
-    const std::string name = kind == SigningKey::vcek ? "VCEK" : "VLEK";
+    const std::vector<Certificate>& candidates = of_kind.empty() ? given.veks : of_kind;
+    const std::string name = is_vcek ? "VCEK" : "VLEK";
     if (candidates.empty()) return fail(bad_chain, "there is no " + name + " certificate");
-    if (candidates.size() > 1)
-        return fail(bad_chain, "there are several " + name + " certificates");
-    return candidates.front();
+    if (candidates.size() == 1) return candidates.front();
+    return choose_fitting(candidates, report, name);
 }
 
 Result<VekChain> complete_chain(Certificate leaf, const VekCertificates& given,
@@ -219,13 +255,14 @@ Result<VekChain> complete_chain(Certificate leaf, const VekCertificates& given,
     if (issuers.empty() && has_own) issuers = known_to_us(endorsements::amd_issuers(), leaf);
     // A CA of another role is shown as what it is, not as missing.
     if (issuers.empty()) issuers = given.issuers;
-    Certificate issuer = EOS_TRY(choose_issuer(leaf, issuers));
+    ChosenIssuer chosen = EOS_TRY(choose_issuer(leaf, issuers));
+    Certificate& issuer = chosen.certificate;
     if (anchors.empty() && has_own) anchors = known_to_us(endorsements::amd_roots(), issuer);
     for (const TestRoot& root : roots.test_roots()) {
         if (given.roots.empty()) anchors.push_back(root.certificate);
     }
-    Certificate root = EOS_TRY(choose_issuer(issuer, anchors));
-    return VekChain{std::move(leaf), std::move(issuer), std::move(root)};
+    Certificate root = EOS_TRY(choose_issuer(issuer, anchors)).certificate;
+    return VekChain{std::move(leaf), std::move(issuer), std::move(root), chosen.is_verified};
 }
 
 Result<void> check_vek_issuer(const Certificate& issuer, const Certificate& root,
@@ -260,6 +297,7 @@ Result<void> check_vek_chain(const VekChain& chain, const Roots& roots) {
     if (chain.leaf.is_ca()) return fail(bad_chain, name_of(chain.leaf) + " is a CA");
     EOS_TRY(check_critical(chain.leaf, roots.kind()));
     EOS_TRY(check_authorities(chain.issuer, chain.root, roots.kind()));
+    if (chain.is_leaf_verified) return {};
     return check_link(chain.leaf, chain.issuer);
 }
 

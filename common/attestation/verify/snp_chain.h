@@ -39,12 +39,19 @@ struct VekChain {
     x509::Certificate leaf;
     x509::Certificate issuer;
     x509::Certificate root;
+    /// Whether it was verified that the issuer signed the leaf, to tell CAs of one name apart.
+    bool is_leaf_verified = false;
 };
 
-/// The one certificate whose kind the report names, or else the only one there is.
-/// errors: bad_chain (none, or several of this kind).
+/// Whether the certificate says that it is of the key that signed this report: kind, chip, product
+/// and reported TCB. Its signature decides later.
+bool is_vek_of(const endorsements::VekExtension& vek, const snp_arch::Report& report);
+
+/// The one certificate whose kind the report names, or else the only one there is. Of several, the
+/// one that is_vek_of() the report; of several of those with one key, the oldest.
+/// errors: bad_chain (none; of several none that fits, or two that fit, of different keys).
 [[nodiscard]] Result<x509::Certificate> choose_vek(const VekCertificates& given,
-                                                   snp_arch::SigningKey kind);
+                                                   const snp_arch::Report& report);
 
 /// The chain above a VCEK or VLEK. Where a CA of the needed role was given, it is used and no
 /// other; else, under vendor roots, AMD's own. Of CAs of one name the one that signed is taken.

@@ -3,10 +3,8 @@
 #include <array>
 
 #include "common/attestation/verify/outcome.h"
-#include "common/attestation/verify/signatures.h"
 #include "common/attestation/verify/snp_chain.h"
 #include "common/base/encoding.h"
-#include "common/x509/crl.h"
 
 namespace eos::attestation::verify {
 namespace {
@@ -48,9 +46,6 @@ constexpr Subject kArkCrl{"crl.ark", "AMD 57230, CRL; RFC 5280, 5 and 6.3",
 constexpr Subject kAskCrl{"crl.ask", "RFC 5280, 5 and 6.3",
                           "get the current CRL of the CA of the VCEK or VLEK"};
 
-inline constexpr Code revoked{"common/attestation/verify", "revoked",
-                              "a certificate of the evidence is revoked"};
-
 /// What one group finds out and others need. Nothing in it is trusted unless its check passed.
 struct VekFindings {
     std::optional<x509::Certificate> leaf;
@@ -91,7 +86,7 @@ Check vek_checks(const evidence::SnpEvidence& evidence, const endorsements::AmdE
     std::vector<Check> checks;
     auto find_leaf = [&]() -> Result<x509::Certificate> {
         VekCertificates given = EOS_TRY(collect_certificates(evidence, amd));
-        findings.leaf = EOS_TRY(choose_vek(given, evidence.report.signing_key));
+        findings.leaf = EOS_TRY(choose_vek(given, evidence.report));
         findings.chain = EOS_TRY(complete_chain(*findings.leaf, given, context.roots));
         return *findings.leaf;
     };
@@ -109,7 +104,7 @@ Check vek_checks(const evidence::SnpEvidence& evidence, const endorsements::AmdE
         checks.push_back(from_result(kChain, signatures.check(SignatureOf::vek_chain, [&] {
             return check_vek_chain(chain, context.roots);
         })));
-        checks.push_back(from_result(kValidity, check_validity(all, context.time)));
+        checks.push_back(from_result(kValidity, check_validity(all, context.at)));
         checks.push_back(root_check(chain, context.roots, findings));
     } else {
         checks.push_back(failed(kChain, leaf.error()));
@@ -197,63 +192,58 @@ Check report_checks(const evidence::SnpEvidence& evidence, const VekFindings& fi
 
 /// A list, who must have signed it, and what it must not contain.
 struct Question {
-    ByteView crl;
+    const Subject& subject;
     const x509::Certificate& issuer;
-    const x509::Certificate& subject;
-    SignatureOf memo;
+    const x509::Certificate& certificate;
+    SignatureOf signature;
 };
 
-/// Notes in `dates` from when the list is, as soon as that is known.
-Result<void> check_crl(const Question& question, UnixTime time, Signatures& signatures,
-                       std::vector<CollateralDate>& dates) {
-    x509::Crl crl = EOS_TRY(x509::Crl::parse(question.crl));
-    dates.push_back({crl.issuer().display() + ", list", crl.this_update()});
-    EOS_TRY(signatures.check(question.memo, [&] { return crl.verify_issuer(question.issuer); }));
-    EOS_TRY(crl.check_dates(time));
-    const x509::Certificate& subject = question.subject;
-    if (!crl.is_revoked(subject.serial())) return {};
-    return fail(revoked, subject.subject().display() + ", serial " + subject.serial().hex());
+Check crl_check(const std::optional<Bytes>& crl, const Question& question, Instant& at,
+                Signatures& signatures, std::vector<CollateralDate>& dates) {
+    if (!crl.has_value()) {
+        return not_evaluated(question.subject, "no list was given: revocation is not known");
+    }
+    const std::array<const x509::Certificate*, 1> certificates{&question.certificate};
+    const RevocationList list = read_list(*crl, question.issuer, question.signature, signatures);
+    return from_result(question.subject, check_not_revoked(list, certificates, at, dates));
 }
 
-Check crl_checks(const endorsements::AmdEndorsements& amd, UnixTime time,
-                 const VekFindings& findings, Signatures& signatures,
-                 std::vector<CollateralDate>& dates) {
-    constexpr std::string_view kNotGiven = "no list was given: revocation is not known";
+Check crl_checks(const endorsements::AmdEndorsements& amd, Instant& at, const VekFindings& findings,
+                 Signatures& signatures, std::vector<CollateralDate>& dates) {
     if (!findings.chain.has_value()) {
         return group("crl", {not_evaluated(kArkCrl, std::string(kNoVek)),
                              not_evaluated(kAskCrl, std::string(kNoVek))});
     }
     const VekChain& chain = *findings.chain;
-    std::vector<Check> checks;
-    if (amd.ark_crl.has_value()) {
-        const Question question{*amd.ark_crl, chain.root, chain.issuer, SignatureOf::ark_crl};
-        checks.push_back(from_result(kArkCrl, check_crl(question, time, signatures, dates)));
-    } else {
-        checks.push_back(not_evaluated(kArkCrl, std::string(kNotGiven)));
-    }
-    if (amd.ask_crl.has_value()) {
-        const Question question{*amd.ask_crl, chain.issuer, chain.leaf, SignatureOf::ask_crl};
-        checks.push_back(from_result(kAskCrl, check_crl(question, time, signatures, dates)));
-    } else {
-        // AMD publishes no such list: a chip's key is replaced with its TCB, not revoked.
-        checks.push_back(not_evaluated(kAskCrl, std::string(kNotGiven)));
-        checks.back().weight = Weight::informative;
-    }
+    std::vector<Check> checks{
+        crl_check(amd.ark_crl, {kArkCrl, chain.root, chain.issuer, SignatureOf::ark_crl}, at,
+                  signatures, dates),
+        crl_check(amd.ask_crl, {kAskCrl, chain.issuer, chain.leaf, SignatureOf::ask_crl}, at,
+                  signatures, dates)};
+    // AMD publishes no such list: a chip's key is replaced with its TCB, not revoked.
+    if (!amd.ask_crl) checks.back().weight = Weight::informative;
     return group("crl", std::move(checks));
+}
+
+Signatures signatures_of(const Context& context, const endorsements::AmdEndorsements& amd) {
+    if (context.memo == nullptr) return {};
+    endorsements::Endorsements used;
+    used.amd = amd;
+    return Signatures(*context.memo, digest_of_inputs(context.evidence,
+                                                      digest_of_endorsements(used, context.roots)));
 }
 
 }  // namespace
 
 Outcome check_evidence(const evidence::SnpEvidence& evidence, const Context& context) {
-    endorsements::Endorsements fitting;
-    fitting.amd = fitting_amd(evidence, context.endorsements, context.roots);
-    const endorsements::AmdEndorsements& amd = fitting.amd;
-    Signatures signatures(context.memo, context.evidence, fitting, context.roots);
+    const endorsements::AmdEndorsements amd =
+        fitting_amd(evidence, context.collateral.endorsements(), context.roots);
+    Signatures signatures = signatures_of(context, amd);
     VekFindings findings;
     Outcome out;
     out.checks.push_back(vek_checks(evidence, amd, context, signatures, findings));
     out.checks.push_back(report_checks(evidence, findings, signatures, out.claims));
-    out.checks.push_back(crl_checks(amd, context.time, findings, signatures, out.collateral));
+    out.checks.push_back(crl_checks(amd, context.at, findings, signatures, out.collateral));
     out.root = findings.root;
     return out;
 }

@@ -11,16 +11,6 @@ using endorsements::PieceKind;
 using endorsements::VekExtension;
 using snp_arch::SigningKey;
 
-/// Whether the certificate says that it is of the key that signed this report. Its signature
-/// decides later.
-bool fits(const VekExtension& vek, const snp_arch::Report& report) {
-    if (vek.kind != report.signing_key) return false;
-    if (vek.chip_id.has_value() && *vek.chip_id != report.chip_id) return false;
-    if (report.product().value_or(vek.product) != vek.product) return false;
-    Result<snp_arch::Tcb> reported = split_tcb(report.reported_tcb, vek.product);
-    return reported.has_value() && *reported == vek.tcb;
-}
-
 /// The first VCEK or VLEK among the pieces that fits, and its product.
 std::optional<snp_arch::Product> add_vek(const std::vector<Piece>& pieces,
                                          const snp_arch::Report& report,
@@ -32,7 +22,7 @@ std::optional<snp_arch::Product> add_vek(const std::vector<Piece>& pieces,
         Result<x509::Certificate> certificate = x509::Certificate::parse(piece.content);
         if (!certificate) continue;
         Result<VekExtension> vek = endorsements::parse_vek_extension(*certificate);
-        if (!vek || !fits(*vek, report)) continue;
+        if (!vek || !is_vek_of(*vek, report)) continue;
         out.certificates.push_back(piece.content);
         return vek->product;
     }
@@ -41,8 +31,9 @@ std::optional<snp_arch::Product> add_vek(const std::vector<Piece>& pieces,
 
 /// The product of the VCEK or VLEK that came with the evidence or was given by itself: of the one
 /// that verification will choose, whatever else lies beside it.
-std::optional<snp_arch::Product> product_of_given(const VekCertificates& given, SigningKey kind) {
-    Result<x509::Certificate> chosen = choose_vek(given, kind);
+std::optional<snp_arch::Product> product_of_given(const VekCertificates& given,
+                                                  const snp_arch::Report& report) {
+    Result<x509::Certificate> chosen = choose_vek(given, report);
     if (!chosen) return {};
     Result<VekExtension> vek = endorsements::parse_vek_extension(*chosen);
     if (!vek) return {};
@@ -53,7 +44,7 @@ std::optional<snp_arch::Product> product_of_given(const VekCertificates& given, 
 Result<x509::Certificate> root_above(const evidence::SnpEvidence& evidence,
                                      const endorsements::AmdEndorsements& amd, const Roots& roots) {
     VekCertificates given = EOS_TRY(collect_certificates(evidence, amd));
-    x509::Certificate leaf = EOS_TRY(choose_vek(given, evidence.report.signing_key));
+    x509::Certificate leaf = EOS_TRY(choose_vek(given, evidence.report));
     return EOS_TRY(complete_chain(std::move(leaf), given, roots)).root;
 }
 
@@ -77,9 +68,8 @@ endorsements::AmdEndorsements fitting_amd(const evidence::SnpEvidence& evidence,
     Result<VekCertificates> given = collect_certificates(evidence, all.amd);
     if (all.pieces.empty() || !given) return out;
     const snp_arch::Report& report = evidence.report;
-    std::optional<snp_arch::Product> product = given->veks.empty()
-                                                   ? add_vek(all.pieces, report, out)
-                                                   : product_of_given(*given, report.signing_key);
+    std::optional<snp_arch::Product> product =
+        given->veks.empty() ? add_vek(all.pieces, report, out) : product_of_given(*given, report);
     if (!product) product = report.product();
     if (!product) return out;
     const std::string key = endorsements::piece_key(*product);

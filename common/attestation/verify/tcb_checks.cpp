@@ -9,7 +9,6 @@
 namespace eos::attestation::verify {
 namespace {
 
-using endorsements::SignedObject;
 using endorsements::TcbStatus;
 
 constexpr std::string_view kSource = "docs/formats/verification.md 3.1";
@@ -23,25 +22,12 @@ struct StatementIds {
     std::string_view signature;
     std::string_view syntax;
     std::string_view dates;
-    SignatureOf signer_memo;
-    SignatureOf statement_memo;
 };
-constexpr StatementIds kTcbInfoIds{"tcb_info.chain",
-                                   "tcb_info.validity",
-                                   "tcb_info.root",
-                                   "tcb_info.signature",
-                                   "tcb_info.syntax",
-                                   "tcb_info.dates",
-                                   SignatureOf::tcb_info_chain,
-                                   SignatureOf::tcb_info};
-constexpr StatementIds kQeIdentityIds{"qe_identity.chain",
-                                      "qe_identity.validity",
-                                      "qe_identity.root",
-                                      "qe_identity.signature",
-                                      "qe_identity.syntax",
-                                      "qe_identity.dates",
-                                      SignatureOf::qe_identity_chain,
-                                      SignatureOf::qe_identity};
+constexpr StatementIds kTcbInfoIds{"tcb_info.chain",     "tcb_info.validity", "tcb_info.root",
+                                   "tcb_info.signature", "tcb_info.syntax",   "tcb_info.dates"};
+constexpr StatementIds kQeIdentityIds{"qe_identity.chain",  "qe_identity.validity",
+                                      "qe_identity.root",   "qe_identity.signature",
+                                      "qe_identity.syntax", "qe_identity.dates"};
 
 Subject subject(std::string_view id) {
     return {id, kSource, kRefresh};
@@ -50,72 +36,58 @@ Subject subject(std::string_view id) {
 /// The signer must stand under the very key that the evidence stands under.
 Check signer_root_check(std::string_view id, const SignerChain& chain, const Inputs& inputs,
                         const Findings& findings) {
-    std::optional<RootIdentity> root = inputs.roots.find(chain.root);
-    std::string found =
-        chain.root.subject().display() + " (" + hex(crypto::sha256(chain.root.der())) + ")";
-    if (!root.has_value()) return failed(subject(id), {inputs.roots.describe(), found});
+    const bool is_same = findings.chain.has_value() && findings.chain->root == chain.root;
+    std::optional<RootIdentity> root = is_same ? findings.root : inputs.roots.find(chain.root);
+    auto found = [&] {
+        return chain.root.subject().display() + " (" + hex(crypto::sha256(chain.root.der())) + ")";
+    };
+    if (!root.has_value()) return failed(subject(id), {inputs.roots.describe(), found()});
     if (!findings.chain.has_value()) {
         return not_evaluated(subject(id), "the root of the evidence is not known");
     }
     if (equal(findings.chain->root.spki(), chain.root.spki())) {
         return passed(subject(id), root->name);
     }
-    return failed(subject(id), {"the root of the evidence", found});
-}
-
-/// Reads and checks the chain, unless it is the very text that was looked at before.
-/// errors: those of parse_signer_chain().
-Result<KnownSigner> know_signer(std::string_view pem, SignatureOf memo, const Inputs& inputs,
-                                const Findings& findings) {
-    if (findings.signer.has_value() && findings.signer->pem == pem) return *findings.signer;
-    SignerChain chain = EOS_TRY(parse_signer_chain(pem));
-    Result<void> outcome =
-        inputs.signatures.check(memo, [&] { return check_signer_chain(chain, inputs.roots); });
-    return KnownSigner{pem, std::move(chain), std::move(outcome)};
+    return failed(subject(id), {"the root of the evidence", found()});
 }
 
 /// Who signed the statement, and whether they did.
-void add_signer_checks(std::vector<Check>& out, const StatementIds& ids, const SignedObject& object,
-                       const Inputs& inputs, Findings& findings) {
-    Result<KnownSigner> known =
-        know_signer(object.issuer_chain_pem, ids.signer_memo, inputs, findings);
-    if (!known.has_value()) {
-        out.push_back(failed(subject(ids.chain), known.error()));
+template <typename Content>
+void add_signer_checks(std::vector<Check>& out, const StatementIds& ids,
+                       const Statement<Content>& statement, const Inputs& inputs,
+                       Findings& findings) {
+    if (!statement.signer.has_value()) {
+        out.push_back(failed(subject(ids.chain), statement.signer.error()));
         for (std::string_view id : {ids.validity, ids.root, ids.signature})
             out.push_back(not_evaluated(subject(id), "there is no issuer chain to look at"));
         return;
     }
-    const SignerChain& chain = known->chain;
-    out.push_back(from_result(subject(ids.chain), known->outcome));
+    const SignerChain& chain = *statement.signer;
+    out.push_back(from_result(subject(ids.chain), statement.chain));
     const std::array<const x509::Certificate*, 2> all{&chain.signer, &chain.root};
-    out.push_back(from_result(subject(ids.validity), check_validity(all, inputs.time)));
+    out.push_back(from_result(subject(ids.validity), check_validity(all, inputs.at)));
     out.push_back(signer_root_check(ids.root, chain, inputs, findings));
-    auto verify_statement = [&]() -> Result<void> {
-        return EOS_TRY(chain.signer.p256_key()).verify_raw(object.body, object.signature);
-    };
-    out.push_back(from_result(subject(ids.signature),
-                              inputs.signatures.check(ids.statement_memo, verify_statement)));
+    out.push_back(from_result(subject(ids.signature), statement.signature));
     findings.signers.push_back(chain.signer);
-    findings.signer = *std::move(known);
 }
 
-template <typename Statement>
-Check dates_check(std::string_view id, const Statement& statement, UnixTime time) {
-    if (time >= statement.issue_date && time <= statement.next_update) {
+template <typename Content>
+Check dates_check(std::string_view id, const Content& statement, Instant& at) {
+    if (at.is_within(statement.issue_date, statement.next_update)) {
         return passed(subject(id),
                       "evaluation data number " + std::to_string(statement.evaluation_data_number));
     }
-    return failed(subject(id), {"issued before and to be updated after " + rfc3339(time),
+    return failed(subject(id), {"issued before and to be updated after " + rfc3339(at.time()),
                                 "issued " + rfc3339(statement.issue_date) + ", next update " +
                                     rfc3339(statement.next_update)});
 }
 
 /// Against what the caller has met before: an older statement, however genuine and unexpired, hides
 /// what its successor says.
-template <typename Statement>
-void add_rollback_check(std::vector<Check>& out, std::string_view id, const Statement& statement,
+template <typename Content>
+void add_rollback_check(std::vector<Check>& out, std::string_view id, const Content& statement,
                         const Inputs& inputs) {
-    const std::uint32_t seen = inputs.endorsements.seen_evaluation_data_number;
+    const std::uint32_t seen = inputs.seen_evaluation_data_number;
     if (seen == 0) return;
     const Subject kSubject{id, "docs/formats/verification.md 3.8",
                            "somebody shows an older statement than before: get the current one"};
@@ -134,12 +106,15 @@ Check model_check(const Inputs& inputs, const Findings& findings) {
     if (!findings.platform.has_value()) {
         return not_evaluated(kSubject, "the platform is not known");
     }
-    auto describe = [](endorsements::IntelTee tee, const auto& of) {
-        return std::string(intel_tee_name(tee)) + ", FMSPC " + hex(of.fmspc) + ", PCE id " +
-               hex(of.pce_id);
+    auto describe = [](endorsements::IntelTee tee, const endorsements::Fmspc& fmspc,
+                       const std::optional<endorsements::PceId>& pce_id) {
+        return std::string(intel_tee_name(tee)) + ", FMSPC " + hex(fmspc) +
+               (pce_id ? ", PCE id " + hex(*pce_id) : ", no PCE id");
     };
-    std::string expected = describe(inputs.tee(), *findings.platform);
-    std::string found = describe(findings.tcb_info->tee, *findings.tcb_info);
+    const endorsements::PckExtension& platform = *findings.platform;
+    const endorsements::TcbInfo& info = *findings.tcb_info;
+    std::string expected = describe(inputs.tee(), platform.fmspc, platform.pce_id);
+    std::string found = describe(info.tee, info.fmspc, info.pce_id);
     if (expected == found) return passed(kSubject, found);
     return failed(kSubject, {expected, found});
 }
@@ -152,7 +127,7 @@ constexpr Subject kCurrentLevel{"tcb.current_level", "docs/formats/verification.
 /// The level of the platform with this TDX module; null for SGX.
 Check level_check(const Subject& subject, const evidence::TeeTcbSvn* svn, const Inputs& inputs,
                   const Findings& findings, const endorsements::TcbLevel*& level) {
-    if (!findings.platform.has_value() || !findings.tcb_info.has_value()) {
+    if (!findings.platform.has_value() || findings.tcb_info == nullptr) {
         return not_evaluated(subject, "platform and TCB info are needed");
     }
     const endorsements::TcbInfo& info = *findings.tcb_info;
@@ -239,20 +214,19 @@ Check qe_level_check(const sgx_arch::ReportBody& report, Findings& findings) {
 }  // namespace
 
 Check tcb_checks(const Inputs& inputs, Findings& findings) {
-    if (!inputs.endorsements.tcb_info.has_value()) {
+    if (!inputs.collateral.tcb_info.has_value()) {
         return group(
             "tcb", {not_evaluated({kLevel.id, kLevel.source, kRefresh}, "no TCB info was given")});
     }
-    const SignedObject& object = *inputs.endorsements.tcb_info;
+    const Statement<endorsements::TcbInfo>& info = *inputs.collateral.tcb_info;
     std::vector<Check> checks;
-    add_signer_checks(checks, kTcbInfoIds, object, inputs, findings);
-    Result<endorsements::TcbInfo> info = endorsements::parse_tcb_info(object.body);
-    if (!info.has_value()) {
-        checks.push_back(failed(subject(kTcbInfoIds.syntax), info.error()));
+    add_signer_checks(checks, kTcbInfoIds, info, inputs, findings);
+    if (!info.content.has_value()) {
+        checks.push_back(failed(subject(kTcbInfoIds.syntax), info.content.error()));
     } else {
-        findings.tcb_info = *std::move(info);
+        findings.tcb_info = &*info.content;
         checks.push_back(passed(subject(kTcbInfoIds.syntax)));
-        checks.push_back(dates_check(kTcbInfoIds.dates, *findings.tcb_info, inputs.time));
+        checks.push_back(dates_check(kTcbInfoIds.dates, *findings.tcb_info, inputs.at));
         add_rollback_check(checks, "tcb_info.rollback", *findings.tcb_info, inputs);
         findings.collateral.push_back({"TCB info", findings.tcb_info->issue_date});
         checks.push_back(model_check(inputs, findings));
@@ -268,22 +242,21 @@ Check tcb_checks(const Inputs& inputs, Findings& findings) {
 
 Check qe_identity_checks(const sgx_arch::ReportBody& qe_report, const Inputs& inputs,
                          Findings& findings) {
-    if (!inputs.endorsements.qe_identity.has_value()) {
+    if (!inputs.collateral.qe_identity.has_value()) {
         return group("qe", {not_evaluated({kQeIdentity.id, kQeIdentity.source, kRefresh},
                                           "no QE identity was given")});
     }
-    const SignedObject& object = *inputs.endorsements.qe_identity;
+    const Statement<endorsements::QeIdentity>& identity = *inputs.collateral.qe_identity;
     std::vector<Check> checks;
-    add_signer_checks(checks, kQeIdentityIds, object, inputs, findings);
-    Result<endorsements::QeIdentity> identity = endorsements::parse_qe_identity(object.body);
-    if (!identity.has_value()) {
-        checks.push_back(failed(subject(kQeIdentityIds.syntax), identity.error()));
+    add_signer_checks(checks, kQeIdentityIds, identity, inputs, findings);
+    if (!identity.content.has_value()) {
+        checks.push_back(failed(subject(kQeIdentityIds.syntax), identity.content.error()));
         checks.push_back(not_evaluated(kQeIdentity, "the QE identity cannot be read"));
         return group("qe", std::move(checks));
     }
-    findings.qe_identity = *std::move(identity);
+    findings.qe_identity = &*identity.content;
     checks.push_back(passed(subject(kQeIdentityIds.syntax)));
-    checks.push_back(dates_check(kQeIdentityIds.dates, *findings.qe_identity, inputs.time));
+    checks.push_back(dates_check(kQeIdentityIds.dates, *findings.qe_identity, inputs.at));
     add_rollback_check(checks, "qe_identity.rollback", *findings.qe_identity, inputs);
     findings.collateral.push_back({"QE identity", findings.qe_identity->issue_date});
     checks.push_back(qe_kind_check(inputs, *findings.qe_identity));

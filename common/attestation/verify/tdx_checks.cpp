@@ -79,7 +79,7 @@ Check level_check(const Subject& subject, const evidence::TeeTcbSvn& svn,
 }  // namespace
 
 Check tdx_module_checks(const Inputs& inputs, Findings& findings) {
-    if (!findings.tcb_info.has_value() || findings.tcb_info->tee != endorsements::IntelTee::tdx) {
+    if (findings.tcb_info == nullptr || findings.tcb_info->tee != endorsements::IntelTee::tdx) {
         return group("tdx_module", {not_evaluated(kIdentity, "TCB info for TDX is needed")});
     }
     const evidence::TdReport& td = *inputs.td;

@@ -47,35 +47,54 @@ bool is_genuine(const Check& tree) {
 
 }  // namespace
 
-Verification::Verification(Check tree, UnixTime time, std::optional<Parts> parts)
-    : tree_(std::move(tree)), time_(time) {
-    if (!parts.has_value() || !is_genuine(tree_)) return;
-    evidence_ = VerifiedEvidence(std::move(parts->claims), std::move(parts->root),
-                                 std::move(parts->tcb), std::move(parts->collateral));
+Verification::Verification(Check tree, UnixTime time, std::optional<Parts> parts) : time_(time) {
+    Body body{std::move(tree), {}};
+    if (parts.has_value() && is_genuine(body.tree)) {
+        body.evidence = VerifiedEvidence(std::move(parts->claims), std::move(parts->root),
+                                         std::move(parts->tcb), std::move(parts->collateral));
+    }
+    body_ = std::make_shared<const Body>(std::move(body));
 }
 
-Verification verify(const evidence::Evidence& evidence,
-                    const endorsements::Endorsements& endorsements, const Roots& roots,
-                    UnixTime time, SignatureMemo* memo) {
-    const Context context{endorsements, roots, time, evidence.bytes(), memo};
+Verification verify(const evidence::Evidence& evidence, const Collateral& collateral,
+                    const Roots& roots, UnixTime time, SignatureMemo* memo) {
+    Instant at(time);
+    const Context context{collateral, roots, at, evidence.bytes(), memo};
     Outcome outcome = std::visit([&](const auto& kind) { return check_evidence(kind, context); },
                                  evidence.quote());
     outcome.checks.insert(outcome.checks.begin(), syntax_check({}));
-    std::ranges::move(origin_checks(endorsements), std::back_inserter(outcome.checks));
+    std::ranges::move(origin_checks(collateral.endorsements()), std::back_inserter(outcome.checks));
     std::optional<Verification::Parts> parts;
     if (outcome.root.has_value() && outcome.claims.has_value()) {
         parts = Verification::Parts{*std::move(outcome.claims), *outcome.root,
                                     std::move(outcome.tcb), std::move(outcome.collateral)};
     }
-    return Verification(group(kGroup, std::move(outcome.checks)), time, std::move(parts));
+    Verification out(group(kGroup, std::move(outcome.checks)), time, std::move(parts));
+    if (out.evidence() == nullptr) return out;
+    if (outcome.intel_key && outcome.intel_set)
+        collateral.known().keep_set(*std::move(outcome.intel_key), std::move(outcome.intel_set));
+    if (memo == nullptr) {
+        collateral.known().keep_verification(
+            {evidence.bytes(), roots, collateral.seen_evaluation_data_number()}, at, out);
+    }
+    return out;
 }
 
-Verification verify_quote(ByteView quote, const endorsements::Endorsements& endorsements,
-                          const Roots& roots, UnixTime time, SignatureMemo* memo) {
+Verification verify_quote(ByteView quote, const Collateral& collateral, const Roots& roots,
+                          UnixTime time, SignatureMemo* memo) {
+    std::optional<Verification> known;
+    if (memo == nullptr) {
+        known = collateral.known().find_verification(
+            {quote, roots, collateral.seen_evaluation_data_number()}, time);
+    }
+    if (known.has_value()) {
+        known->time_ = time;
+        return *std::move(known);
+    }
     Result<evidence::Evidence> evidence = evidence::parse_evidence(quote);
-    if (evidence.has_value()) return verify(*evidence, endorsements, roots, time, memo);
+    if (evidence.has_value()) return verify(*evidence, collateral, roots, time, memo);
     std::vector<Check> checks{syntax_check(fail(std::move(evidence).error()))};
-    std::ranges::move(origin_checks(endorsements), std::back_inserter(checks));
+    std::ranges::move(origin_checks(collateral.endorsements()), std::back_inserter(checks));
     Check tree = group(kGroup, std::move(checks));
     return Verification(std::move(tree), time, {});
 }

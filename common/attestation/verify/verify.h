@@ -4,6 +4,7 @@
 // Relying Party's policy, in common/attestation/appraise.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -13,6 +14,7 @@
 #include "common/attestation/endorsements/pck.h"
 #include "common/attestation/evidence/quote.h"
 #include "common/attestation/verify/check.h"
+#include "common/attestation/verify/collateral.h"
 #include "common/attestation/verify/roots.h"
 #include "common/attestation/verify/signature_memo.h"
 #include "common/base/time.h"
@@ -97,38 +99,45 @@ class VerifiedEvidence {
     std::vector<CollateralDate> collateral_;
 };
 
-/// The outcome of verify(): always a tree, and the evidence if nothing in the tree failed.
+/// The outcome of verify(): always a tree, and the evidence if nothing in the tree failed. A copy
+/// shares both.
 class Verification {
   public:
-    const Check& tree() const { return tree_; }
+    const Check& tree() const { return body_->tree; }
     UnixTime time() const { return time_; }
     /// Null if a check failed. Checks that could not be evaluated do not prevent it: whether they
     /// may be missing is decided by the policy. Borrowed from this object.
-    const VerifiedEvidence* evidence() const { return evidence_ ? &*evidence_ : nullptr; }
+    const VerifiedEvidence* evidence() const {
+        return body_->evidence ? &*body_->evidence : nullptr;
+    }
 
   private:
-    friend Verification verify(const evidence::Evidence&, const endorsements::Endorsements&,
-                               const Roots&, UnixTime, SignatureMemo*);
-    friend Verification verify_quote(ByteView, const endorsements::Endorsements&, const Roots&,
-                                     UnixTime, SignatureMemo*);
+    friend Verification verify(const evidence::Evidence&, const Collateral&, const Roots&, UnixTime,
+                               SignatureMemo*);
+    friend Verification verify_quote(ByteView, const Collateral&, const Roots&, UnixTime,
+                                     SignatureMemo*);
     struct Parts {
         TeeClaims claims;
         RootIdentity root;
         std::optional<TcbResult> tcb;
         std::vector<CollateralDate> collateral;
     };
+    struct Body {
+        Check tree;
+        std::optional<VerifiedEvidence> evidence;
+    };
     Verification(Check tree, UnixTime time, std::optional<Parts> parts);
 
-    Check tree_;
+    std::shared_ptr<const Body> body_;
     UnixTime time_;
-    std::optional<VerifiedEvidence> evidence_;
 };
 
 /// Makes every check that the inputs allow, and reports every failure, not only the first. The
 /// checks and their order are in docs/formats/verdict.md.
 /// in:      time: the instant to verify at; certificates, lists and statements must be valid then.
-///          memo: signatures that it has from the same inputs are not verified again; null: all
-///          are. The tree is the same with and without.
+///          memo: signatures that it has from the same inputs are not verified again, and all
+///          other checks are made; null: what the collateral knows of whole evidence is taken
+///          instead. The tree is the same either way.
 /// returns: never fails to return a tree.
 /// source:  docs/formats/verification.md; Intel SGX DCAP quote verification.
 /// bound:   Intel: at most 3 + 2 + 2 × 3 + 2 P-256 verifications; AMD: one of P-384 and 16 of RSA
@@ -136,14 +145,12 @@ class Verification {
 ///          given certificates, to tell issuers apart, chain and lists); memory: a multiple of the
 ///          inputs, which are bounded: kMaxQuoteBytes, kMaxCollateralBytes a statement,
 ///          x509::kMaxCrlBytes.
-[[nodiscard]] Verification verify(const evidence::Evidence& evidence,
-                                  const endorsements::Endorsements& endorsements,
+[[nodiscard]] Verification verify(const evidence::Evidence& evidence, const Collateral& collateral,
                                   const Roots& roots, UnixTime time, SignatureMemo* memo = nullptr);
 
 /// Parses and verifies evidence of any kind: what does not parse gives a tree in which quote.syntax
 /// fails.
-[[nodiscard]] Verification verify_quote(ByteView quote,
-                                        const endorsements::Endorsements& endorsements,
+[[nodiscard]] Verification verify_quote(ByteView quote, const Collateral& collateral,
                                         const Roots& roots, UnixTime time,
                                         SignatureMemo* memo = nullptr);
 

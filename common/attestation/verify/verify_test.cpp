@@ -362,6 +362,21 @@ TEST(Verify, ListsOfOthersOrOfOtherTimesAreRefused) {
 // --- TCB info and QE identity ---
 
 using AlterJson = void (*)(SyntheticIntel&);
+
+/// The same TCB info in the older form.
+void as_version_2(json::Value& tcb_info) {
+    tcb_info["version"] = 2;
+    tcb_info.erase("id");
+    for (json::Value& level : tcb_info["tcbLevels"]) {
+        json::Value& tcb = level["tcb"];
+        for (int i = 1; i <= 16; ++i) {
+            const std::string number = (i < 10 ? "0" : "") + std::to_string(i);
+            tcb["sgxtcbcomp" + number + "svn"] = tcb["sgxtcbcomponents"][i - 1]["svn"];
+        }
+        tcb.erase("sgxtcbcomponents");
+    }
+}
+
 struct JsonTwin {
     const char* what;
     AlterJson alter;
@@ -375,6 +390,13 @@ TEST(Verify, StatementTwinsFail) {
          {"tcb_info.platform"}},
         {"another PCE id",
          [](SyntheticIntel& i) { i.tcb_info["pceId"] = "0001"; },
+         {"tcb_info.platform"}},
+        {"version 2", [](SyntheticIntel& i) { as_version_2(i.tcb_info); }, {}},
+        {"version 2 without a PCE id",
+         [](SyntheticIntel& i) {
+             as_version_2(i.tcb_info);
+             i.tcb_info.erase("pceId");
+         },
          {"tcb_info.platform"}},
         {"for TDX", [](SyntheticIntel& i) { i.tcb_info["id"] = "TDX"; }, {"tcb_info.syntax"}},
         {"stale TCB info",

@@ -72,6 +72,15 @@ Result<void> parse_limit(json::Object& object, std::string_view name, std::uint6
     return {};
 }
 
+Result<ratls::Profile> parse_profile(json::Object& object) {
+    if (object.find("ratls_profile") == nullptr) return ratls::Profile::kAuto;
+    const std::string word = EOS_TRY(object.text("ratls_profile", 16));
+    const auto* found = std::ranges::find(ratls::kProfileWords, word);
+    if (found == std::end(ratls::kProfileWords))
+        return fail(bad_upload, object.path("ratls_profile") + " is auto or v1");
+    return static_cast<ratls::Profile>(found - std::begin(ratls::kProfileWords));
+}
+
 // The members that describe an app, wherever they stand.
 Result<runtime::App> parse_app(json::Object& object, UnixTime now) {
     runtime::App app;
@@ -80,6 +89,7 @@ Result<runtime::App> parse_app(json::Object& object, UnixTime now) {
     app.environment = EOS_TRY(parse_environment(object));
     EOS_TRY(parse_limit(object, "max_memory_bytes", app.limits.max_memory_bytes));
     EOS_TRY(parse_limit(object, "max_fuel", app.limits.max_fuel));
+    app.profile = EOS_TRY(parse_profile(object));
     app.app_id = random_uuid();
     app.loaded_at = now;
     return app;
@@ -160,16 +170,18 @@ json::Value app_json(const std::string& name, const Snapshot& snapshot,
     json::Value environment = json::Value::array();
     for (const runtime::AppVariable& variable : app.environment)
         environment.push_back(variable.name);
-    json::Value out = {{"name", name},
-                       {"hostname", app.hostname},
-                       {"digest", hex(app.code_digest)},
-                       {"app_id", uuid_text(app.app_id)},
-                       {"workload_root", hex(snapshot.workload_trees.find(name)->second->root())},
-                       {"args", app.arguments},
-                       {"env", environment},
-                       {"max_memory_bytes", app.limits.max_memory_bytes},
-                       {"max_fuel", app.limits.max_fuel},
-                       {"loaded_at", rfc3339(app.loaded_at)}};
+    json::Value out = {
+        {"name", name},
+        {"hostname", app.hostname},
+        {"digest", hex(app.code_digest)},
+        {"app_id", uuid_text(app.app_id)},
+        {"workload_root", hex(snapshot.workload_trees.find(name)->second->root())},
+        {"args", app.arguments},
+        {"env", environment},
+        {"max_memory_bytes", app.limits.max_memory_bytes},
+        {"max_fuel", app.limits.max_fuel},
+        {"ratls_profile", ratls::kProfileWords[static_cast<std::size_t>(app.profile)]},
+        {"loaded_at", rfc3339(app.loaded_at)}};
     if (facts) {
         out["kind"] = facts->has_cgi_entry ? "cgi" : "json";
         out["functions"] = facts->functions;

@@ -27,12 +27,14 @@ Result<std::vector<AppChange>> parse_batch(const std::string& manifest,
 TEST(AppManifest, EverythingAnOwnerCanSay) {
     Result<AppManifest> parsed = parse(
         R"({"hostname":"a.example.test","args":["x","y"],"max_memory_bytes":65536,"max_fuel":5,)"
+        R"("ratls_profile":"v1",)"
         R"("env":[{"name":"Z","value":"open","public":true},{"name":"B","value":"s","salt":")" +
         kSalt + R"("}]})");
     ASSERT_TRUE(parsed.has_value()) << parsed.error().message();
     EXPECT_EQ(parsed->app.hostname, "a.example.test");
     EXPECT_EQ(parsed->app.arguments, (std::vector<std::string>{"x", "y"}));
     EXPECT_EQ(parsed->app.limits, (runtime::AppLimits{65536, 5}));
+    EXPECT_EQ(parsed->app.profile, ratls::Profile::kV1);
     ASSERT_EQ(parsed->app.environment.size(), 2u);
     EXPECT_EQ(parsed->app.environment[0].name, "B") << "names rise";
     EXPECT_EQ(parsed->app.environment[0].salt[0], std::byte{7});
@@ -49,6 +51,8 @@ TEST(AppManifest, EachMistakeHasItsCodeAndItsPlace) {
     };
     const std::string start = R"({"hostname":"a.example.test")";
     const Case cases[] = {
+        {start + R"(,"ratls_profile":"v2"})", "bad_upload", "ratls_profile"},
+        {start + R"(,"ratls_profile":1})", "wrong_type", "ratls_profile"},
         {"", "bad_syntax", ""},
         {"[]", "wrong_type", ""},
         {"{}", "missing_member", "hostname"},

@@ -7,6 +7,7 @@
 #include "common/json/json.h"
 #include "trusted/mini/api/app_changes.h"
 #include "trusted/mini/host_services/host_calls.h"
+#include "trusted/runtime/owner_api.h"
 #include "trusted/runtime/responses.h"
 
 namespace eos::mini {
@@ -35,18 +36,14 @@ bool is_temporary(const Code& code) {
 
 Permission OwnerAuthorizer::decide(Access access, const runtime::ConnectionInfo& connection,
                                    const http::RequestHead&) const {
-    if (access == Access::kAnyone) return Permission::kGranted;
-    if (!connection.client_key_hash) return Permission::kUnknownCaller;
     const SnapshotPtr& snapshot = control_.snapshot();
-    bool is_owner = snapshot->state && snapshot->state->ownership &&
-                    crypto::equal_constant_time(*connection.client_key_hash,
-                                                snapshot->state->ownership->owner_spki_hash);
-    return is_owner ? Permission::kGranted : Permission::kRefused;
+    const bool is_owned = snapshot->state && snapshot->state->ownership;
+    return runtime::decide_for_owner(
+        access, connection, is_owned ? &snapshot->state->ownership->owner_spki_hash : nullptr);
 }
 
-// There is no scheme for a key proved by TLS; the realm says what is missing.
 std::string_view OwnerAuthorizer::challenge() const {
-    return "ClientCertificate realm=\"owner\"";
+    return runtime::kOwnerChallenge;
 }
 
 std::optional<AppRef> find_app(const Snapshot& snapshot, const std::string& name) {
@@ -78,15 +75,7 @@ void respond_failure(runtime::Exchange& exchange, const Error& error) {
 
 runtime::Dispatched with_json(const ApiContext& context, runtime::RoutedRequest request,
                               std::move_only_function<void(runtime::Exchange, json::Value)> then) {
-    std::size_t limit = request.route.max_body_bytes;
-    return runtime::collect_body(
-        request.head.body, limit, context.bodies, std::move(request.exchange),
-        [limit, then = std::move(then)](runtime::Exchange exchange,
-                                        runtime::CollectedBody body) mutable {
-            Result<json::Value> value = json::parse(body.bytes, {.size_bytes = limit, .depth = 8});
-            if (!value) return respond_failure(exchange, value.error());
-            then(std::move(exchange), std::move(*value));
-        });
+    return runtime::with_json(std::move(request), context.bodies, respond_failure, std::move(then));
 }
 
 void add_all_routes(runtime::Router& router, const ApiContext& context) {

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "common/base/encoding.h"
 #include "trusted/mini/api/context.h"
+#include "trusted/runtime/owner_api.h"
 #include "trusted/runtime/responses.h"
 
 namespace eos::mini {
 namespace {
 
 using runtime::Access;
+using runtime::CaChange;
+using runtime::CaStep;
 using runtime::Dispatched;
 using runtime::Proof;
 using runtime::RoutedRequest;
@@ -14,67 +17,22 @@ using runtime::RouteNames;
 
 inline constexpr Code no_client_key{"trusted/mini", "no_client_key",
                                     "connect with the owner's client certificate and a challenge"};
-inline constexpr Code unknown_step{"trusted/mini", "unknown_step",
-                                   "step must be request-csr, complete or import"};
-
-constexpr std::size_t kMaxBody = 64 * 1024;
-constexpr std::size_t kMaxPem = 32 * 1024;
-
-/// The members of both steps; which of them must be there depends on the step.
-struct CaStep {
-    std::string step;
-    std::string token;
-    std::string platform_name;
-    ByteArray<32> nonce{};
-    std::string ca_chain;
-    SecretBytes ca_key;
-    bool accept_imported_key = false;
-};
-
-Result<CaStep> parse_step(const json::Value& value, RouteNames names) {
-    json::Object object = EOS_TRY(json::Object::of(value, ""));
-    CaStep out;
-    out.step = EOS_TRY(object.text("step", 32));
-    bool first = out.step == "request-csr" || out.step == "import";
-    if (names == RouteNames::kUnowned) {
-        out.token = EOS_TRY(object.text("token", 64));
-        if (first) out.platform_name = EOS_TRY(object.text("platform_name", 253));
-    }
-    if (out.step == "request-csr") {
-        Bytes nonce = EOS_TRY(from_base64(EOS_TRY(object.text("nonce", 64))));
-        if (nonce.size() != 32) return fail(bad_encoding, "nonce must have 32 bytes");
-        out.nonce = to_array<32>(nonce);
-    } else {
-        out.ca_chain = EOS_TRY(object.text("ca_chain", kMaxPem));
-    }
-    if (out.step == "import") {
-        out.ca_key = SecretBytes(EOS_TRY(from_base64(EOS_TRY(object.text("ca_key", 1024)))));
-        const json::Value* accepted = object.find("accept_imported_key");
-        out.accept_imported_key =
-            accepted != nullptr && accepted->is_boolean() && *accepted == true;
-    }
-    EOS_TRY(object.finish());
-    return out;
-}
-
 void respond_request(runtime::Exchange& exchange, const Result<CaRequest>& outcome,
                      const ControlPort& control) {
     if (!outcome) return respond_failure(exchange, outcome.error());
     runtime::respond_json(exchange, 200,
-                          {{"csr", base64(outcome->csr)},
-                           {"evidence", base64(outcome->evidence)},
-                           {"instance_id", hex(control.snapshot()->instance_id)}});
+                          runtime::to_json(runtime::CertificationRequest{
+                              outcome->csr, outcome->evidence, control.snapshot()->instance_id}));
 }
 
 void respond_owned(runtime::Exchange& exchange, const Result<SnapshotPtr>& outcome) {
     if (!outcome) return respond_failure(exchange, outcome.error());
     const Snapshot& snapshot = **outcome;
-    runtime::respond_json(exchange, 200,
-                          {{"instance_id", hex(snapshot.instance_id)},
-                           {"generation", snapshot.generation},
-                           {"policy_root", hex(snapshot.policy_tree->root())},
-                           {"platform_name", snapshot.state->ownership->platform_name},
-                           {"ca_not_after", rfc3339(*snapshot.ca_not_after)}});
+    runtime::respond_json(
+        exchange, 200,
+        runtime::to_json(runtime::OwnedPlatform{
+            snapshot.instance_id, snapshot.generation, snapshot.policy_tree->root(),
+            snapshot.state->ownership->platform_name, *snapshot.ca_not_after}));
 }
 
 runtime::Done<CaRequest> answer_request(runtime::Exchange exchange, const ControlPort& control) {
@@ -92,7 +50,7 @@ runtime::Done<SnapshotPtr> answer_owned(runtime::Exchange exchange) {
 void provision(const ApiContext& context, runtime::Exchange exchange, CaStep step,
                const crypto::Digest32& owner) {
     auto shared = std::make_shared<CaStep>(std::move(step));
-    if (shared->step == "request-csr") {
+    if (shared->kind == CaStep::Kind::kRequest) {
         return ask<CaRequest>(
             context.control,
             [shared, owner](Control& control, runtime::Done<CaRequest> done) {
@@ -101,7 +59,7 @@ void provision(const ApiContext& context, runtime::Exchange exchange, CaStep ste
             },
             answer_request(std::move(exchange), context.control));
     }
-    if (shared->step == "import" && !shared->accept_imported_key) {
+    if (shared->kind == CaStep::Kind::kImport && !shared->accept_imported_key) {
         return runtime::respond_error(
             exchange, 400,
             "a CA key made outside needs \"accept_imported_key\":true and is shown for ever");
@@ -109,7 +67,7 @@ void provision(const ApiContext& context, runtime::Exchange exchange, CaStep ste
     ask<SnapshotPtr>(
         context.control,
         [shared, owner](Control& control, runtime::Done<SnapshotPtr> done) {
-            if (shared->step == "complete") {
+            if (shared->kind == CaStep::Kind::kComplete) {
                 return control.complete_provisioning(shared->token, owner, shared->ca_chain,
                                                      std::move(done));
             }
@@ -122,7 +80,7 @@ void provision(const ApiContext& context, runtime::Exchange exchange, CaStep ste
 
 void rotate(const ApiContext& context, runtime::Exchange exchange, CaStep step) {
     auto shared = std::make_shared<CaStep>(std::move(step));
-    if (shared->step == "request-csr") {
+    if (shared->kind == CaStep::Kind::kRequest) {
         return ask<CaRequest>(
             context.control,
             [shared](Control& control, runtime::Done<CaRequest> done) {
@@ -138,19 +96,15 @@ void rotate(const ApiContext& context, runtime::Exchange exchange, CaStep step) 
         answer_owned(std::move(exchange)));
 }
 
-Dispatched handle_ca(const ApiContext& context, RoutedRequest request) {
-    RouteNames names = request.route.names;
+Dispatched handle_ca(const ApiContext& context, CaChange change, RoutedRequest request) {
     std::optional<crypto::Digest32> key = request.connection.client_key_hash;
     return with_json(
         context, std::move(request),
-        [&context, names, key](runtime::Exchange exchange, const json::Value& value) mutable {
-            Result<CaStep> step = parse_step(value, names);
+        [&context, change, key](runtime::Exchange exchange, const json::Value& value) mutable {
+            Result<CaStep> step = runtime::parse_ca_step(value, change, runtime::KeyImport::kTaken);
             if (!step) return respond_failure(exchange, step.error());
             if (!key) return runtime::respond_error(exchange, 401, std::string(no_client_key.text));
-            bool known = step->step == "request-csr" || step->step == "complete" ||
-                         (step->step == "import" && names == RouteNames::kUnowned);
-            if (!known) return respond_failure(exchange, Error(unknown_step, step->step));
-            if (names == RouteNames::kUnowned) {
+            if (change == CaChange::kProvision) {
                 return provision(context, std::move(exchange), std::move(*step), *key);
             }
             rotate(context, std::move(exchange), std::move(*step));
@@ -181,22 +135,26 @@ Dispatched handle_reset(const ApiContext& context, RoutedRequest request) {
 }  // namespace
 
 void add_ownership_routes(runtime::Router& router, const ApiContext& context) {
-    auto ca = [&context](RoutedRequest request) { return handle_ca(context, std::move(request)); };
+    auto ca = [&context](CaChange change) {
+        return [&context, change](RoutedRequest request) {
+            return handle_ca(context, change, std::move(request));
+        };
+    };
     router.add({.method = http::Method::kPost,
                 .pattern = "/api/v1/provision",
                 .names = RouteNames::kUnowned,
                 .access = Access::kAnyone,
                 .proof = Proof::kBound,
-                .max_body_bytes = kMaxBody,
+                .max_body_bytes = runtime::kMaxCaStepBytes,
                 .summary = "take ownership, in two steps, with the one-time token"},
-               ca);
+               ca(CaChange::kProvision));
     router.add({.method = http::Method::kPost,
                 .pattern = "/api/v1/ca",
                 .names = RouteNames::kPlatform,
                 .proof = Proof::kBound,
-                .max_body_bytes = kMaxBody,
+                .max_body_bytes = runtime::kMaxCaStepBytes,
                 .summary = "replace the intermediate CA, in two steps"},
-               ca);
+               ca(CaChange::kRotate));
     router.add(
         {.method = http::Method::kPost,
          .pattern = "/api/v1/factory-reset",

@@ -82,8 +82,9 @@ class ApiPeer {
     ApiPeer(runtime::ConnectionInfo info, runtime::RequestDispatcher& routes,
             const runtime::Clock& clock)
         : name_(info.server_name.empty() ? "localhost" : info.server_name),
+          info_(std::move(info)),
           connection_(std::make_unique<runtime::Http1Connection>(
-              std::move(info), runtime::Http1Connection::Parts{sink, routes, clock},
+              info_, runtime::Http1Connection::Parts{sink, routes, clock},
               runtime::Http1Limits{})) {}
 
     /// "GET /path", fields that each end with "\r\n", and a body.
@@ -108,6 +109,7 @@ class ApiPeer {
 
   private:
     std::string name_;
+    const runtime::ConnectionInfo info_;
     std::unique_ptr<runtime::Http1Connection> connection_;
 };
 

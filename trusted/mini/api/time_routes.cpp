@@ -1,19 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "trusted/mini/api/context.h"
+#include "trusted/runtime/owner_api.h"
 #include "trusted/runtime/responses.h"
 
 namespace eos::mini {
 namespace {
 
-Result<UnixTime> parse_confirmation(const json::Value& value) {
-    json::Object object = EOS_TRY(json::Object::of(value, ""));
-    std::string text = EOS_TRY(object.text("time", 32));
-    EOS_TRY(object.finish());
-    return parse_rfc3339(text);
-}
-
 void confirm(const ApiContext& context, runtime::Exchange exchange, const json::Value& value) {
-    Result<UnixTime> time = parse_confirmation(value);
+    Result<UnixTime> time = runtime::parse_time_confirmation(value);
     if (!time) return respond_failure(exchange, time.error());
     ask<SnapshotPtr>(
         context.control,

@@ -34,6 +34,7 @@ runtime::ServedName app_row(const std::string& name, const runtime::App& app,
     row.name = app.hostname;
     row.kind = runtime::NameKind::kApp;
     row.app = name;
+    row.profile = app.profile;
     row.values.push_back(runtime::image_profile(facts.assurance));
     add(row.values, oid::kWorkloadConfigRoot, tree.root());
     add(row.values, oid::kWorkloadDigest, app.code_digest);

@@ -5,6 +5,7 @@
 
 #include "common/crypto/hash.h"
 #include "common/json/json.h"
+#include "common/ratls/leaf_scheme.h"
 #include "common/x509/ip_address.h"
 #include "trusted/virtual/config/fields.h"
 
@@ -41,6 +42,10 @@ inline constexpr std::string_view kLogLevelWords[] = {"error", "warning", "info"
 /// What is spoken with an upstream; HTTP/2 without TLS and with prior knowledge (RFC 9113 §3.3).
 enum class UpstreamProtocol : std::uint8_t { kHttp1, kHttp2 };
 inline constexpr std::string_view kUpstreamProtocolWords[] = {"http1", "http2"};
+
+/// Which generation of leaves a route shows.
+using ratls::kProfileWords;
+using ratls::Profile;
 
 /// Whether a request that failed is sent to the upstream once more: never, or where that is safe.
 enum class Retries : std::uint8_t { kOff, kSafe };
@@ -123,6 +128,8 @@ EOS_CVM_SECTION(HealthConfig, EOS_CVM_HEALTH)
     X(NUMBER, max_body_bytes, 0, 0, kMaxBodyBytes, "size of a request's body; 0: without bound") \
     X(CHOICE, websocket, Switch, kOn, kSwitchWords, "whether connections may become WebSockets") \
     X(CHOICE, retries, Retries, kSafe, kRetriesWords, "whether a failed request is sent again")  \
+    X(CHOICE, ratls_profile, Profile, kAuto, kProfileWords,                                      \
+      "v1: the first generation's leaf also to clients that offer the second's ALPN name")       \
     X(TEXT, executable_sha256, 0, 64, "declared: SHA-256 of the process's executable, hex")      \
     X(TEXT, service_digest, 0, 71, "declared: another digest of the service, sha256:hex")
 /// One workload: a host name and the process behind it.

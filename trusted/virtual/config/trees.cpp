@@ -89,13 +89,35 @@ const ByteArray<16>& app_id_of(const Attested& state, const RouteConfig& route) 
     return found->second;
 }
 
-Result<void> add_route_leaves(TreeBuilder& out, const Attested& state, const RouteConfig& route) {
-    const Tree own = EOS_TRY(workload_tree(route, app_id_of(state, route)));
+/// The roots of the routes' trees, in the configuration's order.
+using WorkloadRoots = std::vector<crypto::Digest32>;
+
+Result<WorkloadRoots> workload_roots(const Attested& state) {
+    WorkloadRoots out;
+    for (const RouteConfig& route : state.config.routes)
+        out.push_back(EOS_TRY(workload_tree(route, app_id_of(state, route))).root());
+    return out;
+}
+
+Result<void> add_route_leaves(TreeBuilder& out, const RouteConfig& route,
+                              const crypto::Digest32& root) {
     LeafWriter leaves(out, {"routes", route.name});
     EOS_TRY(leaves.add("digest", Value::sha256(declared_digest(route).digest)));
     EOS_TRY(leaves.add("hostname", EOS_TRY(Value::text(route.hostname))));
     EOS_TRY(leaves.add("key_source", Value::constant(kKeySource)));
-    return leaves.add("root", Value::sha256(own.root()));
+    return leaves.add("root", Value::sha256(root));
+}
+
+Result<Tree> platform_tree_over(const Attested& state, const WorkloadRoots& roots) {
+    TreeBuilder out(Scope::platform());
+    EOS_TRY(runtime::add_ownership_leaves(out, state.owned, state.config.platform.name));
+    LeafWriter leaves(out);
+    EOS_TRY(PlatformConfig::visit(state.config.platform, leaves));
+    EOS_TRY(leaves.add("config_version", Value::u64(state.config.version)));
+    EOS_TRY(leaves.add("routes_count", Value::u64(state.config.routes.size())));
+    for (std::size_t i = 0; i < roots.size(); ++i)
+        EOS_TRY(add_route_leaves(out, state.config.routes[i], roots[i]));
+    return std::move(out).build();
 }
 
 std::vector<const RouteConfig*> by_name(const Config& config) {
@@ -110,14 +132,15 @@ void add_value(runtime::ServedName& row, const oid::Oid& oid, ByteView value) {
     row.values.push_back({oid, to_bytes(value)});
 }
 
-Result<runtime::ServedName> platform_row(const Attested& state, const MinterFacts& facts) {
+Result<runtime::ServedName> platform_row(const Attested& state, const WorkloadRoots& roots,
+                                         const MinterFacts& facts) {
     std::vector<runtime::WorkloadDigest> workloads;
     for (const RouteConfig* route : by_name(state.config))
         workloads.push_back({route->name, declared_digest(*route).digest});
     runtime::ServedName row;
     row.kind = runtime::NameKind::kPlatform;
     row.name = state.config.platform.name;
-    add_value(row, oid::kPlatformConfigRoot, EOS_TRY(platform_tree(state)).root());
+    add_value(row, oid::kPlatformConfigRoot, EOS_TRY(platform_tree_over(state, roots)).root());
     add_value(row, oid::kRuntimeVersionHash, crypto::sha256(as_bytes(facts.version)));
     add_value(row, oid::kCombinedWorkloadsHash, runtime::combined_workloads_hash(workloads));
     // Over the addresses of attestation servers, of which there are none here.
@@ -126,18 +149,18 @@ Result<runtime::ServedName> platform_row(const Attested& state, const MinterFact
     return row;
 }
 
-Result<runtime::ServedName> route_row(const Attested& state, const RouteConfig& route,
-                                      const MinterFacts& facts) {
-    const ByteArray<16>& app_id = app_id_of(state, route);
+runtime::ServedName route_row(const Attested& state, const RouteConfig& route,
+                              const crypto::Digest32& root, const MinterFacts& facts) {
     const DeclaredDigest declared = declared_digest(route);
     runtime::ServedName row;
     row.kind = runtime::NameKind::kApp;
     row.name = route.hostname;
     row.app = route.name;
+    row.profile = route.ratls_profile;
     row.values.push_back(runtime::image_profile(facts.assurance));
-    add_value(row, oid::kWorkloadConfigRoot, EOS_TRY(workload_tree(route, app_id)).root());
+    add_value(row, oid::kWorkloadConfigRoot, root);
     if (declared.kind != DigestKind::kNone) add_value(row, oid::kWorkloadDigest, declared.digest);
-    add_value(row, oid::kAppId, app_id);
+    add_value(row, oid::kAppId, app_id_of(state, route));
     return row;
 }
 
@@ -152,15 +175,7 @@ Result<Tree> policy_tree(const Attested& state) {
 }
 
 Result<Tree> platform_tree(const Attested& state) {
-    TreeBuilder out(Scope::platform());
-    EOS_TRY(runtime::add_ownership_leaves(out, state.owned, state.config.platform.name));
-    LeafWriter leaves(out);
-    EOS_TRY(PlatformConfig::visit(state.config.platform, leaves));
-    EOS_TRY(leaves.add("config_version", Value::u64(state.config.version)));
-    EOS_TRY(leaves.add("routes_count", Value::u64(state.config.routes.size())));
-    for (const RouteConfig& route : state.config.routes)
-        EOS_TRY(add_route_leaves(out, state, route));
-    return std::move(out).build();
+    return platform_tree_over(state, EOS_TRY(workload_roots(state)));
 }
 
 Result<Tree> workload_tree(const RouteConfig& route, const ByteArray<16>& app_id) {
@@ -174,13 +189,14 @@ Result<Tree> workload_tree(const RouteConfig& route, const ByteArray<16>& app_id
 
 Result<std::shared_ptr<runtime::Served>> served_of(const Attested& state,
                                                    const MinterFacts& facts) {
+    const WorkloadRoots roots = EOS_TRY(workload_roots(state));
     auto served = std::make_shared<runtime::Served>();
     served->platform_name = state.config.platform.name;
     served->policy_root = EOS_TRY(policy_tree(state)).root();
     served->assurance = facts.assurance;
-    runtime::add_name(*served, EOS_TRY(platform_row(state, facts)));
-    for (const RouteConfig& route : state.config.routes)
-        runtime::add_name(*served, EOS_TRY(route_row(state, route, facts)));
+    runtime::add_name(*served, EOS_TRY(platform_row(state, roots, facts)));
+    for (std::size_t i = 0; i < roots.size(); ++i)
+        runtime::add_name(*served, route_row(state, state.config.routes[i], roots[i], facts));
     return served;
 }
 

@@ -117,6 +117,7 @@ class FakeTsm final : public TsmDirectory {
         kernel_.after_inblob(item);
         return {};
     }
+    SystemResult<void> may_write(const TsmAttribute&) override { return {}; }
 
   private:
     static Bytes cut(Bytes bytes, std::size_t limit) {

@@ -109,6 +109,10 @@ Result<Digest48> TdReportRegister::read() {
 }
 
 Result<void> TdReportRegister::extend(const Digest48&) {
+    return expect_extendable();
+}
+
+Result<void> TdReportRegister::expect_extendable() {
     return fail(register_unavailable, "/dev/tdx_guest only reads");
 }
 

@@ -49,6 +49,8 @@ class TdReportRegister final : public RuntimeRegister {
     [[nodiscard]] Result<Digest48> read() override;
     /// errors: register_unavailable, always.
     [[nodiscard]] Result<void> extend(const Digest48& digest) override;
+    /// errors: register_unavailable, always.
+    [[nodiscard]] Result<void> expect_extendable() override;
 
   private:
     DeviceCall call_;

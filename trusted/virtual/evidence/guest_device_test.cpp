@@ -164,6 +164,7 @@ TEST(TdReport, the_device_reads_and_does_not_extend) {
     });
     EXPECT_EQ(rtmr3.read().value()[1], std::byte{1});
     EXPECT_EQ(rtmr3.extend({}).error().code(), register_unavailable);
+    EXPECT_EQ(rtmr3.expect_extendable().error().code(), register_unavailable);
     TdReportRegister absent(
         [](unsigned long, void*) -> SystemResult<void> { return std::unexpected(Errno{ENOTTY}); });
     EXPECT_EQ(absent.read().error().code(), register_unavailable);

@@ -45,6 +45,12 @@ class SysfsRegister final : public RuntimeRegister {
         return {};
     }
 
+    Result<void> expect_extendable() override {
+        const SystemResult<void> may = directory_->may_write(file());
+        if (!may) return fail(register_unavailable, describe(may.error()));
+        return {};
+    }
+
   private:
     static TsmAttribute file() { return {".", "rtmr3:sha384"}; }
 
@@ -91,17 +97,6 @@ Digest48 replayed(const EventLog& log) {
 
 }  // namespace
 
-Event policy_event(const crypto::Digest32& policy_root) {
-    Writer covered;
-    covered.u32le(event_log::kDstackRuntimeEvent).text(":").text(kPolicyEventName).text(":");
-    covered.bytes(policy_root);
-    return {.rtmr = kRtmr3,
-            .type = event_log::kDstackRuntimeEvent,
-            .digest = to_array<48>(crypto::hash(crypto::HashKind::kSha384, covered.view())),
-            .name = std::string(kPolicyEventName),
-            .data = to_bytes(policy_root)};
-}
-
 Result<std::unique_ptr<RuntimeRegister>> open_rtmr3(const RegisterPaths& paths) {
     SystemResult<std::unique_ptr<TsmDirectory>> opened = open_tsm_directory(paths.measurements);
     if (opened) return std::make_unique<SysfsRegister>(*std::move(opened));
@@ -113,6 +108,7 @@ Result<std::unique_ptr<RuntimeRegister>> open_rtmr3(const RegisterPaths& paths) 
 
 Result<PolicyMeasurement> PolicyMeasurement::open(std::unique_ptr<RuntimeRegister> rtmr3,
                                                   std::string log_path) {
+    EOS_TRY(rtmr3->expect_extendable());
     EventLog log = EOS_TRY(read_log(log_path));
     const Digest48 found = EOS_TRY(rtmr3->read());
     if (replayed(log) != found && !log.events.empty()) {
@@ -129,11 +125,12 @@ Result<void> PolicyMeasurement::check_register() {
     return fail(register_mismatch, "RTMR3 is " + hex(found));
 }
 
-Result<void> PolicyMeasurement::extend(const crypto::Digest32& policy_root) {
+Result<void> PolicyMeasurement::extend(const crypto::Digest32& policy_root, PolicyChange change) {
     EOS_TRY(check_register());
-    const Event event = policy_event(policy_root);
+    const Event event = event_log::policy_root_event(policy_root);
     if (!log_.events.empty() && log_.events.back() == event) return {};
-    if (log_.events.size() >= kMaxPolicyEvents) return fail(log_full);
+    const std::size_t reserved = change == PolicyChange::kCaRotation ? kReservedPolicyEvents : 0;
+    if (log_.events.size() >= kMaxPolicyEvents - reserved) return fail(log_full);
     // Logged first: of the two ways to be interrupted, open() can undo this one.
     EventLog next = log_;
     next.events.push_back(event);

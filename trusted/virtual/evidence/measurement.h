@@ -30,12 +30,11 @@ inline constexpr Code log_full{kEvidenceLibrary, "log_full",
                                "the policy was changed too often since the VM started"};
 
 inline constexpr std::size_t kMaxPolicyEvents = 4096;
+/// The last of these are for the configuration: rotations of the CA cannot use up what it needs.
+inline constexpr std::size_t kReservedPolicyEvents = 1024;
 
-/// The name of our events in the log.
-inline constexpr std::string_view kPolicyEventName = "enclave-os/policy-root/1";
-
-/// The event whose digest is extended for a policy root.
-attestation::event_log::Event policy_event(const crypto::Digest32& policy_root);
+/// What another policy root comes of.
+enum class PolicyChange : std::uint8_t { kConfiguration, kCaRotation };
 
 /// The register, whoever provides it. threads: one at a time.
 class RuntimeRegister {
@@ -46,6 +45,9 @@ class RuntimeRegister {
     /// Register = SHA-384(register ‖ digest).
     /// errors: register_unavailable.
     [[nodiscard]] virtual Result<void> extend(const Digest48& digest) = 0;
+    /// Whether extend() can be done at all, without doing it.
+    /// errors: register_unavailable.
+    [[nodiscard]] virtual Result<void> expect_extendable() = 0;
 };
 
 /// Where Linux keeps the registers. Parameters, so that the emulator can stand in at any path.
@@ -55,6 +57,7 @@ struct RegisterPaths {
 };
 
 /// RTMR3 as Linux 6.16 and later show it; on older ones by way of the device, which only reads.
+/// Such a register cannot stand for a policy: PolicyMeasurement::open() refuses it.
 /// errors:  register_unavailable.
 /// source:  Linux, Documentation/ABI/testing/sysfs-devices-virtual-misc-tdx_guest: a read gives the
 ///          48 bytes, a write of 48 bytes at offset 0 extends.
@@ -75,7 +78,8 @@ class PolicyMeasurement {
     /// Extends the root, unless it is the last that was: then it is measured already. When this
     /// returns without an error, every quote made from then on says so.
     /// errors:  register_unavailable, register_mismatch, log_unusable, log_full.
-    [[nodiscard]] Result<void> extend(const crypto::Digest32& policy_root);
+    [[nodiscard]] Result<void> extend(const crypto::Digest32& policy_root,
+                                      PolicyChange change = PolicyChange::kConfiguration);
 
     const attestation::event_log::EventLog& log() const { return log_; }
     /// For verifiers. source: docs/formats/policy-log.md.

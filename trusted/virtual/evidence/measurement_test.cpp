@@ -25,6 +25,7 @@ crypto::Digest32 root(int n) {
 struct Hardware {
     Digest48 value{};
     bool refuses = false;
+    bool is_read_only = false;
 };
 
 class FakeRegister final : public RuntimeRegister {
@@ -35,6 +36,10 @@ class FakeRegister final : public RuntimeRegister {
         if (hardware_.refuses) return fail(register_unavailable);
         hardware_.value = to_array<48>(
             crypto::hash(crypto::HashKind::kSha384, concat({hardware_.value, digest})));
+        return {};
+    }
+    Result<void> expect_extendable() override {
+        if (hardware_.is_read_only) return fail(register_unavailable);
         return {};
     }
 
@@ -67,7 +72,13 @@ TEST_F(PolicyMeasurementTest, what_is_extended_replays) {
     EXPECT_EQ(event_log::replay(log)[3], hardware_.value);
     ASSERT_EQ(log.events.size(), 2u);
     EXPECT_EQ(event_log::content_of(log.events[0]), event_log::Content::verified);
-    EXPECT_EQ(log.events[1], policy_event(root(2)));
+    EXPECT_EQ(log.events[1], attestation::event_log::policy_root_event(root(2)));
+}
+
+TEST_F(PolicyMeasurementTest, a_register_that_cannot_be_extended_stands_for_no_policy) {
+    hardware_.is_read_only = true;
+    EXPECT_EQ(open().error().code(), register_unavailable);
+    EXPECT_FALSE(std::filesystem::exists(log_path()));
 }
 
 TEST(PolicyEvent, its_digest_is_the_documented_one) {
@@ -77,8 +88,8 @@ TEST(PolicyEvent, its_digest_is_the_documented_one) {
     const Bytes covered =
         concat({as_bytes(std::string_view("\x01\x00\x00\x08", 4)), as_bytes(":"),
                 as_bytes("enclave-os/policy-root/1"), as_bytes(":"), policy_root});
-    EXPECT_TRUE(
-        equal(policy_event(policy_root).digest, crypto::hash(crypto::HashKind::kSha384, covered)));
+    EXPECT_TRUE(equal(attestation::event_log::policy_root_event(policy_root).digest,
+                      crypto::hash(crypto::HashKind::kSha384, covered)));
 }
 
 TEST_F(PolicyMeasurementTest, the_same_root_is_measured_once) {
@@ -117,7 +128,7 @@ TEST_F(PolicyMeasurementTest, an_event_that_was_logged_but_not_extended_is_taken
     hardware_.refuses = false;
     PolicyMeasurement again = open().value();
     ASSERT_EQ(again.log().events.size(), 1u);
-    EXPECT_EQ(again.log().events[0], policy_event(root(1)));
+    EXPECT_EQ(again.log().events[0], attestation::event_log::policy_root_event(root(1)));
     ASSERT_TRUE(again.extend(root(3)));
     EXPECT_EQ(event_log::replay(again.log())[3], hardware_.value);
 }
@@ -145,6 +156,20 @@ TEST_F(PolicyMeasurementTest, the_log_of_another_boot_is_refused) {
 TEST_F(PolicyMeasurementTest, a_log_that_cannot_be_read_is_refused) {
     std::filesystem::create_directory(log_path());
     EXPECT_EQ(open().error().code(), log_unusable);
+}
+
+TEST_F(PolicyMeasurementTest, rotations_leave_the_last_events_to_the_configuration) {
+    event_log::EventLog full;
+    for (std::size_t i = 0; i < kMaxPolicyEvents - kReservedPolicyEvents; ++i)
+        full.events.push_back(event_log::policy_root_event(root(i % 2 == 0 ? 1 : 2)));
+    std::ofstream(log_path()) << event_log::encode_runtime_log(full);
+    hardware_.value = event_log::replay(full)[3];
+    PolicyMeasurement policy = open().value();
+    const Result<void> refused = policy.extend(root(3), PolicyChange::kCaRotation);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), log_full);
+    EXPECT_TRUE(policy.extend(root(3), PolicyChange::kConfiguration));
+    EXPECT_EQ(policy.log().events.size(), full.events.size() + 1);
 }
 
 TEST_F(PolicyMeasurementTest, a_damaged_log_is_refused) {
@@ -175,6 +200,7 @@ TEST(Rtmr3, an_older_kernel_has_the_device) {
     auto rtmr3 = open_rtmr3({.measurements = "/nonexistent/m", .tdx_guest = "/dev/null"}).value();
     EXPECT_EQ(rtmr3->read().error().code(), register_unavailable);
     EXPECT_EQ(rtmr3->extend({}).error().code(), register_unavailable);
+    EXPECT_EQ(rtmr3->expect_extendable().error().code(), register_unavailable);
 }
 
 TEST(Rtmr3, reads_48_bytes_and_nothing_else) {
@@ -185,11 +211,13 @@ TEST(Rtmr3, reads_48_bytes_and_nothing_else) {
     };
     auto rtmr3 = open_rtmr3({.measurements = directory}).value();
     EXPECT_EQ(rtmr3->read().error().code(), register_unavailable);
+    EXPECT_EQ(rtmr3->expect_extendable().error().code(), register_unavailable);
     for (std::size_t size : {0u, 47u, 49u}) {
         put(size);
         EXPECT_EQ(rtmr3->read().error().code(), register_unavailable);
     }
     put(48);
+    EXPECT_TRUE(rtmr3->expect_extendable());
     EXPECT_EQ(rtmr3->read().value()[47], std::byte{'r'});
     std::filesystem::remove_all(directory);
 }

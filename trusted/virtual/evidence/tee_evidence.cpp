@@ -5,7 +5,6 @@
 #include <variant>
 
 #include "common/attestation/evidence/quote.h"
-#include "common/base/codec.h"
 #include "common/oid/registry.h"
 
 namespace eos::cvm {
@@ -13,28 +12,6 @@ namespace eos::cvm {
 namespace {
 
 namespace evidence = attestation::evidence;
-
-/// Where a TDX quote's signature data begins, by its header; nothing for other versions.
-Result<std::size_t> signed_size(ByteView quote) {
-    constexpr std::size_t kHeaderBytes = 48;
-    Reader reader(quote);
-    const std::uint16_t version = EOS_TRY(reader.u16le());
-    if (version == 4) return kHeaderBytes + evidence::kTd10ReportBytes;
-    if (version != 5) return fail(evidence::unsupported_version);
-    EOS_TRY(reader.bytes(kHeaderBytes - sizeof(version)));
-    EOS_TRY(reader.u16le());
-    const std::uint32_t body_bytes = EOS_TRY(reader.u32le());
-    return kHeaderBytes + sizeof(std::uint16_t) + sizeof(body_bytes) + std::size_t{body_bytes};
-}
-
-Result<std::size_t> quote_size(ByteView quote) {
-    const std::size_t head = EOS_TRY(signed_size(quote));
-    Reader reader(quote);
-    EOS_TRY(reader.bytes(head));
-    const std::uint32_t signature_bytes = EOS_TRY(reader.u32le());
-    EOS_TRY(reader.bytes(signature_bytes));
-    return quote.size() - reader.remaining();
-}
 
 bool belongs_to_chain(const evidence::SnpTableEntry& entry) {
     switch (entry.kind) {
@@ -98,15 +75,9 @@ Waiting Waiting::real() {
             .sleep = [](std::chrono::milliseconds time) { std::this_thread::sleep_for(time); }};
 }
 
-ByteView without_padding(ByteView quote) {
-    const Result<std::size_t> size = quote_size(quote);
-    if (!size || !all_zero(quote.subspan(*size))) return quote;
-    return quote.first(*size);
-}
-
 Result<FreshEvidence> check_answer(TeeKind kind, ByteView answer,
                                    const ratls::ReportData& report_data) {
-    if (kind == TeeKind::kTdx) answer = without_padding(answer);
+    if (kind == TeeKind::kTdx) answer = evidence::without_padding(answer);
     const evidence::Evidence parsed = EOS_TRY(evidence::parse_evidence(answer));
     if (kind == TeeKind::kTdx) {
         if (const auto* quote = std::get_if<evidence::TdxQuote>(&parsed.quote()))

@@ -115,16 +115,11 @@ class TeeEvidence {
                                                          Deadline deadline) = 0;
 };
 
-/// Takes the padding off that hosts put behind a TDX quote: zeros after the end that the quote's
-/// own lengths say. in: a quote of version 4 or 5, at most kMaxQuoteBytes; what is not recognised
-/// comes back whole, for the parser to refuse.
-ByteView without_padding(ByteView quote);
-
 /// The one gate through which evidence leaves this folder: it parses, is of this TEE, and its
 /// report body holds `report_data`.
 /// in:      what the kernel gave: a quote, or a report with its certificate table (or nothing)
-///          behind it. Of a table, entries that are no certificates of the report's chain are left
-///          out.
+///          behind it. Zeros behind a quote are left out, and of a table the entries that are no
+///          certificates of the report's chain.
 /// errors:  wrong_report, those of attestation::evidence::parse_evidence().
 [[nodiscard]] Result<FreshEvidence> check_answer(TeeKind kind, ByteView answer,
                                                  const ratls::ReportData& report_data);

@@ -10,6 +10,7 @@
 namespace eos::cvm {
 namespace {
 
+using attestation::evidence::without_padding;
 using testing::some_report_data;
 using testing::td_quote;
 

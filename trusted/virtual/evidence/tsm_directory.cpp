@@ -66,6 +66,11 @@ class ConfigfsDirectory final : public TsmDirectory {
         return {};
     }
 
+    SystemResult<void> may_write(const TsmAttribute& attribute) override {
+        if (!open(attribute, O_WRONLY).valid()) return system_failure();
+        return {};
+    }
+
   private:
     os::UniqueFd open(const TsmAttribute& attribute, int flags) const {
         const std::string path = attribute.entry + "/" + attribute.name;

@@ -44,6 +44,8 @@ class TsmDirectory {
     virtual SystemResult<Bytes> read(const TsmAttribute& attribute, std::size_t limit) = 0;
     /// One write and the close that makes it take effect.
     virtual SystemResult<void> write(const TsmAttribute& attribute, ByteView value) = 0;
+    /// Whether this process may write to it; nothing is written.
+    virtual SystemResult<void> may_write(const TsmAttribute& attribute) = 0;
 };
 
 /// The real one. Follows no link below `path`.

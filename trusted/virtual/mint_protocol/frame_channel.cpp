@@ -8,6 +8,12 @@
 #include <cstring>
 
 namespace eos::cvm {
+namespace {
+
+/// What was sent is dropped from the queue once it is so much, and half of it.
+constexpr std::size_t kKeptSentBytes = 64 * 1024;
+
+}  // namespace
 
 FrameChannel::FrameChannel(os::EventLoop& loop, os::UniqueFd fd, Limits limits, Events events)
     : loop_(loop),
@@ -74,7 +80,12 @@ void FrameChannel::write() {
         return;
     }
     sent_ += static_cast<std::size_t>(count);
-    if (sent_ < queued_.size()) return;
+    if (sent_ < queued_.size()) {
+        if (sent_ < kKeptSentBytes || sent_ < queued_.size() / 2) return;
+        queued_.erase(queued_.begin(), queued_.begin() + static_cast<std::ptrdiff_t>(sent_));
+        sent_ = 0;
+        return;
+    }
     queued_.clear();
     sent_ = 0;
     loop_.modify(fd_.get(), EPOLLIN, *this);

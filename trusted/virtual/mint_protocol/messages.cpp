@@ -19,7 +19,9 @@ namespace {
 constexpr std::size_t kHeaderBytes = 5;
 constexpr std::size_t kMaxValuesPerName = 16;
 constexpr std::size_t kMaxOidBytes = 64;
-constexpr std::size_t kMaxLogBytes = 1024 * 1024;
+// Of a policy log: 4096 events (trusted/virtual/evidence) of some 260 bytes, and what was there
+// before.
+constexpr std::size_t kMaxLogBytes = 8 * 1024 * 1024;
 
 // --- one way to write and to read each kind of field ---
 
@@ -153,29 +155,12 @@ void fields(Coder& c, Of<Hello> auto& m) {
     c.field(m.version);
 }
 template <typename Coder>
-void fields(Coder& c, Of<RequestCa> auto& m) {
-    c.field(m.token, kMaxTextBytes);
-    c.field(m.platform_name, kMaxTextBytes);
-    c.field(m.nonce);
-    c.field(m.owner_key_hash);
-}
+void fields(Coder&, Of<AskChallenge> auto&) {}
 template <typename Coder>
-void fields(Coder& c, Of<CompleteProvisioning> auto& m) {
-    c.field(m.token, kMaxTextBytes);
-    c.field(m.owner_key_hash);
-    c.field(m.chain_pem, kMaxChainPemBytes);
-}
-template <typename Coder>
-void fields(Coder& c, Of<RequestCaRotation> auto& m) {
-    c.field(m.nonce);
-}
-template <typename Coder>
-void fields(Coder& c, Of<CompleteCaRotation> auto& m) {
-    c.field(m.chain_pem, kMaxChainPemBytes);
-}
-template <typename Coder>
-void fields(Coder& c, Of<ConfirmTime> auto& m) {
-    c.field(m.owners_time);
+void fields(Coder& c, Of<OwnerRequest> auto& m) {
+    c.choice(m.purpose, owner::Purpose::kConfirmTime);
+    c.field(m.owner_key);
+    c.field(m.statement, owner::kMaxStatementBytes);
 }
 template <typename Coder>
 void fields(Coder&, Of<Reload> auto&) {}
@@ -218,6 +203,7 @@ void fields(Coder& c, Of<runtime::ServedName> auto& m) {
     c.field(m.name, kMaxTextBytes);
     c.choice(m.kind, runtime::NameKind::kApp);
     c.field(m.app, kMaxTextBytes);
+    c.choice(m.profile, ratls::Profile::kV1);
     c.list(m.values, kMaxValuesPerName, [](auto& coder, auto& value) {
         coder.oid(value.oid);
         coder.field(value.value, kMaxTextBytes);
@@ -249,6 +235,10 @@ template <typename Coder>
 void fields(Coder& c, Of<CaRequest> auto& m) {
     c.field(m.csr, kMaxTextBytes);
     c.field(m.evidence, kMaxEvidenceBytes);
+}
+template <typename Coder>
+void fields(Coder& c, Of<OpenChallenge> auto& m) {
+    c.field(m.challenge);
 }
 template <typename Coder>
 void fields(Coder& c, Of<Evidence> auto& m) {
@@ -331,6 +321,9 @@ constexpr Code kCarriedCodes[] = {
     runtime::mint_rate,
     runtime::wrong_stage,
     runtime::wrong_token,
+    runtime::not_the_owner,
+    owner::wrong_statement,
+    owner::stale_statement,
     runtime::no_pending_request,
     runtime::bad_ca,
     runtime::time_disputed,
@@ -372,7 +365,8 @@ Result<std::optional<Bytes>> FrameReader::next() {
 }
 
 Failed to_failed(const Error& error) {
-    auto cut = [](std::string text) { return printable(as_bytes(text), kMaxTextBytes / 2); };
+    // Each byte may take four to be printable.
+    auto cut = [](std::string text) { return printable(as_bytes(text), (kMaxTextBytes - 8) / 4); };
     return {std::string(error.code().library), std::string(error.code().name), cut(error.detail())};
 }
 

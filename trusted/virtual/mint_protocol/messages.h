@@ -5,6 +5,7 @@
 // a bound exceeded, bytes left over. source: docs/formats/mint-protocol.md.
 #pragma once
 
+#include <compare>
 #include <optional>
 #include <string>
 #include <variant>
@@ -13,6 +14,7 @@
 #include "common/base/bytes.h"
 #include "common/base/result.h"
 #include "common/config_tree/leaf.h"
+#include "common/owner/statement.h"
 #include "common/ratls/leaf.h"
 #include "common/ratls/report_data.h"
 #include "trusted/runtime/served.h"
@@ -37,12 +39,11 @@ inline constexpr Code key_has_other_use{
     "trusted/virtual/mint_protocol", "key_has_other_use",
     "a key of a challenge is of one handshake, and one that is attested for a day is of none"};
 
-inline constexpr std::uint32_t kMintProtocolVersion = 1;
+inline constexpr std::uint32_t kMintProtocolVersion = 2;
 /// One frame: u32 length of what follows, u8 type, u32 id, body.
 inline constexpr std::size_t kMaxRequestBytes = 64 * 1024;
 inline constexpr std::size_t kMaxReplyBytes = 32 * 1024 * 1024;
 inline constexpr std::size_t kMaxEvidenceBytes = 64 * 1024;
-inline constexpr std::size_t kMaxChainPemBytes = 32 * 1024;
 inline constexpr std::size_t kMaxServedNames = 10'001;
 inline constexpr std::size_t kMaxTextBytes = 1024;
 
@@ -56,35 +57,16 @@ struct Hello {
     std::uint32_t version = kMintProtocolVersion;
     friend bool operator==(const Hello&, const Hello&) = default;
 };
-/// Make a CA key, and evidence that it was born inside for that owner.
-struct RequestCa {
-    std::string token;  ///< hex
-    std::string platform_name;
-    ByteArray<32> nonce{};
-    crypto::Digest32 owner_key_hash{};
-    friend bool operator==(const RequestCa&, const RequestCa&) = default;
+/// Which challenge the owner's statement is to answer.
+struct AskChallenge {
+    friend bool operator==(const AskChallenge&, const AskChallenge&) = default;
 };
-/// The certificate of that key.
-struct CompleteProvisioning {
-    std::string token;
-    crypto::Digest32 owner_key_hash{};
-    std::string chain_pem;
-    friend bool operator==(const CompleteProvisioning&, const CompleteProvisioning&) = default;
-};
-/// The same two for a machine that has an owner, who has proved the key.
-struct RequestCaRotation {
-    ByteArray<32> nonce{};
-    friend bool operator==(const RequestCaRotation&, const RequestCaRotation&) = default;
-};
-/// The certificate of the key that RequestCaRotation made.
-struct CompleteCaRotation {
-    std::string chain_pem;
-    friend bool operator==(const CompleteCaRotation&, const CompleteCaRotation&) = default;
-};
-/// The owner's word for the time.
-struct ConfirmTime {
-    std::int64_t owners_time = 0;
-    friend bool operator==(const ConfirmTime&, const ConfirmTime&) = default;
+/// What the owner asks, as the owner signed it: a step towards a CA, or the time.
+struct OwnerRequest {
+    owner::Purpose purpose = owner::Purpose::kProvision;
+    Spki owner_key{};
+    std::string statement;
+    friend bool operator==(const OwnerRequest&, const OwnerRequest&) = default;
 };
 /// Read the configuration file again.
 struct Reload {
@@ -129,12 +111,11 @@ struct AttestChannel {
 struct ReadTree {
     config_tree::Scope::Kind kind = config_tree::Scope::Kind::kPolicy;
     std::string workload;  ///< for kWorkload
-    friend bool operator==(const ReadTree&, const ReadTree&) = default;
+    friend auto operator<=>(const ReadTree&, const ReadTree&) = default;
 };
 
-using MintRequest =
-    std::variant<Hello, RequestCa, CompleteProvisioning, RequestCaRotation, CompleteCaRotation,
-                 ConfirmTime, Reload, Attest, DraftLeaf, SignLeaf, AttestChannel, ReadTree>;
+using MintRequest = std::variant<Hello, AskChallenge, OwnerRequest, Reload, Attest, DraftLeaf,
+                                 SignLeaf, AttestChannel, ReadTree>;
 
 // --- from the minter ---
 
@@ -159,11 +140,16 @@ struct State {
 struct Done {
     friend bool operator==(const Done&, const Done&) = default;
 };
-/// Of RequestCa and RequestCaRotation.
+/// Of OwnerRequest, where it asks for a CA key: that it was born inside for this owner.
 struct CaRequest {
     Bytes csr;
     Bytes evidence;
     friend bool operator==(const CaRequest&, const CaRequest&) = default;
+};
+/// Of AskChallenge.
+struct OpenChallenge {
+    ByteArray<32> challenge{};
+    friend bool operator==(const OpenChallenge&, const OpenChallenge&) = default;
 };
 /// Of Attest: `not_before` is the minute that it holds. Of AttestChannel: when it was made.
 struct Evidence {
@@ -196,8 +182,8 @@ struct Failed {
     friend bool operator==(const Failed&, const Failed&) = default;
 };
 
-using MintReply =
-    std::variant<State, Done, CaRequest, Evidence, Draft, SignedLeaf, TreeText, Failed>;
+using MintReply = std::variant<State, Done, CaRequest, OpenChallenge, Evidence, Draft, SignedLeaf,
+                               TreeText, Failed>;
 
 /// A message with the number that ties an answer to its request. Requests have ids from 1 that
 /// rise; 0 is for what is pushed.

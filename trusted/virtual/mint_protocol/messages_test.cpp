@@ -23,11 +23,8 @@ std::vector<MintRequest> requests() {
     challenged.scheme = ratls::LeafScheme::kV1;
     challenged.challenge = Challenge{Bytes(32, std::byte{7}), filled<32>(8), filled<16>(9)};
     return {Hello{},
-            RequestCa{"00ff", "vm.test", filled<32>(1), filled<32>(2)},
-            CompleteProvisioning{"00ff", filled<32>(2), "pem"},
-            RequestCaRotation{filled<32>(3)},
-            CompleteCaRotation{"pem"},
-            ConfirmTime{-5},
+            AskChallenge{},
+            OwnerRequest{owner::Purpose::kRotateCa, filled<91>(3), "a.b.c"},
             Reload{},
             Attest{filled<91>(4)},
             plain,
@@ -64,6 +61,7 @@ std::vector<MintReply> replies() {
     return {state(),
             Done{},
             CaRequest{Bytes(10, std::byte{1}), Bytes(20, std::byte{2})},
+            OpenChallenge{filled<32>(9)},
             Evidence{60, Bytes(30, std::byte{3})},
             Draft{5, Bytes(40, std::byte{4})},
             SignedLeaf{true, Bytes(50, std::byte{5})},
@@ -115,33 +113,40 @@ TEST(MintMessages, ATruncatedOrLongerOneIsRefused) {
 }
 
 TEST(MintMessages, UnknownTypesAndChoicesAreRefused) {
-    for (int type : {0, 13, 127, 128, 255}) {
+    for (int type : {0, 10, 127, 128, 255}) {
         Bytes frame = {static_cast<std::byte>(type), {}, {}, {}, {}};
         EXPECT_EQ(decode_request(frame).error().code(), malformed_message) << type;
     }
-    for (int type : {0, 1, 127, 136, 255}) {
+    for (int type : {0, 1, 127, 137, 255}) {
         Bytes frame = {static_cast<std::byte>(type), {}, {}, {}, {}};
         EXPECT_EQ(decode_reply(frame).error().code(), malformed_message) << type;
     }
     Writer scheme;
-    scheme.u8(9).u32le(1).u32le(1).text("a").u64le(1).u8(3).bytes(filled<91>(1)).u8(0);
+    scheme.u8(6).u32le(1).u32le(1).text("a").u64le(1).u8(3).bytes(filled<91>(1)).u8(0);
     EXPECT_EQ(decode_request(scheme.view()).error().code(), malformed_message);
     Writer choice;
-    choice.u8(9).u32le(1).u32le(1).text("a").u64le(1).u8(1).bytes(filled<91>(1)).u8(2);
+    choice.u8(6).u32le(1).u32le(1).text("a").u64le(1).u8(1).bytes(filled<91>(1)).u8(2);
     EXPECT_EQ(decode_request(choice.view()).error().code(), malformed_message);
 }
 
 TEST(MintMessages, BoundsHold) {
     Writer nonce;
-    nonce.u8(9).u32le(1).u32le(1).text("a").u64le(1).u8(0).bytes(filled<91>(1)).u8(1);
+    nonce.u8(6).u32le(1).u32le(1).text("a").u64le(1).u8(0).bytes(filled<91>(1)).u8(1);
     nonce.u32le(65).zeros(65 + 48);
     EXPECT_EQ(decode_request(nonce.view()).error().code(), message_too_large);
     Writer name;
-    name.u8(9).u32le(1).u32le(kMaxTextBytes + 1).zeros(2000);
+    name.u8(6).u32le(1).u32le(kMaxTextBytes + 1).zeros(2000);
     EXPECT_EQ(decode_request(name.view()).error().code(), message_too_large);
+    Writer statement;
+    statement.u8(3).u32le(1).u8(1).bytes(filled<91>(1)).u32le(owner::kMaxStatementBytes + 1);
+    EXPECT_EQ(decode_request(statement.zeros(owner::kMaxStatementBytes + 1).view()).error().code(),
+              message_too_large);
+    Writer purpose;
+    purpose.u8(3).u32le(1).u8(3).bytes(filled<91>(1)).u32le(0);
+    EXPECT_EQ(decode_request(purpose.view()).error().code(), malformed_message);
     EXPECT_EQ(decode_request(Bytes(kMaxRequestBytes + 1)).error().code(), message_too_large);
     Writer text;
-    text.u8(2).u32le(1).u32le(1).u8(0xff);
+    text.u8(9).u32le(1).u8(2).u32le(1).u8(0xff);
     EXPECT_EQ(decode_request(text.view()).error().code(), malformed_message) << "not UTF-8";
 }
 

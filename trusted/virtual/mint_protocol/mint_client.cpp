@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "trusted/virtual/mint_protocol/mint_client.h"
 
-#include <sys/socket.h>
-#include <sys/un.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 #include "common/base/assert.h"
 #include "common/x509/signed_data.h"
+#include "trusted/os/local_socket.h"
 
 namespace eos::cvm {
 namespace {
@@ -17,19 +13,18 @@ namespace {
 constexpr std::uint64_t kMinBackOffMs = 100;
 constexpr std::uint64_t kMaxBackOffMs = 5'000;
 constexpr std::size_t kMaxQueuedBytes = 4 * 1024 * 1024;
+constexpr std::size_t kMaxTreesAsked = 32;
+// Of 60 KiB each: until there is an owner, anybody may claim to be.
+constexpr std::size_t kMaxOwnerRequests = 8;
+constexpr std::size_t kMaxTreeBytes = 8 * 1024 * 1024;
 
-Result<os::UniqueFd> connect_to(const std::string& path) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.size() >= sizeof address.sun_path) return fail(minter_gone, "the path is too long");
-    std::memcpy(address.sun_path, path.data(), path.size());
-    os::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): what the call takes.
-    const auto* where = reinterpret_cast<const sockaddr*>(&address);
-    if (!fd.valid() || ::connect(fd.get(), where, sizeof address) != 0) {
-        return fail(minter_gone, path + ": " + std::strerror(errno));
-    }
-    return fd;
+Result<os::UniqueFd> connect_to(const std::string& path, uid_t minter_user) {
+    Result<os::UniqueFd> fd = os::connect_local(path);
+    if (!fd) return fail(minter_gone, fd.error().detail());
+    const os::LocalPeer peer = EOS_TRY(os::local_peer(fd->get()));
+    if (peer.user != minter_user)
+        return fail(minter_is_another, path + " is of uid " + std::to_string(peer.user));
+    return *std::move(fd);
 }
 
 }  // namespace
@@ -57,7 +52,7 @@ void MintClient::start() {
 
 void MintClient::connect() {
     connect_at_ms_ = 0;
-    Result<os::UniqueFd> fd = connect_to(parts_.socket_path);
+    Result<os::UniqueFd> fd = connect_to(parts_.socket_path, parts_.minter_user);
     if (!fd) return lost(fd.error().message());
     channel_ = std::make_unique<FrameChannel>(
         parts_.loop, std::move(*fd), FrameChannel::Limits{kMaxReplyBytes, kMaxQueuedBytes},
@@ -86,13 +81,47 @@ void MintClient::lost(const std::string& why) {
 void MintClient::turn() {
     const std::uint64_t now_ms = parts_.clock.monotonic_ms();
     if (connect_at_ms_ != 0 && now_ms >= connect_at_ms_) connect();
+    give_up_late();
+    watch_clock();
+    if (attest_at_ms_ != 0 && now_ms >= attest_at_ms_) attest_epoch();
+}
+
+void MintClient::give_up_late() {
+    const std::uint64_t now_ms = parts_.clock.monotonic_ms();
     std::vector<runtime::Done<MintReply>> late;
     for (auto& [id, request] : pending_) {
         if (now_ms >= request.deadline_ms) late.push_back(std::move(request.done));
     }
     std::erase_if(pending_, [&](const auto& row) { return now_ms >= row.second.deadline_ms; });
     for (auto& done : late) done(fail(minter_slow));
-    if (attest_at_ms_ != 0 && now_ms >= attest_at_ms_) attest_epoch();
+    std::vector<runtime::Done<void>> unserved;
+    for (Awaiting& one : when_published_) {
+        if (now_ms >= one.deadline_ms) unserved.push_back(std::move(one.done));
+    }
+    std::erase_if(when_published_, [&](const auto& one) { return now_ms >= one.deadline_ms; });
+    for (auto& done : unserved) done(fail(not_served_yet));
+}
+
+// How long evidence is good is a matter of the wall clock, and that may be set ahead, or go on
+// while the monotonic one stands still: the machine slept.
+void MintClient::watch_clock() {
+    const std::int64_t step_s = clock_lead_s() - lead_s_;
+    if (state_ == nullptr || step_s < kClockStepSeconds) return;
+    parts_.log.write(os::Severity::warning, "clock_went_ahead",
+                     {{"seconds", std::to_string(step_s)}});
+    schedule_renewal();
+}
+
+void MintClient::schedule_renewal() {
+    lead_s_ = clock_lead_s();
+    const std::int64_t left_s = oldest_epoch_ + runtime::kEpochRenewalSeconds - parts_.clock.now();
+    const auto wait_s = std::clamp<std::int64_t>(left_s, 1, runtime::kEpochRenewalSeconds);
+    attest_at_ms_ = parts_.clock.monotonic_ms() + static_cast<std::uint64_t>(wait_s) * 1000;
+}
+
+std::int64_t MintClient::clock_lead_s() const {
+    const std::uint64_t uptime_s = parts_.clock.monotonic_ms() / 1000;
+    return parts_.clock.now().seconds - static_cast<std::int64_t>(uptime_s);
 }
 
 std::optional<std::uint64_t> MintClient::next_deadline_ms() const {
@@ -146,6 +175,8 @@ void MintClient::state_pushed(State pushed) {
     Result<Config> config = parse_config_json(as_bytes(pushed.config));
     if (!config || pushed.names.empty()) return channel_->close("a state that cannot be served");
     back_off_ms_ = 0;
+    trees_.clear();
+    tree_bytes_ = 0;
     auto served = std::make_shared<runtime::Served>();
     served->platform_name = pushed.names.front().name;
     served->policy_root = pushed.policy_root;
@@ -172,10 +203,15 @@ void MintClient::attest_epoch() {
     auto epoch = std::make_shared<runtime::KeyEpoch>(
         runtime::KeyEpoch{crypto::P256PrivateKey::generate(), {}, {}});
     const Spki key = epoch->key.public_key().spki();
-    ask_for<Evidence>(Attest{key}, [this, epoch](Result<Evidence> evidence) mutable {
-        is_attesting_ = false;
-        epoch_attested(std::move(epoch), std::move(evidence));
-    });
+    ask_for<Evidence>(Attest{key},
+                      [this, epoch, next = next_served_](Result<Evidence> evidence) mutable {
+                          is_attesting_ = false;
+                          // What was asked for before a new state is not for it: its policy came
+                          // later.
+                          if (next_served_ != nullptr && next_served_ != next)
+                              return attest_epoch();
+                          epoch_attested(std::move(epoch), std::move(evidence));
+                      });
 }
 
 void MintClient::epoch_attested(std::shared_ptr<runtime::KeyEpoch> epoch,
@@ -201,40 +237,79 @@ void MintClient::epoch_attested(std::shared_ptr<runtime::KeyEpoch> epoch,
 
 void MintClient::publish(std::shared_ptr<MintedState> next,
                          std::shared_ptr<runtime::Served> served) {
-    const std::int64_t left_s =
-        runtime::oldest_epoch(*served) + runtime::kEpochRenewalSeconds - parts_.clock.now();
-    attest_at_ms_ = parts_.clock.monotonic_ms() +
-                    static_cast<std::uint64_t>(std::max<std::int64_t>(left_s, 1)) * 1000;
+    oldest_epoch_ = runtime::oldest_epoch(*served);
+    schedule_renewal();
     leaves_.retain(*served);
     next->served = std::move(served);
     state_ = std::move(next);
     parts_.publish(state_);
-    for (auto& told : std::exchange(when_published_, {})) told();
+    for (Awaiting& one : std::exchange(when_published_, {})) one.done({});
 }
 
 // --- changes ---
 
-void MintClient::request_ca(RequestCa request, runtime::Done<CaRequest> done) {
-    ask_for<CaRequest>(std::move(request), std::move(done));
+// Anybody may ask, and all get the same: one question for all who wait.
+void MintClient::open_challenge(runtime::Done<OpenChallenge> done) {
+    awaiting_challenge_.push_back(std::move(done));
+    if (awaiting_challenge_.size() > 1) return;
+    ask_for<OpenChallenge>(AskChallenge{}, [this](const Result<OpenChallenge>& opened) {
+        for (auto& one : std::exchange(awaiting_challenge_, {})) one(opened);
+    });
 }
 
-void MintClient::request_ca_rotation(RequestCaRotation request, runtime::Done<CaRequest> done) {
-    ask_for<CaRequest>(std::move(request), std::move(done));
+// Only the minter reads what the owner said, and so knows which of the two answers it takes.
+void MintClient::owner_request(OwnerRequest request, runtime::Done<std::optional<CaRequest>> done) {
+    if (owner_requests_ >= kMaxOwnerRequests) return done(fail(runtime::mint_busy));
+    ++owner_requests_;
+    ask(std::move(request), [this, done = std::move(done)](Result<MintReply> reply) mutable {
+        --owner_requests_;
+        if (!reply) return done(fail(std::move(reply).error()));
+        if (auto* failed = std::get_if<Failed>(&*reply)) return done(fail(to_error(*failed)));
+        if (auto* made = std::get_if<CaRequest>(&*reply)) return done(std::move(*made));
+        when_published([done = std::move(done)](Result<void> outcome) mutable {
+            if (!outcome) return done(fail(std::move(outcome).error()));
+            done(std::nullopt);
+        });
+    });
 }
 
+// Anybody may ask for these, so that they must not take the places of leaves and evidence.
 void MintClient::read_tree(ReadTree request, runtime::Done<std::string> done) {
-    ask_for<TreeText>(std::move(request), [done = std::move(done)](Result<TreeText> tree) mutable {
-        if (!tree) return done(fail(std::move(tree).error()));
-        done(std::move(tree->text));
+    const auto known = trees_.find(request);
+    if (known != trees_.end()) return done(known->second);
+    if (trees_asked_ >= kMaxTreesAsked) return done(fail(runtime::mint_busy));
+    ++trees_asked_;
+    ask_for<TreeText>(request,
+                      [this, request, done = std::move(done)](Result<TreeText> tree) mutable {
+                          --trees_asked_;
+                          if (!tree) return done(fail(std::move(tree).error()));
+                          keep_tree(request, tree->text);
+                          done(std::move(tree->text));
+                      });
+}
+
+// Answers and states come in the order in which the minter said them: what it says before a state
+// is gone with that state's arrival. Where all trees are too much, they are asked for anew.
+void MintClient::keep_tree(const ReadTree& request, const std::string& text) {
+    if (tree_bytes_ + text.size() > kMaxTreeBytes) {
+        trees_.clear();
+        tree_bytes_ = 0;
+    }
+    if (text.size() > kMaxTreeBytes || !trees_.emplace(request, text).second) return;
+    tree_bytes_ += text.size();
+}
+
+void MintClient::reload(runtime::Done<void> done) {
+    ask_for<Done>(Reload{}, [this, done = std::move(done)](Result<Done> made) mutable {
+        if (!made) return done(fail(std::move(made).error()));
+        when_published(std::move(done));
     });
 }
 
-void MintClient::change(MintRequest request, runtime::Done<void> done) {
-    ask_for<Done>(std::move(request), [this, done = std::move(done)](Result<Done> made) mutable {
-        if (!made) return done(fail(std::move(made).error()));
-        if (next_ == nullptr) return done({});
-        when_published_.emplace_back([done = std::move(done)]() mutable { done({}); });
-    });
+// What was pushed before the answer may still wait for evidence.
+void MintClient::when_published(runtime::Done<void> done) {
+    if (next_ == nullptr) return done({});
+    when_published_.push_back({parts_.clock.monotonic_ms() + kMintRequestMs, std::move(done)});
 }
 
 // --- leaves ---

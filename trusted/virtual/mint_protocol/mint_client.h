@@ -3,6 +3,8 @@
 // are born here and never leave; every value of a leaf is the minter's.
 #pragma once
 
+#include <sys/types.h>
+
 #include <deque>
 #include <functional>
 #include <map>
@@ -21,9 +23,18 @@ inline constexpr Code minter_gone{"trusted/virtual/mint_protocol", "minter_gone"
 inline constexpr Code minter_slow{"trusted/virtual/mint_protocol", "minter_slow",
                                   "the minter did not answer in time"};
 
+inline constexpr Code not_served_yet{
+    "trusted/virtual/mint_protocol", "not_served_yet",
+    "the change was made; it is served as soon as there is evidence for it"};
+inline constexpr Code minter_is_another{
+    "trusted/virtual/mint_protocol", "minter_is_another",
+    "who listens on the minter's socket is not the minter's user: --minter-user"};
+
 inline constexpr std::uint64_t kMintRequestMs = 60'000;
 inline constexpr std::uint64_t kAttestRetryMs = 5'000;
 inline constexpr std::size_t kMaxMintRequests = 4096;
+/// A wall clock that gains more than this on the monotonic one was set, or the machine slept.
+inline constexpr std::int64_t kClockStepSeconds = 60;
 
 /// What is served from now on; never changed once published.
 struct MintedState {
@@ -42,6 +53,8 @@ class MintClient {
         const runtime::Clock& clock;
         const os::Log& log;
         std::string socket_path;
+        /// Who the minter must be: whoever else listens there could have anything served.
+        uid_t minter_user;
         /// Called whenever something new is to be served; every connection that was shown
         /// something else drains from then on.
         std::function<void(MintedStatePtr)> publish;
@@ -60,12 +73,14 @@ class MintClient {
     bool is_connected() const { return channel_ != nullptr; }
 
     // Each ends with what the minter says, or minter_gone or minter_slow.
-    void request_ca(RequestCa request, runtime::Done<CaRequest> done);
-    void request_ca_rotation(RequestCaRotation request, runtime::Done<CaRequest> done);
+    void open_challenge(runtime::Done<OpenChallenge> done);
+    /// A certification request where the owner asks for one; else done as reload() is.
+    void owner_request(OwnerRequest request, runtime::Done<std::optional<CaRequest>> done);
+    /// What the minter said once is answered from here until it pushes another state.
     void read_tree(ReadTree request, runtime::Done<std::string> done);
-    /// CompleteProvisioning, CompleteCaRotation, ConfirmTime or Reload. Done once what it led to
-    /// is published.
-    void change(MintRequest request, runtime::Done<void> done);
+    /// Done once what it led to is published, or not_served_yet after kMintRequestMs without
+    /// evidence for it.
+    void reload(runtime::Done<void> done);
 
     /// A leaf out of `served`: of mode A or C, shared and kept; of mode B, for this handshake.
     /// errors: runtime::leaf_expired, runtime::mint_busy, runtime::mint_rate, state_changed,
@@ -87,12 +102,18 @@ class MintClient {
     struct Minting;
 
     void connect();
+    void give_up_late();
+    void watch_clock();
+    void schedule_renewal();
+    std::int64_t clock_lead_s() const;
     void lost(const std::string& why);
     void received(const Bytes& frame);
     void ask(MintRequest request, runtime::Done<MintReply> done);
     template <typename Reply>
     void ask_for(MintRequest request, runtime::Done<Reply> done);
     void state_pushed(State state);
+    void when_published(runtime::Done<void> done);
+    void keep_tree(const ReadTree& request, const std::string& text);
     void attest_epoch();
     void epoch_attested(std::shared_ptr<runtime::KeyEpoch> epoch, Result<Evidence> evidence);
     void publish(std::shared_ptr<MintedState> next, std::shared_ptr<runtime::Served> served);
@@ -113,8 +134,19 @@ class MintClient {
     std::shared_ptr<MintedState> next_;
     std::shared_ptr<runtime::Served> next_served_;
     bool is_attesting_ = false;
+    std::vector<runtime::Done<OpenChallenge>> awaiting_challenge_;
+    std::size_t owner_requests_ = 0;         ///< and not answered yet
+    std::size_t trees_asked_ = 0;            ///< the same
+    std::map<ReadTree, std::string> trees_;  ///< of the state that was pushed last
+    std::size_t tree_bytes_ = 0;
     std::uint64_t attest_at_ms_ = 0;
-    std::vector<std::move_only_function<void()>> when_published_;
+    UnixTime oldest_epoch_;    ///< of what is served
+    std::int64_t lead_s_ = 0;  ///< of the wall clock, when the renewal was scheduled
+    struct Awaiting {
+        std::uint64_t deadline_ms;
+        runtime::Done<void> done;
+    };
+    std::vector<Awaiting> when_published_;
 
     runtime::LeafCache leaves_;
     std::map<LeafKey, std::shared_ptr<Minting>> minting_;

@@ -45,10 +45,12 @@ Finding register_finding(TeeKind kind) {
     if (kind != TeeKind::kTdx)
         return {Kind::kNote, "policy register", "SEV-SNP has none: policies are in leaves only"};
     Result<std::unique_ptr<RuntimeRegister>> rtmr3 = open_rtmr3();
-    Result<Digest48> value =
-        rtmr3 ? (*rtmr3)->read() : Result<Digest48>(fail(std::move(rtmr3).error()));
+    if (!rtmr3) return {Kind::kBad, "policy register", rtmr3.error().message()};
+    const Result<Digest48> value = (*rtmr3)->read();
     if (!value) return {Kind::kBad, "policy register", value.error().message()};
-    return {Kind::kGood, "policy register", "RTMR3 can be read"};
+    if (Result<void> may = (*rtmr3)->expect_extendable(); !may)
+        return {Kind::kBad, "policy register", may.error().message()};
+    return {Kind::kGood, "policy register", "RTMR3 can be read and extended"};
 }
 
 }  // namespace

@@ -37,6 +37,16 @@ Result<void> check_names(const runtime::Ownership& owned, const Config& config) 
     return {};
 }
 
+// What a leaf says comes of these two, and of what only changes by way of change().
+// in: as config_json() writes it.
+crypto::Digest32 served_hash(std::string text, const MinterFacts& facts) {
+    for (const std::string& fact : {facts.version, facts.assurance}) {
+        text.push_back('\0');
+        text.append(fact);
+    }
+    return crypto::sha256(as_bytes(text));
+}
+
 template <typename T>
 MintReply reply_of(Result<T> outcome) {
     if (!outcome) return to_failed(outcome.error());
@@ -53,6 +63,7 @@ Minter::Minter(Parts parts)
     : parts_(std::move(parts)),
       time_(parts_.clock),
       boot_id_(random_id(parts_.random)),
+      challenge_(parts_.random),
       self_(std::make_shared<Minter*>(this)) {}
 
 UnixTime Minter::now() const {
@@ -68,6 +79,10 @@ Result<void> Minter::start(std::optional<MinterState> stored) {
         state_ = std::move(*stored);
     }
     if (state_.owned) EOS_TRY(check_names(*state_.owned, config_));
+    if (const std::int64_t behind_s = state_.time_floor - parts_.clock.now(); behind_s > 0) {
+        parts_.log.write(os::Severity::warning, "clock_behind",
+                         {{"seconds", std::to_string(behind_s)}});
+    }
     parts_.log.write(
         os::Severity::info, is_first_run ? "first_run" : "state_loaded",
         {{"instance", hex(state_.instance_id)}, {"generation", std::to_string(state_.generation)}});
@@ -84,7 +99,7 @@ void Minter::ask_first_quote() {
     quote_at_ms_ = 0;
     const auto key = crypto::P256PrivateKey::generate();
     parts_.quotes.request(
-        ratls::ReportData::v1_deterministic(key.public_key(), now()), Urgency::kShared,
+        ratls::ReportData::v1_deterministic(key.public_key(), now()), std::nullopt,
         [this, weak = std::weak_ptr(self_)](Result<FreshEvidence> evidence) {
             if (weak.expired()) return;
             Result<void> served =
@@ -98,16 +113,17 @@ void Minter::ask_first_quote() {
 Result<void> Minter::serve_first(const FreshEvidence& evidence) {
     tee_ = evidence.kind;
     facts_ = {parts_.version, std::string(assurance_name(evidence.assurance))};
+    time_.restart();
     Next next = EOS_TRY(prepare(state_.duplicate(), config_));
-    const bool is_as_before = next.state.config_hash == state_.config_hash;
+    const bool is_as_before = next.state.served_hash == state_.served_hash;
     if (is_as_before) {
-        EOS_TRY(parts_.measure(next.served->policy_root));
+        EOS_TRY(parts_.measure(next.served->policy_root, PolicyChange::kConfiguration));
         next.served->instance = {state_.instance_id, boot_id_, state_.generation};
+        config_text_ = std::move(next.config_text);
         served_ = std::move(next.served);
     } else {
         EOS_TRY(change(std::move(next)));
     }
-    time_.restart();
     parts_.log.write(os::Severity::info, "ready",
                      {{"tee", std::string(tee_name(tee_))},
                       {"assurance", facts_.assurance},
@@ -121,26 +137,31 @@ Result<void> Minter::serve_first(const FreshEvidence& evidence) {
 Result<Minter::Next> Minter::prepare(MinterState state, Config config) const {
     if (state.owned) EOS_TRY(check_names(*state.owned, config));
     follow_routes(state.app_ids, config, parts_.random);
-    state.config_hash = crypto::sha256(as_bytes(config_json(config)));
+    std::string text = config_json(config);
+    state.served_hash = served_hash(text, facts_);
     auto served = EOS_TRY(served_of({config, state.owned, state.app_ids}, facts_));
     if (state.owned) served->issuer = EOS_TRY(runtime::make_issuer(state.owned->authority));
-    return Next{std::move(state), std::move(config), std::move(served)};
+    return Next{std::move(state), std::move(config), std::move(text), std::move(served)};
 }
 
-// Measured, stored, and only then served and acknowledged.
-Result<void> Minter::change(Next next) {
+// Stored, measured, and only then served and acknowledged. In this order what could not be stored
+// leaves no mark on the register, which cannot be taken back; and what was stored and neither
+// measured nor taken back was asked for by whoever may, and is measured by the next start. A change
+// raises the floor of the time, so that none is made at a time which nobody vouches for.
+Result<void> Minter::change(Next next, PolicyChange why) {
+    if (!is_time_good()) return fail(runtime::time_jumped);
     next.state.generation += 1;
     next.state.time_floor = now();
     next.state.history.append(
         {next.state.generation, next.served->policy_root, next.state.time_floor});
-    EOS_TRY(parts_.measure(next.served->policy_root));
-    if (Result<void> stored = parts_.store(next.state); !stored) {
-        // What is not served must not be the last that was measured.
-        if (served_) EOS_TRY(parts_.measure(served_->policy_root));
-        return stored;
+    EOS_TRY(parts_.store(next.state));
+    if (Result<void> measured = parts_.measure(next.served->policy_root, why); !measured) {
+        EOS_TRY(parts_.store(state_));
+        return measured;
     }
     state_ = std::move(next.state);
     config_ = std::move(next.config);
+    config_text_ = std::move(next.config_text);
     served_ = std::move(next.served);
     served_->instance = {state_.instance_id, boot_id_, state_.generation};
     std::erase_if(drafts_, [this](const auto& row) {
@@ -153,7 +174,7 @@ Result<void> Minter::change(Next next) {
 Result<void> Minter::reload() {
     if (!is_ready()) return fail(runtime::wrong_stage, "there is no evidence yet");
     Next next = EOS_TRY(prepare(state_.duplicate(), EOS_TRY(parts_.read_config())));
-    if (next.state.config_hash == state_.config_hash) return {};
+    if (next.state.served_hash == state_.served_hash) return {};
     EOS_TRY(change(std::move(next)));
     parts_.log.write(os::Severity::info, "reloaded",
                      {{"generation", std::to_string(state_.generation)},
@@ -171,7 +192,7 @@ State Minter::state_to_push() const {
     out.tee = tee_ == TeeKind::kTdx ? "tdx" : "sev-snp";
     out.time_trust = std::string(runtime::to_string(time_.trust()));
     out.version = facts_.version;
-    out.config = config_json(config_);
+    out.config = config_text_;
     out.policy_log = parts_.policy_log();
     if (state_.owned) {
         out.owner_key_hash = state_.owned->owner_spki_hash;
@@ -236,28 +257,68 @@ Result<void> Minter::expect_owned(bool owned) const {
     return {};
 }
 
-void Minter::on(const RequestCa& request, Answer answer) {
-    Result<void> allowed = expect_owned(false);
-    if (allowed) allowed = runtime::check_token(request.token, token_.view());
-    if (allowed && request.platform_name != config_.platform.name) {
+// --- what the owner asks ---
+
+void Minter::on(const AskChallenge&, Answer answer) {
+    answer(OpenChallenge{challenge_.open(parts_.clock.monotonic_ms())});
+}
+
+void Minter::on(const OwnerRequest& request, Answer answer) {
+    const Result<json::Value> asked = believe(request);
+    if (!asked) return answer(to_failed(asked.error()));
+    if (request.purpose == owner::Purpose::kConfirmTime)
+        return answer(reply_of(confirm_time(*asked)));
+    const bool is_claim = request.purpose == owner::Purpose::kProvision;
+    take_ca_step(is_claim ? runtime::CaChange::kProvision : runtime::CaChange::kRotate,
+                 crypto::sha256(ByteView(request.owner_key)), *asked, std::move(answer));
+}
+
+// The proxy carries the statement and is not asked who sent it.
+Result<json::Value> Minter::believe(const OwnerRequest& request) {
+    const bool is_claim = request.purpose == owner::Purpose::kProvision;
+    EOS_TRY(expect_owned(!is_claim));
+    const auto key = EOS_TRY(crypto::P256PublicKey::from_spki(request.owner_key));
+    if (!is_claim && key.spki_hash() != state_.owned->owner_spki_hash)
+        return fail(runtime::not_the_owner);
+    json::Value asked =
+        EOS_TRY(challenge_.verify(request.statement, {request.purpose, state_.instance_id, {}}, key,
+                                  parts_.clock.monotonic_ms()));
+    // A claim is signed by whom it makes the owner; what it rests on is the token.
+    if (is_claim) EOS_TRY(check_token_proof(asked, key.spki_hash()));
+    challenge_.close();
+    return asked;
+}
+
+Result<void> Minter::check_token_proof(const json::Value& asked,
+                                       const crypto::Digest32& key) const {
+    json::Object object = EOS_TRY(json::Object::of(asked, ""));
+    const auto proof = array_from_hex<32>(EOS_TRY(object.text("token", 64)));
+    const auto expected = owner::token_proof(token_.view(), state_.instance_id, key);
+    if (!proof || !crypto::equal_constant_time(*proof, expected)) return fail(runtime::wrong_token);
+    return {};
+}
+
+void Minter::take_ca_step(runtime::CaChange change, const crypto::Digest32& owner,
+                          const json::Value& asked, Answer answer) {
+    const auto step = runtime::parse_ca_step(asked, change, runtime::KeyImport::kRefused);
+    if (!step) return answer(to_failed(step.error()));
+    if (step->kind == runtime::CaStep::Kind::kComplete)
+        return answer(reply_of(complete(change, owner, step->ca_chain)));
+    Result<void> allowed;
+    if (change == runtime::CaChange::kRotate) {
+        allowed = rotations_.take({}, parts_.clock.monotonic_ms());
+    } else if (step->platform_name != config_.platform.name) {
         allowed = fail(runtime::bad_ca, "the platform's name is " + config_.platform.name +
                                             ": platform.name in the configuration says so");
     }
     if (!allowed) return answer(to_failed(allowed.error()));
-    quote_ca({request.platform_name, request.nonce, request.owner_key_hash}, std::move(answer));
-}
-
-void Minter::on(const RequestCaRotation& request, Answer answer) {
-    if (Result<void> allowed = expect_owned(true); !allowed)
-        return answer(to_failed(allowed.error()));
-    quote_ca({state_.owned->platform_name, request.nonce, state_.owned->owner_spki_hash},
-             std::move(answer));
+    quote_ca({config_.platform.name, step->nonce, owner}, std::move(answer));
 }
 
 void Minter::quote_ca(const runtime::CaRequester& requester, Answer answer) {
     Result<runtime::CaKeyRequest> made = pending_ca_.begin(requester);
     if (!made) return answer(to_failed(made.error()));
-    parts_.quotes.request(made->report_data, Urgency::kShared,
+    parts_.quotes.request(made->report_data, std::nullopt,
                           [csr = std::move(made->csr),
                            answer = std::move(answer)](Result<FreshEvidence> evidence) mutable {
                               if (!evidence) return answer(to_failed(evidence.error()));
@@ -265,36 +326,24 @@ void Minter::quote_ca(const runtime::CaRequester& requester, Answer answer) {
                           });
 }
 
-void Minter::on(const CompleteProvisioning& request, Answer answer) {
-    answer(reply_of(complete(request)));
-}
-
-Result<void> Minter::complete(const CompleteProvisioning& request) {
-    EOS_TRY(expect_owned(false));
-    EOS_TRY(runtime::check_token(request.token, token_.view()));
-    runtime::Authority authority =
-        EOS_TRY(pending_ca_.complete(request.owner_key_hash, request.chain_pem, now()));
-    EOS_TRY(own({request.owner_key_hash, config_.platform.name, std::move(authority), now()}));
-    token_ = {};
-    return {};
-}
-
-void Minter::on(const CompleteCaRotation& request, Answer answer) {
-    answer(reply_of(complete(request)));
-}
-
-Result<void> Minter::complete(const CompleteCaRotation& request) {
-    EOS_TRY(expect_owned(true));
+Result<void> Minter::complete(runtime::CaChange change, const crypto::Digest32& owner,
+                              const std::string& chain_pem) {
+    runtime::Authority authority = EOS_TRY(pending_ca_.complete(owner, chain_pem, now()));
+    if (change == runtime::CaChange::kProvision) {
+        EOS_TRY(own({owner, pending_ca_.platform_name(), std::move(authority), now()},
+                    PolicyChange::kConfiguration));
+        token_ = {};
+        return {};
+    }
     runtime::Ownership next = state_.owned->duplicate();
-    runtime::rotate_authority(
-        next, EOS_TRY(pending_ca_.complete(next.owner_spki_hash, request.chain_pem, now())));
-    return own(std::move(next));
+    runtime::rotate_authority(next, std::move(authority));
+    return own(std::move(next), PolicyChange::kCaRotation);
 }
 
-Result<void> Minter::own(runtime::Ownership ownership) {
+Result<void> Minter::own(runtime::Ownership ownership, PolicyChange why) {
     MinterState state = state_.duplicate();
     state.owned = std::move(ownership);
-    EOS_TRY(change(EOS_TRY(prepare(std::move(state), config_))));
+    EOS_TRY(change(EOS_TRY(prepare(std::move(state), config_)), why));
     pending_ca_.forget();
     parts_.log.write(os::Severity::info, "owned",
                      {{"generation", std::to_string(state_.generation)},
@@ -303,17 +352,14 @@ Result<void> Minter::own(runtime::Ownership ownership) {
     return {};
 }
 
-void Minter::on(const ConfirmTime& request, Answer answer) {
-    answer(reply_of(confirm(request)));
-}
-
-Result<void> Minter::confirm(const ConfirmTime& request) {
-    EOS_TRY(expect_owned(true));
-    EOS_TRY(time_.confirm({request.owners_time}));
+Result<void> Minter::confirm_time(const json::Value& asked) {
+    EOS_TRY(time_.confirm(EOS_TRY(runtime::parse_time_confirmation(asked))));
     parts_.log.write(os::Severity::info, "time_confirmed");
     parts_.push(state_to_push());
     return {};
 }
+
+// --- the configuration ---
 
 void Minter::on(const Reload&, Answer answer) {
     Result<void> outcome = reload();

@@ -10,9 +10,12 @@
 
 #include "trusted/os/log.h"
 #include "trusted/runtime/leaf_mint.h"
+#include "trusted/runtime/owner_api.h"
 #include "trusted/runtime/provisioning.h"
 #include "trusted/runtime/time_guard.h"
+#include "trusted/virtual/evidence/measurement.h"
 #include "trusted/virtual/mint_protocol/messages.h"
+#include "trusted/virtual/minter/owner_challenge.h"
 #include "trusted/virtual/minter/quote_queue.h"
 #include "trusted/virtual/minter/state_file.h"
 
@@ -24,6 +27,10 @@ inline constexpr std::uint64_t kDraftMs = 30'000;
 inline constexpr std::uint64_t kQuoteRetryMs = 5'000;
 /// Of all peers together; each peer's share is runtime::PeerRateLimiter's.
 inline constexpr runtime::PeerRateLimiter::Limits kAllChallenges{256, 6'000, 1};
+/// Of the proxy, whose every key costs the host a quote.
+inline constexpr runtime::PeerRateLimiter::Limits kKeysAttested{64, 60, 1};
+/// Of the owner: each costs a quote and, on TDX, an event of the policy log.
+inline constexpr runtime::PeerRateLimiter::Limits kRotations{8, 1, 1};
 
 /// threads: one, its loop's.
 class Minter {
@@ -38,7 +45,7 @@ class Minter {
         std::function<Result<Config>()> read_config;
         std::function<Result<void>(const MinterState&)> store;
         /// Extends the register, on machines that have one, before anything is served under it.
-        std::function<Result<void>(const crypto::Digest32& policy_root)> measure;
+        std::function<Result<void>(const crypto::Digest32& policy_root, PolicyChange)> measure;
         /// The register's events, for verifiers; empty without one.
         std::function<std::string()> policy_log;
         /// To the proxy, if one is there.
@@ -57,7 +64,8 @@ class Minter {
     void handle(MintRequest request, Answer answer);
 
     /// The configuration is to be read again.
-    /// errors: those of read_config, store and measure; bad_config, runtime::name_not_permitted.
+    /// errors: those of read_config, store and measure; bad_config, runtime::name_not_permitted,
+    ///         runtime::time_jumped.
     [[nodiscard]] Result<void> reload();
 
     /// The proxy has gone: its drafts with it.
@@ -70,6 +78,7 @@ class Minter {
     struct AttestedKey {
         UnixTime not_before;
         Bytes evidence;
+        crypto::Digest32 policy_root{};  ///< that was in force: the key is for no other
         /// What it said for each name: a key never says two things of one name.
         std::map<std::string, crypto::Digest32> tags;
     };
@@ -83,15 +92,13 @@ class Minter {
     struct Next {
         MinterState state;
         Config config;
+        std::string config_text;  ///< of config_json()
         std::shared_ptr<runtime::Served> served;
     };
 
     void on(const Hello& request, Answer answer);
-    void on(const RequestCa& request, Answer answer);
-    void on(const CompleteProvisioning& request, Answer answer);
-    void on(const RequestCaRotation& request, Answer answer);
-    void on(const CompleteCaRotation& request, Answer answer);
-    void on(const ConfirmTime& request, Answer answer);
+    void on(const AskChallenge& request, Answer answer);
+    void on(const OwnerRequest& request, Answer answer);
     void on(const Reload& request, Answer answer);
     void on(const Attest& request, Answer answer);
     void on(const DraftLeaf& request, Answer answer);
@@ -102,11 +109,15 @@ class Minter {
     void ask_first_quote();
     Result<void> serve_first(const FreshEvidence& evidence);
     Result<Next> prepare(MinterState state, Config config) const;
-    Result<void> change(Next next);
-    Result<void> complete(const CompleteProvisioning& request);
-    Result<void> complete(const CompleteCaRotation& request);
-    Result<void> confirm(const ConfirmTime& request);
-    Result<void> own(runtime::Ownership ownership);
+    Result<void> change(Next next, PolicyChange why = PolicyChange::kConfiguration);
+    Result<json::Value> believe(const OwnerRequest& request);
+    Result<void> check_token_proof(const json::Value& asked, const crypto::Digest32& key) const;
+    void take_ca_step(runtime::CaChange change, const crypto::Digest32& owner,
+                      const json::Value& asked, Answer answer);
+    Result<void> complete(runtime::CaChange change, const crypto::Digest32& owner,
+                          const std::string& chain_pem);
+    Result<void> confirm_time(const json::Value& asked);
+    Result<void> own(runtime::Ownership ownership, PolicyChange why);
     void attested_key(const crypto::Digest32& key_hash, UnixTime minute,
                       Result<FreshEvidence> evidence);
     void quote_ca(const runtime::CaRequester& requester, Answer answer);
@@ -124,6 +135,8 @@ class Minter {
     void keep_attested(const crypto::Digest32& key_hash, AttestedKey key);
     Result<void> admit(const ByteArray<16>& peer_address);
     AttestedKey* find_attested(const Spki& key);
+    /// Zeros while nothing is served.
+    crypto::Digest32 served_policy_root() const;
     Attested attested() const { return {config_, state_.owned, state_.app_ids}; }
     State state_to_push() const;
     UnixTime now() const;
@@ -133,10 +146,12 @@ class Minter {
     runtime::TimeGuard time_;
     MinterState state_;
     Config config_;
+    std::string config_text_;  ///< of config_json(), once something is served
     MinterFacts facts_;
     TeeKind tee_ = TeeKind::kTdx;
     const ByteArray<16> boot_id_;
     Secret<ByteArray<16>> token_;
+    OwnerChallenge challenge_;
     runtime::PendingAuthority pending_ca_;
     std::shared_ptr<runtime::Served> served_;  // null until there is a first quote
     std::map<crypto::Digest32, AttestedKey> attested_;
@@ -145,6 +160,8 @@ class Minter {
     std::uint64_t last_draft_ = 0;
     runtime::PeerRateLimiter peers_{runtime::PeerRateLimiter::Limits{}};
     runtime::PeerRateLimiter all_peers_{kAllChallenges};
+    runtime::PeerRateLimiter keys_attested_{kKeysAttested};
+    runtime::PeerRateLimiter rotations_{kRotations};
     std::uint64_t quote_at_ms_ = 0;
     std::shared_ptr<Minter*> self_;  // weakly held by quotes on their way
 };

@@ -22,12 +22,9 @@ Result<void> Minter::admit(const ByteArray<16>& peer_address) {
 
 // --- mode A ---
 
-// One that is as old as renewal demands is not handed out again: whoever asks wants a new one.
 Minter::AttestedKey* Minter::find_attested(const Spki& key) {
     auto found = attested_.find(crypto::sha256(ByteView(key)));
-    if (found == attested_.end()) return nullptr;
-    const std::int64_t age_s = now() - found->second.not_before;
-    return age_s < ratls::kDeterministicLifeSeconds ? &found->second : nullptr;
+    return found != attested_.end() ? &found->second : nullptr;
 }
 
 void Minter::on(const Attest& request, Answer answer) {
@@ -35,26 +32,39 @@ void Minter::on(const Attest& request, Answer answer) {
     if (!key) return answer(to_failed(key.error()));
     if (!is_ready()) return answer(to_failed(Error(runtime::wrong_stage)));
     if (!is_time_good()) return answer(to_failed(Error(runtime::time_jumped)));
+    // Evidence that is as old as renewal demands is not handed out again: who asks wants a new one.
     const AttestedKey* known = find_attested(request.leaf_key);
+    if (known != nullptr && known->policy_root != served_policy_root())
+        return answer(to_failed(Error(key_has_other_use, "it is of another policy")));
     if (known != nullptr && now() - known->not_before < runtime::kEpochRenewalSeconds)
         return answer(Evidence{known->not_before.seconds, known->evidence});
     const crypto::Digest32 hash = key->spki_hash();
-    std::vector<Answer>& waiting = attesting_[hash];
-    waiting.push_back(std::move(answer));
-    if (waiting.size() > 1) return;
+    if (auto under_way = attesting_.find(hash); under_way != attesting_.end())
+        return under_way->second.push_back(std::move(answer));
+    if (Result<void> taken = keys_attested_.take({}, parts_.clock.monotonic_ms()); !taken)
+        return answer(to_failed(taken.error()));
+    attesting_[hash].push_back(std::move(answer));
     const UnixTime minute = whole_minute(now());
-    parts_.quotes.request(
-        ratls::ReportData::v1_deterministic(*key, minute), Urgency::kShared,
-        [this, hash, minute, weak = std::weak_ptr(self_)](Result<FreshEvidence> evidence) {
-            if (!weak.expired()) attested_key(hash, minute, std::move(evidence));
-        });
+    parts_.quotes.request(ratls::ReportData::v1_deterministic(*key, minute), std::nullopt,
+                          [this, hash, minute, policy_root = served_policy_root(),
+                           weak = std::weak_ptr(self_)](Result<FreshEvidence> evidence) {
+                              if (weak.expired()) return;
+                              // On TDX the evidence may be older than the register's last extend.
+                              if (evidence && policy_root != served_policy_root())
+                                  evidence = fail(state_changed);
+                              attested_key(hash, minute, std::move(evidence));
+                          });
+}
+
+crypto::Digest32 Minter::served_policy_root() const {
+    return served_ != nullptr ? served_->policy_root : crypto::Digest32{};
 }
 
 void Minter::attested_key(const crypto::Digest32& key_hash, UnixTime minute,
                           Result<FreshEvidence> evidence) {
     std::vector<Answer> waiting = std::move(attesting_[key_hash]);
     attesting_.erase(key_hash);
-    if (evidence) keep_attested(key_hash, {minute, evidence->bytes, {}});
+    if (evidence) keep_attested(key_hash, {minute, evidence->bytes, served_policy_root(), {}});
     for (Answer& answer : waiting) {
         if (evidence) {
             answer(Evidence{minute.seconds, evidence->bytes});
@@ -64,6 +74,9 @@ void Minter::attested_key(const crypto::Digest32& key_hash, UnixTime minute,
     }
 }
 
+// A proxy that has other keys attested until one is forgotten can have that one attested again, and
+// say something else of a name. It could have said that with a new key, and whoever reads a leaf
+// sees one of the two; what is at stake is quotes, which kKeysAttested bounds.
 void Minter::keep_attested(const crypto::Digest32& key_hash, AttestedKey key) {
     auto [row, is_new] = attested_.try_emplace(key_hash);
     if (!is_new) key.tags = std::move(row->second.tags);
@@ -117,10 +130,14 @@ Result<Draft> Minter::draft_attested(const DraftLeaf& request) {
     if (tag != row->tag) return fail(key_has_other_use, "it said something else of " + row->name);
     ratls::LeafContent content = content_of(*row, request.scheme);
     if (request.scheme == ratls::LeafScheme::kV1) {
+        const UnixTime end = attested->not_before + ratls::kDeterministicLifeSeconds;
+        if (now() >= end) return fail(not_attested, "its evidence ended " + rfc3339(end));
         content.evidence = attested->evidence;
         content.not_before = attested->not_before;
-        content.not_after = attested->not_before + ratls::kDeterministicLifeSeconds;
+        content.not_after = end;
     } else {
+        // Dated when it is made, briefly: also while the time is in dispute. Evidence comes later,
+        // bound to the connection; that is how an owner comes in to confirm the time.
         content.not_before = now() - ratls::kChallengeBackdateSeconds;
         content.not_after = now() + ratls::kChannelLeafLifeSeconds;
     }
@@ -142,7 +159,7 @@ void Minter::draft_challenged(const DraftLeaf& request, Answer answer) {
         return report_data;
     }();
     if (!prepared) return answer(to_failed(prepared.error()));
-    parts_.quotes.request(*prepared, Urgency::kChallenge,
+    parts_.quotes.request(*prepared, challenge.peer_address,
                           [this, request, tag, weak = std::weak_ptr(self_),
                            answer = std::move(answer)](Result<FreshEvidence> evidence) mutable {
                               if (weak.expired()) return;
@@ -202,15 +219,21 @@ void Minter::on(const AttestChannel& request, Answer answer) {
     auto prepared = [&]() -> Result<ratls::ReportData> {
         crypto::P256PublicKey key = EOS_TRY(crypto::P256PublicKey::from_spki(request.leaf_key));
         // Never of mode B, whose report data has the same two halves.
-        if (find_attested(request.leaf_key) == nullptr) return fail(not_attested);
+        const AttestedKey* attested = find_attested(request.leaf_key);
+        if (attested == nullptr) return fail(not_attested);
+        // Its leaves show what was in force when they were made.
+        if (attested->policy_root != served_policy_root()) return fail(state_changed);
         EOS_TRY(admit(request.peer_address));
         return ratls::ReportData::v2_challenge(key, request.channel);
     }();
     if (!prepared) return answer(to_failed(prepared.error()));
     const std::int64_t asked_at = now().seconds;
     parts_.quotes.request(
-        *prepared, Urgency::kChallenge,
-        [asked_at, answer = std::move(answer)](Result<FreshEvidence> evidence) mutable {
+        *prepared, request.peer_address,
+        [this, asked_at, policy_root = served_policy_root(), weak = std::weak_ptr(self_),
+         answer = std::move(answer)](Result<FreshEvidence> evidence) mutable {
+            if (evidence && (weak.expired() || policy_root != served_policy_root()))
+                evidence = fail(state_changed);
             if (!evidence) return answer(to_failed(evidence.error()));
             answer(Evidence{asked_at, std::move(evidence->bytes)});
         });

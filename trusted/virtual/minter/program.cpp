@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "trusted/virtual/minter/program.h"
 
-#include <pwd.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <charconv>
 #include <cstdio>
+#include <utility>
 
 #include "common/base/encoding.h"
 #include "common/crypto/random.h"
 #include "trusted/os/files.h"
+#include "trusted/os/local_socket.h"
 #include "trusted/os/signals.h"
 #include "trusted/os/system_clock.h"
 #include "trusted/virtual/evidence/measurement.h"
@@ -49,13 +50,9 @@ Result<Config> read_config(const std::string& path) {
     return config;
 }
 
-Result<uid_t> uid_of(const std::string& user) {
-    uid_t uid = 0;
-    auto [end, error] = std::from_chars(user.data(), user.data() + user.size(), uid);
-    if (error == std::errc() && end == user.data() + user.size()) return uid;
-    const passwd* row = ::getpwnam(user.c_str());
-    if (row == nullptr) return fail(bad_config, "--proxy-user: there is no user " + user);
-    return row->pw_uid;
+os::LogFormat format_of(const Config& config) {
+    return config.platform.log.format == LogFormat::kJson ? os::LogFormat::json
+                                                          : os::LogFormat::text;
 }
 
 // No core file and no debugger: the CA's key is in this memory.
@@ -68,13 +65,14 @@ void hide_memory() {
 /// The running minter: its parts, in the order in which they are made.
 class Program {
   public:
-    Program(Arguments arguments, os::LogFormat format)
+    Program(Arguments arguments, Config config)
         : arguments_(std::move(arguments)),
-          log_(format),
-          signals_(loop_, [this](int signal) { received(signal); }) {}
+          log_(format_of(config)),
+          signals_(loop_, [this](int signal) { received(signal); }),
+          first_config_(std::move(config)) {}
 
     Result<void> start() {
-        const uid_t proxy_user = EOS_TRY(uid_of(arguments_.proxy_user));
+        const uid_t proxy_user = EOS_TRY(os::find_user(arguments_.proxy_user));
         state_.emplace(EOS_TRY(StateDirectory::open(arguments_.state)));
         std::optional<MinterState> stored = EOS_TRY(state_->load());
         evidence_ = EOS_TRY(open_evidence());
@@ -99,6 +97,8 @@ class Program {
         while (!is_stopping_) {
             loop_.turn(next_timeout_ms());
             minter_->turn();
+            // Reading and hashing ten thousand routes takes ten times what is kept of them.
+            if (std::exchange(has_changed_, false)) ::malloc_trim(0);
         }
         log_.write(os::Severity::info, "stopped");
         server_.reset();
@@ -113,14 +113,23 @@ class Program {
                 *quotes_,
                 log_,
                 kVersion,
-                [this] { return read_config(arguments_.config); },
+                [this] { return next_config(); },
                 [this](const MinterState& state) { return state_->store(state); },
-                [this](const crypto::Digest32& root) -> Result<void> {
+                [this](const crypto::Digest32& root, PolicyChange change) -> Result<void> {
                     if (!measurement_) return {};
-                    return measurement_->extend(root);
+                    return measurement_->extend(root, change);
                 },
                 [this] { return measurement_ ? measurement_->log_json() : std::string(); },
-                [this](const State& state) { server_->push(state); }};
+                [this](const State& state) {
+                    server_->push(state);
+                    has_changed_ = true;
+                }};
+    }
+
+    /// What the program began with, and from then on what the file says.
+    Result<Config> next_config() {
+        if (first_config_) return *std::exchange(first_config_, std::nullopt);
+        return read_config(arguments_.config);
     }
 
     void received(int signal) {
@@ -148,20 +157,20 @@ class Program {
     SystemRandom random_;
     os::EventLoop loop_;
     os::Signals signals_;
+    std::optional<Config> first_config_;
     std::optional<StateDirectory> state_;
     std::unique_ptr<TeeEvidence> evidence_;
     std::optional<PolicyMeasurement> measurement_;
     std::unique_ptr<MinterServer> server_;
     std::optional<QuoteQueue> quotes_;
     std::optional<Minter> minter_;
+    bool has_changed_ = false;
     bool is_stopping_ = false;
 };
 
 Result<void> run(const Arguments& arguments) {
     hide_memory();
-    const Config config = EOS_TRY(read_config(arguments.config));
-    const bool is_json = config.platform.log.format == LogFormat::kJson;
-    Program program(arguments, is_json ? os::LogFormat::json : os::LogFormat::text);
+    Program program(arguments, EOS_TRY(read_config(arguments.config)));
     EOS_TRY(program.start());
     program.run();
     return {};

@@ -10,6 +10,8 @@
 #include <memory>
 #include <string>
 
+#include "trusted/virtual/evidence/guest_device.h"
+
 namespace eos::cvm {
 namespace {
 
@@ -47,7 +49,6 @@ constexpr Allowed kAllowed[] = {
     {SCMP_SYS(ftruncate), "the same"},
     {SCMP_SYS(fcntl), "flags of descriptors"},
     {SCMP_SYS(getdents64), "which providers there are"},
-    {SCMP_SYS(ioctl), "the guest devices"},
     {SCMP_SYS(accept4), "the proxy comes"},
     {SCMP_SYS(getsockopt), "and says who it is"},
     {SCMP_SYS(recvfrom), "and is heard"},
@@ -87,6 +88,7 @@ struct Conditional {
 const Conditional kConditional[] = {
     {SCMP_SYS(mmap), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0), "malloc, thread stacks"},
     {SCMP_SYS(mprotect), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0), "thread stacks"},
+    {SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, kSnpGetExtendedReport), "/dev/sev-guest"},
     {SCMP_SYS(tgkill), SCMP_A2(SCMP_CMP_EQ, SIGABRT), "abort()"},
 };
 

@@ -3,58 +3,33 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
+#include "trusted/os/local_socket.h"
 
 namespace eos::cvm {
 namespace {
 
 constexpr std::size_t kMaxQueuedBytes = 2 * kMaxReplyBytes;
 
-std::string reason(const std::string& what) {
-    return what + ": " + std::strerror(errno);
-}
-
-// A socket that nobody listens on any more; whatever else lies there is not ours to remove.
-Result<void> make_room(const std::string& path) {
-    struct stat status{};
-    if (::lstat(path.c_str(), &status) != 0) return {};
-    if (!S_ISSOCK(status.st_mode)) return fail(socket_unusable, path + " is no socket");
-    if (::unlink(path.c_str()) != 0) return fail(socket_unusable, reason(path));
-    return {};
-}
-
 }  // namespace
 
 Result<std::unique_ptr<MinterServer>> MinterServer::listen(os::EventLoop& loop, const os::Log& log,
                                                            const std::string& path,
                                                            uid_t proxy_user) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    if (path.size() >= sizeof address.sun_path)
-        return fail(socket_unusable, "its path is too long");
-    std::memcpy(address.sun_path, path.data(), path.size());
-    EOS_TRY(make_room(path));
-    os::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-reinterpret-cast): what the call takes.
-    const auto* where = reinterpret_cast<const sockaddr*>(&address);
-    if (!fd.valid() || ::bind(fd.get(), where, sizeof address) != 0)
-        return fail(socket_unusable, reason(path));
     // Whoever connects is asked who it is; the mode alone lets nobody in.
-    if (::chmod(path.c_str(), 0666) != 0 || ::listen(fd.get(), 4) != 0)
-        return fail(socket_unusable, reason(path));
+    Result<os::UniqueFd> fd = os::listen_local(path, 0666);
+    if (!fd) return fail(socket_unusable, fd.error().detail());
     return std::unique_ptr<MinterServer>(
-        new MinterServer(loop, log, std::move(fd), path, proxy_user));
+        new MinterServer(loop, log, *std::move(fd), path, proxy_user));
 }
 
 MinterServer::MinterServer(os::EventLoop& loop, const os::Log& log, os::UniqueFd fd,
                            std::string path, uid_t proxy_user)
     : loop_(loop),
       log_(log),
+      peers_refused_(log, "peer_refused"),
+      second_proxies_(log, "second_proxy_refused"),
       fd_(std::move(fd)),
       path_(std::move(path)),
       proxy_user_(proxy_user),
@@ -75,17 +50,12 @@ void MinterServer::on_events(std::uint32_t events) {
 }
 
 void MinterServer::accepted(os::UniqueFd fd) {
-    ucred peer{};
-    socklen_t size = sizeof peer;
-    if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 ||
-        peer.uid != proxy_user_) {
-        log_.write(os::Severity::warning, "peer_refused", {{"uid", std::to_string(peer.uid)}});
-        return;
+    const Result<os::LocalPeer> peer = os::local_peer(fd.get());
+    if (!peer || peer->user != proxy_user_) {
+        return peers_refused_.write({"uid", peer ? std::to_string(peer->user) : "unknown"});
     }
     if (channel_ != nullptr) {
-        log_.write(os::Severity::warning, "second_proxy_refused",
-                   {{"pid", std::to_string(peer.pid)}});
-        return;
+        return second_proxies_.write({"pid", std::to_string(peer->process)});
     }
     const std::uint64_t proxy = ++proxy_;
     last_id_ = 0;
@@ -99,7 +69,7 @@ void MinterServer::accepted(os::UniqueFd fd) {
                                          if (auto self = weak.lock()) (*self)->lost(proxy, why);
                                      });
                              }});
-    log_.write(os::Severity::info, "proxy_connected", {{"pid", std::to_string(peer.pid)}});
+    log_.write(os::Severity::info, "proxy_connected", {{"pid", std::to_string(peer->process)}});
 }
 
 void MinterServer::lost(std::uint64_t proxy, const std::string& why) {

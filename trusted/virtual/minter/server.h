@@ -49,6 +49,8 @@ class MinterServer final : public os::EventHandler {
 
     os::EventLoop& loop_;
     const os::Log& log_;
+    os::FrequentWarning peers_refused_;
+    os::FrequentWarning second_proxies_;
     os::UniqueFd fd_;
     const std::string path_;
     const uid_t proxy_user_;

@@ -101,12 +101,16 @@ Result<MinterState> take_state(ByteView body) {
     out.instance_id = EOS_TRY(in.array<16>());
     out.generation = EOS_TRY(in.u64le());
     out.time_floor = {static_cast<std::int64_t>(EOS_TRY(in.u64le()))};
-    out.config_hash = EOS_TRY(in.array<32>());
-    if (EOS_TRY(in.u8()) == 1) out.owned = EOS_TRY(take_ownership(in));
+    out.served_hash = EOS_TRY(in.array<32>());
+    const std::uint8_t is_owned = EOS_TRY(in.u8());
+    if (is_owned > 1) return fail(state_unusable, "whether it has an owner");
+    if (is_owned == 1) out.owned = EOS_TRY(take_ownership(in));
     const std::uint32_t ids = EOS_TRY(in.u32le());
     if (ids > kMaxRoutes) return fail(state_unusable, "too many ids");
     for (std::uint32_t i = 0; i < ids; ++i) {
         std::string name = to_string(EOS_TRY(take_run(in, kMaxNameBytes)));
+        const bool rises = out.app_ids.empty() || out.app_ids.rbegin()->first < name;
+        if (!rises) return fail(state_unusable, "ids are not in order");
         out.app_ids.emplace(std::move(name), EOS_TRY(in.array<16>()));
     }
     out.history = EOS_TRY(take_history(in));
@@ -154,7 +158,7 @@ MinterState MinterState::duplicate() const {
     out.generation = generation;
     if (owned) out.owned = owned->duplicate();
     out.app_ids = app_ids;
-    out.config_hash = config_hash;
+    out.served_hash = served_hash;
     out.history = history;
     out.time_floor = time_floor;
     return out;
@@ -164,7 +168,7 @@ SecretBytes encode_state(const MinterState& state) {
     Writer out;
     out.reserve(128 * 1024 + state.app_ids.size() * 96);
     out.text(kMagic).bytes(state.instance_id).u64le(state.generation);
-    out.u64le(static_cast<std::uint64_t>(state.time_floor.seconds)).bytes(state.config_hash);
+    out.u64le(static_cast<std::uint64_t>(state.time_floor.seconds)).bytes(state.served_hash);
     out.u8(state.owned ? 1 : 0);
     if (state.owned) put_ownership(out, *state.owned);
     out.u32le(static_cast<std::uint32_t>(state.app_ids.size()));

@@ -32,7 +32,7 @@ struct MinterState {
     std::uint64_t generation = 0;  ///< rises with every change
     std::optional<runtime::Ownership> owned;
     AppIds app_ids;
-    crypto::Digest32 config_hash{};  ///< SHA-256 of the configuration that was last served
+    crypto::Digest32 served_hash{};  ///< of configuration and program that were last served
     config_tree::History history;
     UnixTime time_floor;  ///< no time before this is believed
 

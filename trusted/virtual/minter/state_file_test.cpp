@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -28,7 +29,7 @@ MinterState state() {
     out.owned->authority.origin = runtime::CaKeyOrigin::kBornInside;
     out.owned->provisioned_at = {1'789'000'000};
     out.app_ids = {{"chat", crypto::random_array<16>()}, {"shop", crypto::random_array<16>()}};
-    out.config_hash = crypto::random_array<32>();
+    out.served_hash = crypto::random_array<32>();
     out.history.append({6, crypto::random_array<32>(), {1'780'000'000}});
     out.history.append({7, crypto::random_array<32>(), {1'790'000'000}});
     return out;
@@ -78,6 +79,27 @@ TEST(StateFormat, AHistoryThatDoesNotChainIsRefusedThoughItsHashIsRight) {
     MinterState broken = state();
     broken.history.changes[0].generation = 5;
     EXPECT_EQ(decode_state(encode_state(broken).view()).error().code(), state_unusable);
+}
+
+TEST(StateFormat, WhatCouldBeWrittenInTwoWaysIsRefusedThoughItsHashIsRight) {
+    constexpr std::size_t kOwnedAt = 26 + 16 + 8 + 8 + 32;
+    auto with = [](Bytes file) {
+        file.resize(file.size() - 32);
+        append(file, crypto::sha256(ByteView(file)));
+        return file;
+    };
+    MinterState plain;
+    plain.app_ids = {{"chat", {}}, {"shop", {}}};
+    const Bytes whole = to_bytes(encode_state(plain).view());
+    ASSERT_TRUE(decode_state(with(whole)));
+    Bytes half_owned = whole;
+    half_owned[kOwnedAt] = std::byte{2};
+    EXPECT_EQ(decode_state(with(half_owned)).error().code(), state_unusable);
+    for (const std::string_view other : {"zhat", "shop"}) {
+        Bytes ids = whole;
+        std::ranges::copy(as_bytes(other), ids.begin() + kOwnedAt + 1 + 4 + 4);
+        EXPECT_EQ(decode_state(with(ids)).error().code(), state_unusable) << other;
+    }
 }
 
 TEST_F(StateFile, IsThereAfterItWasStored) {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "trusted/virtual/proxy/access_log.h"
 
-#include <unistd.h>
-
 #include "trusted/virtual/proxy/request_fields.h"
 
 namespace eos::cvm::proxy {
@@ -81,8 +79,7 @@ void AccessLog::turn(std::uint64_t now_ms) {
 void AccessLog::flush() {
     flush_ms_.reset();
     if (lines_.empty()) return;
-    // A log that is gone or full is not worth stopping for.
-    (void)!::write(fd_, lines_.data(), lines_.size());
+    sink_.write(lines_, os::LineSink::kMaxBytes / 2);
     lines_.clear();
 }
 

@@ -11,6 +11,7 @@
 #include "common/base/bytes.h"
 #include "common/base/time.h"
 #include "common/http/message.h"
+#include "trusted/os/line_sink.h"
 #include "trusted/os/log.h"
 #include "trusted/virtual/proxy/routes.h"
 
@@ -40,7 +41,8 @@ class AccessLog {
     /// Whether requests get lines.
     enum class Lines : std::uint8_t { kWritten, kDropped };
 
-    AccessLog(int fd, os::LogFormat format) : fd_(fd), format_(format) {}
+    /// `sink` outlives this.
+    AccessLog(os::LineSink& sink, os::LogFormat format) : sink_(sink), format_(format) {}
     ~AccessLog() { flush(); }
     AccessLog(const AccessLog&) = delete;
     AccessLog& operator=(const AccessLog&) = delete;
@@ -58,7 +60,7 @@ class AccessLog {
   private:
     void flush();
 
-    const int fd_;
+    os::LineSink& sink_;
     os::LogFormat format_;
     bool is_on_ = true;
     std::string lines_;

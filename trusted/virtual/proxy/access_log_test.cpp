@@ -38,7 +38,8 @@ TEST(AccessLog, GathersLinesForAWhile) {
     ASSERT_EQ(::pipe(ends), 0);
     const os::UniqueFd reader(ends[0]);
     const os::UniqueFd writer(ends[1]);
-    AccessLog log(writer.get(), os::LogFormat::text);
+    os::LineSink sink(writer.get());
+    AccessLog log(sink, os::LogFormat::text);
     EXPECT_EQ(log.next_deadline_ms(), std::nullopt);
     log.write(record(), {}, 1000);
     EXPECT_EQ(log.next_deadline_ms(), 1000 + AccessLog::kFlushMs);

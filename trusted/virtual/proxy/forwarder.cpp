@@ -38,6 +38,14 @@ FailureAnswer answer_to(UpstreamFailure failure) {
                     Outcome::kResponseTimeout};
         case UpstreamFailure::kStalled:
             return {504, "the service behind this name stopped in the middle", Outcome::kStalled};
+        case UpstreamFailure::kReset:
+            return {502, "the service behind this name broke the request off", Outcome::kReset};
+        case UpstreamFailure::kRefused:
+            return {503, "the service behind this name takes no more requests at the moment",
+                    Outcome::kOverloaded};
+        case UpstreamFailure::kNoTunnel:
+            return {501, "the service behind this name offers no WebSockets over HTTP/2",
+                    Outcome::kRefused};
     }
     __builtin_unreachable();
 }
@@ -60,23 +68,16 @@ http::BodySize client_body(const http::ReceivedResponse& response, http::Method 
 /// One request on its way, and its answer on the way back. The server's connection owns it.
 class ForwardedRequest final : public runtime::RequestHandler, private ResponseHandler {
   public:
-    struct Request {
-        http::Method method;
-        http::BodySize body;
-        http::Switching switching;
-        ByteArray<16> client;
-    };
-
     ForwardedRequest(const Forwarder::Parts& parts, std::shared_ptr<const Forwarder::Target> target,
-                     const Request& request, runtime::Exchange exchange)
+                     const http::RequestHead& head, const ByteArray<16>& client,
+                     runtime::Exchange exchange)
         : parts_(parts),
           target_(std::move(target)),
           exchange_(std::move(exchange)),
           started_ms_(parts.clock.monotonic_ms()),
-          body_(request.body),
-          switching_(request.switching) {
-        record_.client = request.client;
-        record_.method = request.method;
+          version_(head.version) {
+        record_.client = client;
+        record_.method = head.method;
         record_.route = target_->route->config.name;
         record_.outcome = Outcome::kClientGone;
         target_->statistics.active.add();
@@ -91,17 +92,19 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
 
     /// Sends the head.
     /// returns: false if the request was refused and answered.
-    bool begin(Bytes head) {
-        // A request that may be sent twice is kept for it; any other goes out on a connection that
-        // was looked at first.
-        const bool repeatable = target_->route->config.retries == Retries::kSafe &&
-                                is_idempotent(record_.method) && !has_body(body_);
-        if (repeatable) kept_head_ = head;
-        return send(std::move(head), repeatable ? Freshness::kAny : Freshness::kChecked);
+    bool begin(http::RequestHead head) {
+        // What may be sent twice may go out on a connection that nobody has looked at.
+        may_repeat_ = is_idempotent(head.method) && !has_body(head.body);
+        head_ = std::move(head);
+        const bool retries = target_->route->config.retries == Retries::kSafe;
+        const bool sent = send(may_repeat_ && retries ? Freshness::kAny : Freshness::kChecked);
+        if (!retries) head_.reset();
+        return sent;
     }
 
     runtime::BodyFlow on_body(ByteView piece) override {
         record_.request_bytes += piece.size();
+        head_.reset();  // what was sent of a body is not kept
         if (upstream_ == nullptr) return runtime::BodyFlow::kMore;
         upstream_->write(piece);
         return upstream_->has_room() ? runtime::BodyFlow::kMore : runtime::BodyFlow::kPause;
@@ -111,12 +114,16 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
         trailers_ = std::move(trailers);
     }
     void on_end() override {
+        is_complete_ = true;
         if (upstream_ != nullptr) upstream_->finish(trailers_);
     }
     void on_writable() override {
         if (upstream_ != nullptr) upstream_->resume();
     }
     void on_abort() override { leave(); }
+
+    /// What asks for a WebSocket, and its answer, need a key.
+    void set_websocket_key(std::string key) { websocket_key_ = std::move(key); }
 
     void refuse(int status, std::string_view text, Outcome outcome) {
         record_.status = status;
@@ -130,24 +137,32 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
     }
 
   private:
-    bool send(Bytes head, Freshness freshness) {
-        upstream_ = parts_.upstreams.start(
-            target_->pool, {std::move(head), record_.method, body_, switching_}, freshness, *this);
-        if (upstream_ != nullptr) return true;
-        refuse_for_now("the service behind this name has no connection to spare",
-                       Outcome::kOverloaded, 1);
-        return false;
+    bool send(Freshness freshness) {
+        auto begun = parts_.upstreams.start(target_->pool, *head_, freshness, *this);
+        if (begun) {
+            upstream_ = *begun;
+        } else if (begun.error().code() == no_free_connection) {
+            refuse_for_now("the service behind this name has no connection to spare",
+                           Outcome::kOverloaded, 1);
+        } else {
+            refuse(400, begun.error().message(), Outcome::kRefused);
+        }
+        return begun.has_value();
     }
 
     void on_response(http::ReceivedResponse response) override {
         const http::BodySize body = client_body(response, record_.method);
+        const bool switches = response.head.status == 101;
+        const auto switched =
+            switches ? rewrite_switching(response, version_, websocket_key_) : Result<void>{};
         rewrite_response(response.head);
-        const auto begun = response.head.status == 101 ? exchange_.tunnel(response.head)
-                                                       : exchange_.start(response.head, body);
-        if (!begun) {  // a status that HTTP does not have
+        // A status that HTTP does not have, or a consent to something else.
+        if (!switched ||
+            !(switches ? exchange_.tunnel(response.head) : exchange_.start(response.head, body))) {
             leave();
             return give_up(UpstreamFailure::kMalformed);
         }
+        head_.reset();
         is_started_ = true;
         record_.status = response.head.status;
     }
@@ -165,12 +180,12 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
     void on_request_room() override { exchange_.resume_body(); }
     void on_failure(UpstreamFailure failure, Staleness staleness) override {
         upstream_ = nullptr;
-        if (staleness == Staleness::kMaybeStale && !kept_head_.empty() && exchange_.is_open()) {
-            target_->statistics.retries.add();
-            send(std::exchange(kept_head_, {}), Freshness::kNew);
-            return;
-        }
-        give_up(failure);
+        const bool repeats = staleness == Staleness::kNotProcessed ||
+                             (staleness == Staleness::kMaybeStale && may_repeat_);
+        if (!repeats || is_repeated_ || !head_ || !exchange_.is_open()) return give_up(failure);
+        is_repeated_ = true;
+        target_->statistics.retries.add();
+        if (send(Freshness::kNew) && is_complete_) upstream_->finish(trailers_);
     }
 
     /// An answer that has begun is broken off, so that nobody takes it for whole.
@@ -205,11 +220,14 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
     const std::shared_ptr<const Forwarder::Target> target_;
     runtime::Exchange exchange_;
     const std::uint64_t started_ms_;
-    const http::BodySize body_;
-    const http::Switching switching_;
+    const http::Version version_;  ///< the client's
+    std::string websocket_key_;
     http::Headers trailers_;
-    UpstreamConnection* upstream_ = nullptr;
-    Bytes kept_head_;  ///< for a second try
+    UpstreamExchange* upstream_ = nullptr;
+    std::optional<http::RequestHead> head_;  ///< as long as the request may be sent again
+    bool may_repeat_ = false;                ///< also when the upstream may have looked at it
+    bool is_repeated_ = false;
+    bool is_complete_ = false;
     bool is_started_ = false;
     AccessRecord record_;
 };
@@ -220,8 +238,9 @@ void Forwarder::set_routes(std::shared_ptr<const RouteTable> routes) {
     decltype(targets_) next;
     for (const auto& [hostname, route] : *routes) {
         const auto old = targets_.find(hostname);
-        const bool is_same =
-            old != targets_.end() && old->second->pool->config() == route->config.upstream;
+        // All of it: a route that declares another program must not be answered by the old one, to
+        // which a kept connection may still lead.
+        const bool is_same = old != targets_.end() && old->second->route->config == route->config;
         auto pool = is_same ? old->second->pool
                             : std::make_shared<UpstreamPool>(route->config.upstream, loop_.count);
         next.emplace(hostname, std::make_shared<const Target>(route, std::move(pool),
@@ -248,23 +267,15 @@ runtime::Dispatched Forwarder::dispatch(http::RequestHead head,
     const std::uint64_t limit = config.max_body_bytes == 0
                                     ? std::numeric_limits<std::uint64_t>::max()
                                     : config.max_body_bytes;
+    const bool speaks_http2 = config.upstream.protocol == UpstreamProtocol::kHttp2;
     if (config.websocket == Switch::kOff && head.method != http::Method::kConnect) {
         head.protocol.clear();  // the service answers as if no WebSocket had been asked for
     }
-    const auto switching =
-        head.protocol.empty() ? http::Switching::kRefused : http::Switching::kAsked;
     auto request = std::make_unique<ForwardedRequest>(
-        parts_, found->second,
-        ForwardedRequest::Request{head.method, head.body, switching, connection.client_address},
-        std::move(exchange));
+        parts_, found->second, head, connection.client_address, std::move(exchange));
     if (!found->second->route->is_healthy) {
         request->refuse_for_now("the service behind this name does not work at the moment",
                                 Outcome::kUnhealthy, config.health.interval_s);
-        return {nullptr, 0, kLabel};
-    }
-    if (config.upstream.protocol == UpstreamProtocol::kHttp2) {
-        request->refuse(501, "HTTP/2 to services is not spoken yet: set upstream.protocol to http1",
-                        Outcome::kRefused);
         return {nullptr, 0, kLabel};
     }
     if (config.websocket == Switch::kOff && head.method == http::Method::kConnect) {
@@ -280,14 +291,19 @@ runtime::Dispatched Forwarder::dispatch(http::RequestHead head,
         request->refuse(431, rewritten.error().message(), Outcome::kRefused);
         return {nullptr, 0, kLabel};
     }
-    Bytes bytes;
-    const auto written = http::append_request_head(bytes, head, http::Persistence::kKeepAlive);
-    if (!written) {
-        request->refuse(400, written.error().message(), Outcome::kRefused);
-        return {nullptr, 0, kLabel};
+    if (!head.protocol.empty()) {
+        auto key = websocket_key(head);
+        if (!key && speaks_http2) {
+            request->refuse(400, key.error().message(), Outcome::kRefused);
+            return {nullptr, 0, kLabel};
+        }
+        if (key) request->set_websocket_key(std::move(*key));
     }
-    if (!request->begin(std::move(bytes))) return {nullptr, 0, kLabel};
-    return {std::move(request), limit, kLabel};
+    if (!request->begin(std::move(head))) return {nullptr, 0, kLabel};
+    // Over HTTP/2 both bodies can be streams of messages, which are sent when there is one to say:
+    // how long that may take is the route's idle_timeout_s.
+    const auto pace = speaks_http2 ? runtime::BodyPace::kByHandler : runtime::BodyPace::kLimited;
+    return {std::move(request), limit, kLabel, pace};
 }
 
 }  // namespace eos::cvm::proxy

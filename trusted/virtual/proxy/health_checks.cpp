@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/assert.h"
+
 namespace eos::cvm::proxy {
 namespace {
 
@@ -18,10 +20,14 @@ UpstreamConfig check_config_of(const RouteConfig& route) {
     return out;
 }
 
-Bytes request_of(const RouteConfig& route) {
-    std::string text = "GET " + route.health.path + " HTTP/1.1\r\nhost: " + route.hostname;
-    text += "\r\nuser-agent: enclave-os-health\r\nconnection: close\r\n\r\n";
-    return to_bytes(text);
+http::RequestHead request_of(const RouteConfig& route) {
+    http::RequestHead head;
+    const std::size_t query = route.health.path.find('?');
+    head.path = route.health.path.substr(0, query);
+    if (query != std::string::npos) head.query = route.health.path.substr(query + 1);
+    head.authority.host = route.hostname;
+    EOS_ASSERT(head.headers.add("user-agent", "enclave-os-health").has_value());
+    return head;
 }
 
 }  // namespace
@@ -35,7 +41,7 @@ class HealthChecks::Check final : private ResponseHandler {
           pool_(std::make_shared<UpstreamPool>(check_config_of(route_->config), 1)),
           due_ms_(owner.clock_.monotonic_ms()) {}
     ~Check() {
-        if (connection_ != nullptr) connection_->abandon();
+        if (exchange_ != nullptr) exchange_->abandon();
     }
     Check(const Check&) = delete;
     Check& operator=(const Check&) = delete;
@@ -46,11 +52,12 @@ class HealthChecks::Check final : private ResponseHandler {
     void begin(std::uint64_t now_ms) {
         due_ms_ = now_ms + route_->config.health.interval_s * 1000;
         // One that is still under way, because the timeout is the longer one, is not over yet.
-        if (connection_ != nullptr) return;
+        if (exchange_ != nullptr) return;
         is_good_ = false;
-        connection_ = owner_.upstreams_.start(
-            pool_, {request_of(route_->config), http::Method::kGet, http::BodySize::none()},
-            Freshness::kNew, *this);
+        auto begun =
+            owner_.upstreams_.start(pool_, request_of(route_->config), Freshness::kNew, *this);
+        if (!begun) return;  // every connection is taken: that says nothing of the upstream
+        exchange_ = *begun;
     }
 
   private:
@@ -59,12 +66,12 @@ class HealthChecks::Check final : private ResponseHandler {
     }
     std::size_t on_response_body(ByteView piece) override { return piece.size(); }
     void on_response_end(http::Headers) override {
-        connection_ = nullptr;
+        exchange_ = nullptr;
         found(is_good_);
     }
     void on_request_room() override {}
     void on_failure(UpstreamFailure, Staleness) override {
-        connection_ = nullptr;
+        exchange_ = nullptr;
         found(false);
     }
 
@@ -80,7 +87,7 @@ class HealthChecks::Check final : private ResponseHandler {
     HealthChecks& owner_;
     const std::shared_ptr<Route> route_;
     const std::shared_ptr<UpstreamPool> pool_;
-    UpstreamConnection* connection_ = nullptr;
+    UpstreamExchange* exchange_ = nullptr;
     std::uint64_t due_ms_;
     std::uint64_t in_a_row_ = 0;
     bool last_ = true;

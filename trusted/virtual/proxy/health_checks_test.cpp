@@ -6,18 +6,13 @@
 #include <chrono>
 
 #include "trusted/virtual/proxy/fake_upstream_test.h"
+#include "trusted/virtual/proxy/http2_upstream_test.h"
+#include "trusted/virtual/proxy/upstream_client_test.h"
 
 namespace eos::cvm::proxy {
 namespace {
 
 constexpr auto kPatience = std::chrono::seconds(10);
-
-class HandClock final : public runtime::Clock {
-  public:
-    UnixTime now() const override { return {}; }
-    std::uint64_t monotonic_ms() const override { return ms; }
-    std::uint64_t ms = 1000;
-};
 
 struct HealthChecksTest : testing::Test {
     HealthChecksTest() {
@@ -72,7 +67,7 @@ TEST_F(HealthChecksTest, AskForThePathUnderTheRoutesName) {
     check(kGood);
     EXPECT_EQ(upstream.connections[0].received,
               "GET /up?x HTTP/1.1\r\nhost: a.example\r\nuser-agent: enclave-os-health\r\n"
-              "connection: close\r\n\r\n");
+              "\r\n");
     EXPECT_EQ(checks.next_deadline_ms(), clock.ms + 10'000);
 }
 
@@ -98,6 +93,34 @@ TEST_F(HealthChecksTest, SilenceIsAFailure) {
         until([&] { return upstreams.count() == 0; });
     }
     EXPECT_FALSE(is_healthy());
+}
+
+TEST_F(HealthChecksTest, AnUpstreamOfHttp2IsAskedInHttp2) {
+    Config config;
+    config.routes.push_back(routes->at("a.example")->config);
+    config.routes[0].upstream.protocol = UpstreamProtocol::kHttp2;
+    config.routes[0].health.unhealthy_after = 1;
+    routes = make_routes(config, *routes, 1);
+    checks.set_routes(*routes);
+    for (const char* status : {"500", "204"}) {
+        const std::size_t index = upstream.connections.size();
+        clock.ms += 10'000;
+        Http2Upstream up;
+        until([&] {
+            if (upstream.connections.size() <= index) return false;
+            FakeUpstream::Connection& one = upstream.connections[index];
+            up.receive(std::exchange(one.received, {}));
+            if (const std::string output = up.output(); !output.empty()) one.send(output);
+            return up.requests[1].ended;
+        });
+        EXPECT_EQ(up.requests.at(1).fields.at(":path"), "/up?x");
+        EXPECT_EQ(up.requests.at(1).fields.at(":authority"), "a.example");
+        up.answer_head(1, {{":status", status}});
+        upstream.connections[index].send(up.output());
+        until([&] { return upstreams.count() == 0; });
+        EXPECT_EQ(is_healthy(), false);
+    }
+    EXPECT_EQ(upstream.connections.size(), 2U);
 }
 
 TEST_F(HealthChecksTest, ARouteThatIsGoneIsNotAsked) {

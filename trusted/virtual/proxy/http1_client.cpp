@@ -15,26 +15,28 @@ constexpr std::size_t kKeptOutputBytes = 4 * 1024;
 
 }  // namespace
 
-void Http1Client::begin(UpstreamRequest request, ResponseHandler& handler) {
+Result<UpstreamExchange*> Http1Client::begin(const http::RequestHead& head,
+                                             ResponseHandler& handler) {
     EOS_ASSERT(is_idle());
+    EOS_TRY(http::append_request_head(output_, head, http::Persistence::kKeepAlive));
     handler_ = &handler;
     ++request_count_;
-    is_chunked_ = request.body.kind == http::BodyKind::kUnknown;
-    request_complete_ = !is_chunked_ && request.body.bytes == 0;
+    is_chunked_ = head.body.kind == http::BodyKind::kUnknown;
+    request_complete_ = !is_chunked_ && head.body.bytes == 0;
+    has_sent_ = false;
     has_received_ = false;
     has_head_ = false;
     last_moved_ms_ = asked_ms_ = clock_.monotonic_ms();
-    parser_.expect(request.method, request.switching);
-    if (output_.empty()) {
-        output_ = std::move(request.head);
-    } else {
-        append(output_, request.head);
-    }
+    parser_.expect(head.method,
+                   head.protocol.empty() ? http::Switching::kRefused : http::Switching::kAsked);
+    transport_.wake();
+    return this;
 }
 
 void Http1Client::write(ByteView piece) {
     if (handler_ == nullptr || !sends_) return;
     EOS_ASSERT(!request_complete_ || is_tunnel_);
+    transport_.wake();
     if (is_tunnel_) last_moved_ms_ = clock_.monotonic_ms();
     if (is_chunked_) {
         http::append_chunk(output_, piece);
@@ -44,6 +46,7 @@ void Http1Client::write(ByteView piece) {
 }
 
 void Http1Client::finish(const http::Headers& trailers) {
+    transport_.wake();
     if (is_tunnel_) ends_output_ = true;
     if (handler_ == nullptr || request_complete_) return;
     request_complete_ = true;
@@ -54,11 +57,12 @@ void Http1Client::finish(const http::Headers& trailers) {
 }
 
 bool Http1Client::has_room() {
-    wants_room_ = output().size() >= kRoomBytes;
+    wants_room_ = queued().size() >= kRoomBytes;
     return !wants_room_;
 }
 
 void Http1Client::output_taken(std::size_t count) {
+    has_sent_ = true;
     output_offset_ += count;
     last_moved_ms_ = asked_ms_ = clock_.monotonic_ms();
     if (output_offset_ == output_.size()) {
@@ -70,7 +74,8 @@ void Http1Client::output_taken(std::size_t count) {
                       output_.begin() + static_cast<std::ptrdiff_t>(output_offset_));
         output_offset_ = 0;
     }
-    if (wants_room_ && output().size() <= kRoomBytes / 2 && handler_ != nullptr) {
+    if (is_flushing_ && queued().empty()) return lose();
+    if (wants_room_ && queued().size() <= kRoomBytes / 2 && handler_ != nullptr) {
         wants_room_ = false;
         handler_->on_request_room();
     }
@@ -80,15 +85,19 @@ void Http1Client::output_refused() {
     sends_ = false;
     output_ = Bytes();
     output_offset_ = 0;
+    if (is_flushing_) return lose();
     if (std::exchange(wants_room_, false) && handler_ != nullptr) handler_->on_request_room();
+}
+
+bool Http1Client::wants_input() const {
+    return !is_over_ && !is_flushing_ && held_input_.empty() && held_body_.empty();
 }
 
 void Http1Client::receive(ByteView input) {
     if (is_over_) return;
-    if (handler_ == nullptr) {  // nothing was asked for
-        is_over_ = true;
-        return;
-    }
+    if (handler_ == nullptr) return lose();  // nothing was asked for
+    // Nor was this: it would be somebody else's answer, or a second one to them.
+    if (!has_sent_ && request_count_ > 1) return fail(UpstreamFailure::kClosed);
     last_moved_ms_ = clock_.monotonic_ms();
     has_received_ = true;
     parse(input);
@@ -129,10 +138,18 @@ void Http1Client::take_head() {
 }
 
 void Http1Client::take_body(ByteView piece) {
-    const std::size_t taken = handler_->on_response_body(piece);
-    if (handler_ == nullptr || taken == piece.size()) return;
-    const ByteView rest = piece.subspan(taken);
-    held_body_.assign(rest.begin(), rest.end());
+    const ByteView rest = hand_over(piece);
+    if (handler_ != nullptr) held_body_.assign(rest.begin(), rest.end());
+}
+
+/// returns: what the handler did not take.
+ByteView Http1Client::hand_over(ByteView piece) {
+    std::size_t taken = piece.size();
+    while (handler_ != nullptr && taken > 0 && !piece.empty()) {
+        taken = handler_->on_response_body(piece);
+        piece = piece.subspan(taken);
+    }
+    return piece;
 }
 
 void Http1Client::take_tunnel(ByteView input) {
@@ -142,15 +159,25 @@ void Http1Client::take_tunnel(ByteView input) {
 
 void Http1Client::end_response(std::size_t excess_bytes) {
     // Bytes behind an answer answer nothing: whoever sent them cannot be understood any more.
-    const bool is_whole = request_complete_ && output().empty() && sends_ && excess_bytes == 0;
-    if (!is_whole || !persists_ || ended_ || is_tunnel_) is_over_ = true;
+    const bool is_whole = request_complete_ && queued().empty() && sends_ && excess_bytes == 0;
+    if (is_tunnel_ && sends_ && !queued().empty()) {
+        // The upstream has said its last, but what the client said before still goes to it.
+        is_flushing_ = ends_output_ = true;
+    } else if (!is_whole || !persists_ || ended_ || is_tunnel_) {
+        lose();
+    }
     std::exchange(handler_, nullptr)->on_response_end(parser_.take_trailers());
 }
 
 void Http1Client::resume() {
     if (handler_ == nullptr) return;
+    transport_.wake();
     last_moved_ms_ = clock_.monotonic_ms();
-    if (!held_body_.empty()) take_body(std::exchange(held_body_, {}));
+    held_offset_ = held_body_.size() - hand_over(ByteView(held_body_).subspan(held_offset_)).size();
+    if (held_offset_ == held_body_.size()) {
+        held_body_ = Bytes();
+        held_offset_ = 0;
+    }
     if (handler_ != nullptr && held_body_.empty()) parse(std::exchange(held_input_, {}));
 }
 
@@ -158,7 +185,7 @@ void Http1Client::input_ended(InputEnd end) {
     if (ended_) return;
     ended_ = end;
     if (handler_ == nullptr) {
-        is_over_ = true;
+        lose();
     } else if (held_body_.empty()) {
         conclude();
     }
@@ -173,8 +200,12 @@ void Http1Client::conclude() {
     end_response(0);
 }
 
+void Http1Client::lose() {
+    if (!std::exchange(is_over_, true)) transport_.is_lost();
+}
+
 void Http1Client::fail(UpstreamFailure failure) {
-    is_over_ = true;
+    lose();
     if (handler_ == nullptr) return;
     const bool may_be_stale =
         failure == UpstreamFailure::kClosed && request_count_ > 1 && !has_received_;
@@ -184,12 +215,14 @@ void Http1Client::fail(UpstreamFailure failure) {
 
 void Http1Client::abandon() {
     handler_ = nullptr;
-    is_over_ = true;
+    lose();
+    transport_.wake();
 }
 
 std::optional<std::uint64_t> Http1Client::next_deadline_ms() const {
+    if (is_flushing_) return last_moved_ms_ + timeouts_.stall_ms;
     if (handler_ == nullptr || !held_body_.empty()) return std::nullopt;
-    if (has_head_ || !output().empty()) return last_moved_ms_ + timeouts_.stall_ms;
+    if (has_head_ || !queued().empty()) return last_moved_ms_ + timeouts_.stall_ms;
     // Bytes of a head that is not complete buy no time.
     if (request_complete_ || !sends_) return asked_ms_ + timeouts_.response_ms;
     return std::nullopt;  // the client's turn
@@ -198,7 +231,7 @@ std::optional<std::uint64_t> Http1Client::next_deadline_ms() const {
 void Http1Client::tick(std::uint64_t now_ms) {
     const auto deadline = next_deadline_ms();
     if (!deadline || now_ms < *deadline) return;
-    const bool begun = has_head_ || !output().empty();
+    const bool begun = has_head_ || !queued().empty();
     fail(begun ? UpstreamFailure::kStalled : UpstreamFailure::kResponseTimeout);
 }
 

@@ -24,7 +24,7 @@ class MintLoop final : public LoopLink, private MintPort {
         add_attest_route(router_, context_);
         add_status_routes(router_, context_);
         add_config_routes(router_, context_);
-        add_ownership_routes(router_, context_);
+        add_owner_routes(router_, context_);
     }
 
     void take(const MintedStatePtr& state) override {
@@ -62,14 +62,15 @@ class MintLoop final : public LoopLink, private MintPort {
 
 }  // namespace
 
-MintLink::MintLink(std::string socket_path, const os::Log& log)
-    : socket_path_(std::move(socket_path)), log_(log) {}
+MintLink::MintLink(std::string socket_path, uid_t minter_user, const os::Log& log)
+    : socket_path_(std::move(socket_path)), minter_user_(minter_user), log_(log) {}
 
 MintLink::~MintLink() = default;
 
 Result<void> MintLink::start(os::EventLoop& loop, Changed changed) {
     loop_ = &loop;
-    client_.emplace(MintClient::Parts{loop, clock_, log_, socket_path_, std::move(changed)});
+    client_.emplace(
+        MintClient::Parts{loop, clock_, log_, socket_path_, minter_user_, std::move(changed)});
     client_->start();
     return {};
 }
@@ -87,7 +88,7 @@ std::unique_ptr<LoopLink> MintLink::for_loop(LoopPlace place) {
 }
 
 void MintLink::reload(runtime::Done<void> done) {
-    client_->change(Reload{}, std::move(done));
+    client_->reload(std::move(done));
 }
 
 }  // namespace eos::cvm::proxy

@@ -14,7 +14,7 @@ namespace eos::cvm::proxy {
 class MintLink final : public MinterLink {
   public:
     /// `log` outlives this.
-    MintLink(std::string socket_path, const os::Log& log);
+    MintLink(std::string socket_path, uid_t minter_user, const os::Log& log);
     ~MintLink() override;
 
     [[nodiscard]] Result<void> start(os::EventLoop& loop, Changed changed) override;
@@ -26,6 +26,7 @@ class MintLink final : public MinterLink {
 
   private:
     const std::string socket_path_;
+    const uid_t minter_user_;
     const os::Log& log_;
     const os::SystemClock clock_;
     os::EventLoop* loop_ = nullptr;  ///< from start() on

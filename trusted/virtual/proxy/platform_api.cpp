@@ -7,8 +7,10 @@
 #include "common/base/encoding.h"
 #include "trusted/runtime/attest_route.h"
 #include "trusted/runtime/metrics.h"
+#include "trusted/runtime/owner_api.h"
 #include "trusted/runtime/provisioning.h"
 #include "trusted/runtime/responses.h"
+#include "trusted/runtime/time_guard.h"
 
 namespace eos::cvm::proxy {
 namespace {
@@ -23,12 +25,19 @@ constexpr std::string_view kOwnPrefix = "/.well-known/enclave-os/";
 
 int status_of(const Error& error) {
     const Code& code = error.code();
-    static constexpr std::array kTemporary = {minter_gone,        minter_slow,
-                                              state_changed,      runtime::mint_busy,
-                                              runtime::mint_rate, runtime::wrong_stage};
-    if (code == runtime::wrong_token) return 403;
-    if (code == runtime::no_pending_request) return 409;
-    return std::ranges::find(kTemporary, code) != kTemporary.end() ? 503 : 400;
+    static constexpr std::array kTemporary = {
+        minter_gone,        minter_slow,        not_served_yet,       state_changed,
+        runtime::mint_busy, runtime::mint_rate, runtime::wrong_stage, runtime::time_jumped};
+    static constexpr std::array kNotTheOwner = {runtime::wrong_token, runtime::not_the_owner,
+                                                owner::wrong_statement};
+    static constexpr std::array kAskedOutOfOrder = {runtime::no_pending_request,
+                                                    runtime::time_disputed, owner::stale_statement};
+    const auto is_of = [&](const auto& codes) {
+        return std::ranges::find(codes, code) != codes.end();
+    };
+    if (is_of(kNotTheOwner)) return 403;
+    if (is_of(kAskedOutOfOrder)) return 409;
+    return is_of(kTemporary) ? 503 : 400;
 }
 
 json::Value status_json(const ApiContext& context) {
@@ -62,6 +71,9 @@ std::vector<std::string> reasons(const ApiContext& context) {
     if (minted.state.is_owned && UnixTime{minted.state.ca_not_after} < now) {
         out.emplace_back("the CA certificate has expired");
     }
+    if (minted.state.time_trust == runtime::to_string(runtime::TimeTrust::kJumped)) {
+        out.emplace_back("the time jumped: confirm it with enclavectl mini confirm-time");
+    }
     if (runtime::oldest_epoch(*minted.served) + ratls::kDeterministicLifeSeconds <= now) {
         out.emplace_back("the evidence is too old and could not be renewed");
     }
@@ -84,17 +96,13 @@ bool is_own_path(std::string_view path) {
 
 Permission OwnerAuthorizer::decide(Access access, const runtime::ConnectionInfo& connection,
                                    const http::RequestHead&) const {
-    if (access == Access::kAnyone) return Permission::kGranted;
-    if (!connection.client_key_hash) return Permission::kUnknownCaller;
     const State& state = port_.state()->state;
-    const bool is_owner = state.is_owned && crypto::equal_constant_time(*connection.client_key_hash,
-                                                                        state.owner_key_hash);
-    return is_owner ? Permission::kGranted : Permission::kRefused;
+    return runtime::decide_for_owner(access, connection,
+                                     state.is_owned ? &state.owner_key_hash : nullptr);
 }
 
-// There is no scheme for a key proved by TLS; the realm says what is missing.
 std::string_view OwnerAuthorizer::challenge() const {
-    return "ClientCertificate realm=\"owner\"";
+    return runtime::kOwnerChallenge;
 }
 
 void respond_failure(runtime::Exchange& exchange, const Error& error) {
@@ -103,15 +111,7 @@ void respond_failure(runtime::Exchange& exchange, const Error& error) {
 
 Dispatched with_json(const ApiContext& context, RoutedRequest request,
                      std::move_only_function<void(runtime::Exchange, json::Value)> then) {
-    const std::size_t limit = request.route.max_body_bytes;
-    return runtime::collect_body(
-        request.head.body, limit, context.bodies, std::move(request.exchange),
-        [limit, then = std::move(then)](runtime::Exchange exchange,
-                                        runtime::CollectedBody body) mutable {
-            auto value = json::parse(body.bytes, {.size_bytes = limit, .depth = 8});
-            if (!value) return respond_failure(exchange, value.error());
-            then(std::move(exchange), std::move(*value));
-        });
+    return runtime::with_json(std::move(request), context.bodies, respond_failure, std::move(then));
 }
 
 void add_attest_route(runtime::Router& router, const ApiContext& context) {

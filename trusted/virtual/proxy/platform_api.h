@@ -70,7 +70,7 @@ class OwnerAuthorizer final : public runtime::Authorizer {
 void add_attest_route(runtime::Router& router, const ApiContext& context);
 void add_status_routes(runtime::Router& router, const ApiContext& context);
 void add_config_routes(runtime::Router& router, const ApiContext& context);
-void add_ownership_routes(runtime::Router& router, const ApiContext& context);
+void add_owner_routes(runtime::Router& router, const ApiContext& context);
 
 /// Answers with the error's words, and a status that fits it.
 void respond_failure(runtime::Exchange& exchange, const Error& error);

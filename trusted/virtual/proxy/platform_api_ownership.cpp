@@ -1,158 +1,125 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-// How the machine gets its CA, in the two steps of docs/api.md: a certification request with
-// evidence, then its certificate. A CA key made outside is not taken here.
+// What the owner asks of the machine: its CA, in the two steps of docs/api.md, and its time. The
+// statement goes to the minter whole, which alone decides; what is looked at here is looked at so
+// that nobody else costs the minter anything. A CA key made outside is not taken.
 #include "common/base/encoding.h"
+#include "trusted/runtime/owner_api.h"
 #include "trusted/runtime/responses.h"
 #include "trusted/virtual/proxy/platform_api.h"
 
 namespace eos::cvm::proxy {
 namespace {
 
+using owner::Purpose;
 using runtime::Access;
 using runtime::Dispatched;
 using runtime::Proof;
 using runtime::RoutedRequest;
 using runtime::RouteNames;
 
-inline constexpr Code unknown_step{"trusted/virtual/proxy", "unknown_step",
-                                   "step must be request-csr or complete"};
-
-constexpr std::size_t kMaxBody = 64 * 1024;
-
-/// Whether the machine gets its first CA, or another one.
-enum class Change : std::uint8_t { kProvision, kRotate };
-
-/// The members of both steps; which of them must be there depends on the step.
-struct CaStep {
-    bool is_first = false;
-    std::string token;
-    std::string platform_name;
-    ByteArray<32> nonce{};
-    std::string ca_chain;
-};
-
-Result<CaStep> parse_step(const json::Value& value, Change change) {
+Result<OwnerRequest> parse_request(Purpose purpose, const json::Value& value) {
     json::Object object = EOS_TRY(json::Object::of(value, ""));
-    CaStep out;
-    const std::string step = EOS_TRY(object.text("step", 32));
-    out.is_first = step == "request-csr";
-    if (!out.is_first && step != "complete") return fail(unknown_step);
-    if (change == Change::kProvision) {
-        out.token = EOS_TRY(object.text("token", 64));
-        if (out.is_first) out.platform_name = EOS_TRY(object.text("platform_name", 253));
-    }
-    if (out.is_first) {
-        const Bytes nonce = EOS_TRY(from_base64(EOS_TRY(object.text("nonce", 64))));
-        if (nonce.size() != 32) return fail(bad_encoding, "nonce must have 32 bytes");
-        out.nonce = to_array<32>(nonce);
-    } else {
-        out.ca_chain = EOS_TRY(object.text("ca_chain", kMaxChainPemBytes));
-    }
+    const Bytes key = EOS_TRY(from_base64(EOS_TRY(object.text("owner_key", 256))));
+    OwnerRequest out{purpose, {}, EOS_TRY(object.text("statement", owner::kMaxStatementBytes))};
     EOS_TRY(object.finish());
+    out.owner_key = EOS_TRY(crypto::P256PublicKey::from_spki(key)).spki();
     return out;
 }
 
-runtime::Done<CaRequest> answer_request(const ApiContext& context, runtime::Exchange exchange) {
-    return [&context, exchange = std::move(exchange)](Result<CaRequest> outcome) mutable {
-        if (!outcome) return respond_failure(exchange, outcome.error());
-        const State& state = context.port.state()->state;
-        runtime::respond_json(exchange, 200,
-                              {{"csr", base64(outcome->csr)},
-                               {"evidence", base64(outcome->evidence)},
-                               {"instance_id", hex(state.instance.instance_id)}});
-    };
-}
-
 /// The state that came of it was handed to every loop before the answer came back to this one.
-runtime::Done<void> answer_owned(const ApiContext& context, runtime::Exchange exchange) {
-    return [&context, exchange = std::move(exchange)](Result<void> outcome) mutable {
-        if (!outcome) return respond_failure(exchange, outcome.error());
-        const MintedState& minted = *context.port.state();
-        runtime::respond_json(exchange, 200,
-                              {{"instance_id", hex(minted.state.instance.instance_id)},
-                               {"generation", minted.state.instance.generation},
-                               {"policy_root", hex(minted.state.policy_root)},
-                               {"platform_name", minted.config.platform.name},
-                               {"ca_not_after", rfc3339({minted.state.ca_not_after})}});
-    };
+json::Value answer_of(const ApiContext& context, Purpose purpose,
+                      const std::optional<CaRequest>& made) {
+    const MintedState& minted = *context.port.state();
+    const State& state = minted.state;
+    if (made) {
+        return runtime::to_json(
+            runtime::CertificationRequest{made->csr, made->evidence, state.instance.instance_id});
+    }
+    if (purpose == Purpose::kConfirmTime)
+        return {{"time", rfc3339(context.clock.now())}, {"time_trust", state.time_trust}};
+    return runtime::to_json(runtime::OwnedPlatform{
+        state.instance.instance_id, state.instance.generation, state.policy_root,
+        minted.config.platform.name, UnixTime{state.ca_not_after}});
 }
 
-void begin(const ApiContext& context, runtime::Exchange exchange, CaStep step, Change change,
-           const crypto::Digest32& owner) {
-    ask<CaRequest>(
+void hand_on(const ApiContext& context, OwnerRequest request, runtime::Exchange exchange) {
+    const Purpose purpose = request.purpose;
+    using Made = std::optional<CaRequest>;
+    ask<Made>(
         context.port,
-        [step = std::move(step), change, owner](MintClient& client,
-                                                runtime::Done<CaRequest> done) mutable {
-            if (change == Change::kProvision) {
-                client.request_ca({step.token, step.platform_name, step.nonce, owner},
-                                  std::move(done));
-            } else {
-                client.request_ca_rotation({step.nonce}, std::move(done));
-            }
+        [request = std::move(request)](MintClient& client, runtime::Done<Made> done) mutable {
+            client.owner_request(std::move(request), std::move(done));
         },
-        answer_request(context, std::move(exchange)));
+        [&context, purpose, exchange = std::move(exchange)](Result<Made> outcome) mutable {
+            if (!outcome) return respond_failure(exchange, outcome.error());
+            runtime::respond_json(exchange, 200, answer_of(context, purpose, *outcome));
+        });
 }
 
-void complete(const ApiContext& context, runtime::Exchange exchange, CaStep step, Change change,
-              const crypto::Digest32& owner) {
-    ask<void>(
-        context.port,
-        [step = std::move(step), change, owner](MintClient& client,
-                                                runtime::Done<void> done) mutable {
-            if (change == Change::kProvision) {
-                client.change(CompleteProvisioning{step.token, owner, step.ca_chain},
-                              std::move(done));
-            } else {
-                client.change(CompleteCaRotation{step.ca_chain}, std::move(done));
-            }
-        },
-        answer_owned(context, std::move(exchange)));
-}
-
-Dispatched handle_ca(const ApiContext& context, Change change, RoutedRequest request) {
-    if (change == Change::kProvision && context.port.state()->state.is_owned) {
+Dispatched handle(const ApiContext& context, Purpose purpose, RoutedRequest request) {
+    if (purpose == Purpose::kProvision && context.port.state()->state.is_owned) {
         runtime::respond_error(request.exchange, 404, "this machine has an owner");
         return {};
     }
-    const std::optional<crypto::Digest32> key = request.connection.client_key_hash;
-    return with_json(
-        context, std::move(request),
-        [&context, change, key](runtime::Exchange exchange, const json::Value& value) mutable {
-            Result<CaStep> step = parse_step(value, change);
-            if (!step) return respond_failure(exchange, step.error());
-            if (!key) {
-                return runtime::respond_error(
-                    exchange, 401, "connect with the owner's client certificate and a challenge");
-            }
-            if (step->is_first) {
-                return begin(context, std::move(exchange), std::move(*step), change, *key);
-            }
-            complete(context, std::move(exchange), std::move(*step), change, *key);
+    return with_json(context, std::move(request),
+                     [&context, purpose](runtime::Exchange exchange, const json::Value& value) {
+                         Result<OwnerRequest> asked = parse_request(purpose, value);
+                         if (!asked) return respond_failure(exchange, asked.error());
+                         hand_on(context, std::move(*asked), std::move(exchange));
+                     });
+}
+
+Dispatched handle_challenge(const ApiContext& context, RoutedRequest request) {
+    ask<OpenChallenge>(
+        context.port,
+        [](MintClient& client, runtime::Done<OpenChallenge> done) {
+            client.open_challenge(std::move(done));
+        },
+        [exchange = std::move(request.exchange)](Result<OpenChallenge> outcome) mutable {
+            if (!outcome) return respond_failure(exchange, outcome.error());
+            runtime::respond_json(exchange, 200, {{"challenge", base64(outcome->challenge)}});
         });
+    return {};
 }
 
 }  // namespace
 
-void add_ownership_routes(runtime::Router& router, const ApiContext& context) {
+void add_owner_routes(runtime::Router& router, const ApiContext& context) {
+    const auto handler = [&context](Purpose purpose) {
+        return [&context, purpose](RoutedRequest request) {
+            return handle(context, purpose, std::move(request));
+        };
+    };
+    router.add({.pattern = "/api/v1/owner-challenge",
+                .names = RouteNames::kPlatformAlways,
+                .access = Access::kAnyone,
+                .proof = Proof::kBound,
+                .summary = "what the owner's next statement answers"},
+               [&context](RoutedRequest request) {
+                   return handle_challenge(context, std::move(request));
+               });
     router.add({.method = http::Method::kPost,
                 .pattern = "/api/v1/provision",
                 .names = RouteNames::kPlatformAlways,
                 .access = Access::kAnyone,
                 .proof = Proof::kBound,
-                .max_body_bytes = kMaxBody,
+                .max_body_bytes = runtime::kMaxCaStepBytes,
                 .summary = "take ownership, in two steps, with the one-time token"},
-               [&context](RoutedRequest request) {
-                   return handle_ca(context, Change::kProvision, std::move(request));
-               });
+               handler(Purpose::kProvision));
     router.add({.method = http::Method::kPost,
                 .pattern = "/api/v1/ca",
                 .names = RouteNames::kPlatform,
                 .proof = Proof::kBound,
-                .max_body_bytes = kMaxBody,
+                .max_body_bytes = runtime::kMaxCaStepBytes,
                 .summary = "replace the intermediate CA, in two steps"},
-               [&context](RoutedRequest request) {
-                   return handle_ca(context, Change::kRotate, std::move(request));
-               });
+               handler(Purpose::kRotateCa));
+    router.add({.method = http::Method::kPost,
+                .pattern = "/api/v1/confirm-time",
+                .names = RouteNames::kPlatform,
+                .proof = Proof::kBound,
+                .max_body_bytes = 2048,
+                .summary = "say what time it is, after a jump of the machine's clock"},
+               handler(Purpose::kConfirmTime));
 }
 
 }  // namespace eos::cvm::proxy

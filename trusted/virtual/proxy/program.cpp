@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "trusted/virtual/proxy/program.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 namespace eos::cvm::proxy {
 namespace {
@@ -13,8 +15,11 @@ namespace {
 constexpr int kTurnMs = 500;
 /// How long the minter may take to say what is served: evidence takes up to seconds.
 constexpr std::uint64_t kFirstStateMs = 60'000;
-/// A client's descriptor and its upstream's, and what else a process has open.
-constexpr std::uint64_t kDescriptorsPerConnection = 2;
+/// Large bodies fill and free buffers of 64 KiB all the time. Memory that went back to the system
+/// in between would come again page by page, which costs more than encrypting what is put there.
+constexpr int kKeptHeapBytes = 4 * 1024 * 1024;  // free at the end of a loop's heap
+constexpr int kMapBytes = 1024 * 1024;           // from here on a buffer is mapped by itself
+/// What else a process has open: whoever asks for health and metrics finds one, too.
 constexpr std::uint64_t kSpareDescriptors = 256;
 
 std::size_t loops_of(const Config& config) {
@@ -22,26 +27,51 @@ std::size_t loops_of(const Config& config) {
     return std::max(1U, std::thread::hardware_concurrency());
 }
 
-Result<void> raise_descriptor_limit(const Config& config) {
+/// Connections that all upstreams together may have.
+std::uint64_t upstream_connections(const Config& config) {
+    std::uint64_t out = 0;
+    for (const RouteConfig& route : config.routes) out += route.upstream.connections;
+    return out;
+}
+
+/// One descriptor for each client, and one for its upstream's connection, which may be fewer.
+/// returns: how many descriptors there are for upstreams, once clients have theirs. A client of
+///          HTTP/2 may ask for more than one connection; beyond this, it is told to come back.
+Result<std::uint64_t> raise_descriptor_limit(const Config& config) {
     rlimit limit{};
-    const rlim_t wanted =
-        config.platform.limits.connections * kDescriptorsPerConnection + kSpareDescriptors;
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return {};
-    limit.rlim_cur = std::min<rlim_t>(wanted, limit.rlim_max);
-    if (limit.rlim_cur == wanted && ::setrlimit(RLIMIT_NOFILE, &limit) == 0) return {};
-    return fail(bad_config, "platform.limits.connections needs " + std::to_string(wanted) +
-                                " descriptors: raise the limit (LimitNOFILE, ulimit -n) or lower "
-                                "the number");
+    const std::uint64_t clients = config.platform.limits.connections;
+    const rlim_t wanted = 2 * clients + kSpareDescriptors;
+    const rlim_t needed =
+        clients + std::min(clients, upstream_connections(config)) + kSpareDescriptors;
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return clients;
+    if (limit.rlim_cur < wanted && limit.rlim_cur < limit.rlim_max) {
+        const rlim_t before = limit.rlim_cur;
+        limit.rlim_cur = std::min<rlim_t>(wanted, limit.rlim_max);
+        if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = before;
+    }
+    if (limit.rlim_cur < needed) {
+        return fail(
+            bad_config,
+            "platform.limits.connections: " + std::to_string(clients) + " need " +
+                std::to_string(needed) + " descriptors, and this process may have " +
+                std::to_string(limit.rlim_cur) +
+                ": raise the limit (LimitNOFILE in the unit, ulimit -Hn) or lower the number");
+    }
+    return limit.rlim_cur - clients - kSpareDescriptors;
 }
 
 }  // namespace
 
-Program::Program(MinterLink& minter)
+Program::Program(MinterLink& minter, std::string control_path, os::LineSink& log_lines)
     : minter_(minter),
+      log_lines_(log_lines),
       signals_(loop_, [this](int signal) { received(signal); }),
       view_{[this] { return metrics(); }, [this] { return connection_count(); },
             [this] { return is_ready_.load(); }},
-      ops_(loop_, clock_, [this](std::string_view path) { return answer(path); }) {}
+      ops_(loop_, clock_, [this](std::string_view path) { return answer(path); }),
+      control_path_(std::move(control_path)),
+      control_(loop_, clock_,
+               [this](runtime::Done<std::uint64_t> done) { reload(std::move(done)); }) {}
 
 Program::~Program() {
     workers_.clear();
@@ -49,6 +79,8 @@ Program::~Program() {
 }
 
 Result<void> Program::run() {
+    (void)::mallopt(M_TRIM_THRESHOLD, kKeptHeapBytes);
+    (void)::mallopt(M_MMAP_THRESHOLD, kMapBytes);
     EOS_TRY(minter_.start(loop_, [this](MintedStatePtr state) { take(std::move(state)); }));
     const std::uint64_t deadline_ms = clock_.monotonic_ms() + kFirstStateMs;
     while (!state_ && !is_stopping_) {
@@ -64,6 +96,9 @@ Result<void> Program::run() {
         loop_.turn(timeout_ms());
         minter_.turn();
         ops_.turn();
+        control_.turn();
+        // Reading a state takes ten times what is kept of it.
+        if (std::exchange(has_changed_, false)) ::malloc_trim(0);
     }
     say(os::Severity::info, "stopped");
     return {};
@@ -77,17 +112,22 @@ void Program::take(MintedStatePtr state) {
         routes_ = table;
     }
     state_ = std::move(state);
+    has_changed_ = true;
     if (workers_.empty()) return;
     for (Worker& worker : workers_) worker.set_state(state_, table);
     warn_of_restart(state_->config);
     say(os::Severity::info, "state_changed",
-        {{"generation", std::to_string(state_->served ? state_->served->instance.generation : 0)},
+        {{"generation", std::to_string(generation())},
          {"routes", std::to_string(state_->config.routes.size())}});
 }
 
 std::shared_ptr<const RouteTable> Program::routes() const {
     const std::lock_guard lock(routes_mutex_);
     return routes_;
+}
+
+std::uint64_t Program::generation() const {
+    return state_->served ? state_->served->instance.generation : 0;
 }
 
 std::size_t Program::connection_count() const {
@@ -116,7 +156,7 @@ void Program::warn_of_restart(const Config& config) const {
 
 Result<void> Program::open() {
     opened_with_ = state_->config;
-    EOS_TRY(raise_descriptor_limit(*opened_with_));
+    const std::uint64_t for_upstreams = EOS_TRY(raise_descriptor_limit(*opened_with_));
     const auto protocols = opened_with_->platform.http2 == Switch::kOn
                                ? ratls::ServedProtocols::kHttp2AndHttp1
                                : ratls::ServedProtocols::kHttp1Only;
@@ -124,11 +164,13 @@ Result<void> Program::open() {
     const std::size_t count = loops_of(*opened_with_);
     view_.loops = count;
     for (std::size_t i = 0; i < count; ++i) {
-        workers_.emplace_back(
-            Worker::Parts{minter_, *tls_, view_, [this] { loop_.post([this] { --running_; }); }},
-            Forwarder::Loop{i, count}, state_, routes());
+        workers_.emplace_back(Worker::Parts{minter_, *tls_, view_, log_lines_,
+                                            std::max<std::size_t>(for_upstreams / count, 1),
+                                            [this] { loop_.post([this] { --running_; }); }},
+                              Forwarder::Loop{i, count}, state_, routes());
     }
     EOS_TRY(open_listeners());
+    if (!control_path_.empty()) EOS_TRY(control_.listen(control_path_));
     is_ready_ = true;
     running_ = count;
     for (Worker& worker : workers_) worker.start();
@@ -151,17 +193,39 @@ Result<void> Program::open_listeners() {
 }
 
 void Program::received(int signal) {
-    if (signal == SIGHUP) return reload();
-    stop();
+    if (signal != SIGHUP) return stop();
+    if (!workers_.empty()) reload([](Result<std::uint64_t>) {});
 }
 
-void Program::reload() {
-    if (workers_.empty()) return;
-    minter_.reload([this](Result<void> done) {
-        if (done) return say(os::Severity::info, "reloaded");
+void Program::reload(runtime::Done<std::uint64_t> done) {
+    minter_.reload([this, done = std::move(done)](Result<void> outcome) mutable {
+        if (outcome) {
+            // What changed was posted to the loops before.
+            return after_all_loops([this, done = std::move(done)]() mutable {
+                say(os::Severity::info, "reloaded");
+                done(generation());
+            });
+        }
         say(os::Severity::error, "reload_failed",
-            {{"why", done.error().message()}, {"then", "what was served before is served on"}});
+            {{"why", outcome.error().message()}, {"then", "what was served before is served on"}});
+        done(fail(std::move(outcome).error()));
     });
+}
+
+/// Does `work` here once every loop has done what it was told before.
+void Program::after_all_loops(std::move_only_function<void()> work) {
+    struct Rest {
+        std::size_t loops;
+        std::move_only_function<void()> work;
+    };
+    auto rest = std::make_shared<Rest>(workers_.size(), std::move(work));
+    for (Worker& worker : workers_) {
+        worker.post([this, rest] {
+            loop_.post([rest] {
+                if (--rest->loops == 0) rest->work();
+            });
+        });
+    }
 }
 
 void Program::stop() {
@@ -186,7 +250,11 @@ std::string Program::metrics() const {
     std::string out =
         "# HELP proxy_client_connections Open connections of clients.\n"
         "# TYPE proxy_client_connections gauge\nproxy_client_connections ";
-    return out + std::to_string(connection_count()) + "\n" + route_metrics(*routes());
+    out += std::to_string(connection_count()) +
+           "\n# HELP proxy_log_lines_dropped_total Lines that nobody read in time.\n"
+           "# TYPE proxy_log_lines_dropped_total counter\nproxy_log_lines_dropped_total " +
+           std::to_string(log_lines_.dropped_lines()) + "\n";
+    return out + route_metrics(*routes());
 }
 
 void Program::say(os::Severity severity, std::string_view event,
@@ -196,7 +264,7 @@ void Program::say(os::Severity severity, std::string_view event,
                            (severity == os::Severity::warning && log.level == LogLevel::kWarning);
     if (!is_wanted) return;
     const auto format = log.format == LogFormat::kJson ? os::LogFormat::json : os::LogFormat::text;
-    os::Log(format).write(severity, event, fields);
+    os::Log(format, log_lines_).write(severity, event, fields);
 }
 
 }  // namespace eos::cvm::proxy

@@ -11,6 +11,7 @@
 
 #include "trusted/os/log.h"
 #include "trusted/os/signals.h"
+#include "trusted/virtual/proxy/control_socket.h"
 #include "trusted/virtual/proxy/ops_server.h"
 #include "trusted/virtual/proxy/worker.h"
 
@@ -20,13 +21,15 @@ inline constexpr Code minter_lost{"trusted/virtual/proxy", "minter_lost",
                                   "the minter did not say what to serve"};
 
 /// Waits for the first state, opens the listeners, and serves until SIGTERM or SIGINT, which drain;
-/// a second one stops at once. SIGHUP has the configuration read again. Listeners, limits and the
-/// number of loops are those of the first state: a change of them is logged and waits for a
-/// restart. threads: one, the main one.
+/// a second one stops at once. SIGHUP and ask_reload() have the configuration read again.
+/// Listeners, limits and the number of loops are those of the first state: a change of them is
+/// logged and waits for a restart. threads: one, the main one.
 class Program {
   public:
     /// `minter` outlives this. Before any other thread is started: signals are blocked here.
-    explicit Program(MinterLink& minter);
+    /// in: control_path: of the socket for ask_reload(); empty: none.
+    ///     log_lines: takes what is logged; outlives this.
+    Program(MinterLink& minter, std::string control_path, os::LineSink& log_lines);
     ~Program();
 
     /// returns: after an orderly stop.
@@ -41,7 +44,9 @@ class Program {
     std::shared_ptr<const RouteTable> routes() const;
     std::size_t connection_count() const;
     void received(int signal);
-    void reload();
+    void reload(runtime::Done<std::uint64_t> done);
+    void after_all_loops(std::move_only_function<void()> work);
+    std::uint64_t generation() const;
     void stop();
     void warn_of_restart(const Config& config) const;
     std::optional<OpsServer::Answer> answer(std::string_view path) const;
@@ -50,13 +55,17 @@ class Program {
              std::initializer_list<os::Log::Field> fields = {}) const;
 
     MinterLink& minter_;
+    os::LineSink& log_lines_;
     os::EventLoop loop_;
     os::Signals signals_;
     const os::SystemClock clock_;
     std::optional<ratls::ServerContext> tls_;
     ProgramView view_;
     OpsServer ops_;
+    const std::string control_path_;
+    ControlSocket control_;
     MintedStatePtr state_;
+    bool has_changed_ = false;           ///< since memory was last given back
     std::optional<Config> opened_with_;  ///< what listeners and limits were made from
     mutable std::mutex routes_mutex_;    ///< loops ask for metrics
     std::shared_ptr<const RouteTable> routes_ = std::make_shared<const RouteTable>();

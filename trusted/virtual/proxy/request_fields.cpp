@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <vector>
 
 #include "common/base/encoding.h"
 #include "common/crypto/random.h"
+#include "common/crypto/sha1.h"
 #include "common/http/authority.h"
 #include "common/x509/ip_address.h"
 
@@ -14,6 +16,8 @@ namespace eos::cvm::proxy {
 namespace {
 
 constexpr std::string_view kPseudonym = "enclave-os";
+constexpr std::string_view kWebSocketKey = "sec-websocket-key";
+constexpr std::string_view kWebSocketAccept = "sec-websocket-accept";
 
 /// What a client must not say: this proxy does, or answers it itself.
 constexpr auto kOwnFields = std::to_array<std::string_view>(
@@ -88,15 +92,29 @@ bool is_for_nobody_behind(std::string_view name) {
 Result<void> ask_for_websocket(http::RequestHead& head) {
     head.method = http::Method::kGet;
     head.headers.remove_if(
-        [](const http::HeaderView& field) { return field.name == "sec-websocket-key"; });
-    return head.headers.add("sec-websocket-key", base64(crypto::random_array<16>()));
+        [](const http::HeaderView& field) { return field.name == kWebSocketKey; });
+    return head.headers.add(kWebSocketKey, base64(crypto::random_array<16>()));
+}
+
+/// RFC 6455 §4.2.2, 5.4.
+std::string accept_of(std::string_view key) {
+    constexpr std::string_view kSuffix = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    return base64(crypto::sha1(concat({as_bytes(key), as_bytes(kSuffix)})));
 }
 
 }  // namespace
 
 std::string address_text(const ByteArray<16>& address) {
-    const ByteView bytes = is_mapped_v4(address) ? ByteView(address).subspan(12) : address;
-    return x509::IpAddress::from_bytes(bytes)->text();
+    if (!is_mapped_v4(address)) return x509::IpAddress::from_bytes(address)->text();
+    // Every request says it, and the system's function goes through its formatted printing.
+    std::array<char, 15> text;
+    char* end = text.data();
+    for (std::size_t i = 12; i < address.size(); ++i) {
+        if (i > 12) *end++ = '.';
+        const auto number = std::to_integer<unsigned>(address[i]);
+        end = std::to_chars(end, text.data() + text.size(), number).ptr;
+    }
+    return {text.data(), end};
 }
 
 Result<void> rewrite_request(http::RequestHead& head, const ByteArray<16>& client) {
@@ -130,13 +148,35 @@ void rewrite_response(http::ResponseHead& head) {
     });
 }
 
+Result<std::string> websocket_key(const http::RequestHead& head) {
+    const auto key = head.headers.single(kWebSocketKey);
+    if (!key || !*key) return fail(no_websocket_key);
+    return std::string(**key);
+}
+
+Result<void> rewrite_switching(http::ReceivedResponse& response, http::Version client,
+                               std::string_view key) {
+    http::Headers& headers = response.head.headers;
+    const bool is_of_http2 = response.version == http::Version::kHttp2;
+    const bool is_for_http2 = client == http::Version::kHttp2;
+    if (!is_of_http2 && !is_for_http2) return {};  // theirs to agree on
+    const auto accept = headers.single(kWebSocketAccept);
+    if (!is_of_http2 && !(accept && *accept == accept_of(key))) return fail(bad_websocket_accept);
+    headers.remove_if([](const http::HeaderView& field) { return field.name == kWebSocketAccept; });
+    if (is_for_http2) return {};
+    return headers.add(kWebSocketAccept, accept_of(key));
+}
+
 void rewrite_request_trailers(http::Headers& trailers) {
-    trailers.remove_if(
-        [](const http::HeaderView& field) { return is_for_nobody_behind(field.name); });
+    trailers.remove_if([](const http::HeaderView& field) {
+        return is_for_nobody_behind(field.name) || http::is_forbidden_trailer(field.name);
+    });
 }
 
 void rewrite_response_trailers(http::Headers& trailers) {
-    trailers.remove_if([](const http::HeaderView& field) { return is_reserved(field.name); });
+    trailers.remove_if([](const http::HeaderView& field) {
+        return is_reserved(field.name) || http::is_forbidden_trailer(field.name);
+    });
 }
 
 }  // namespace eos::cvm::proxy

@@ -10,8 +10,15 @@
 #include "common/base/bytes.h"
 #include "common/base/result.h"
 #include "common/http/message.h"
+#include "common/http/response_parser.h"
 
 namespace eos::cvm::proxy {
+
+inline constexpr Code no_websocket_key{"trusted/virtual/proxy", "no_websocket_key",
+                                       "a request for a WebSocket needs one Sec-WebSocket-Key"};
+inline constexpr Code bad_websocket_accept{
+    "trusted/virtual/proxy", "bad_websocket_accept",
+    "the upstream's Sec-WebSocket-Accept does not answer the key it was sent"};
 
 /// "192.0.2.1" or "2001:db8::1". in: IPv4 mapped into IPv6.
 std::string address_text(const ByteArray<16>& address);
@@ -22,7 +29,8 @@ std::string address_text(const ByteArray<16>& address);
 /// and `-` for the same; Proxy, which becomes HTTP_PROXY there; X-Privasys-*; and whatever a client
 /// says in the fields that follow. Added: X-Forwarded-For, X-Forwarded-Proto, X-Forwarded-Host,
 /// X-Real-IP, Forwarded (RFC 7239) and Via.
-/// A WebSocket over HTTP/2 (RFC 8441) becomes the GET that asks HTTP/1.1 for one.
+/// A WebSocket over HTTP/2 (RFC 8441) becomes the GET that asks HTTP/1.1 for one, with a key of its
+/// own; for an upstream of HTTP/2 the client that speaks to it makes the one of the other.
 /// in:      `client`: IPv4 mapped into IPv6.
 /// errors:  http::headers_too_large: answer 431.
 [[nodiscard]] Result<void> rewrite_request(http::RequestHead& head, const ByteArray<16>& client);
@@ -31,7 +39,20 @@ std::string address_text(const ByteArray<16>& address);
 /// without X-Privasys-*, which are the platform's.
 void rewrite_response(http::ResponseHead& head);
 
-/// The same of what comes behind bodies.
+/// The key of a request for a WebSocket.
+/// in:      as rewrite_request() leaves it.
+/// errors:  no_websocket_key.
+[[nodiscard]] Result<std::string> websocket_key(const http::RequestHead& head);
+
+/// Makes an upstream's consent to a WebSocket (101) one that its client takes for the answer to its
+/// request: over HTTP/2 there is no key and no answer to it (RFC 8441 §5), over HTTP/1.1 there are.
+/// Before rewrite_response().
+/// in:      `key`: of websocket_key().
+/// errors:  bad_websocket_accept, http::headers_too_large: the answer is not valid.
+[[nodiscard]] Result<void> rewrite_switching(http::ReceivedResponse& response, http::Version client,
+                                             std::string_view key);
+
+/// The same of what comes behind bodies, of which only what may stand there is left.
 void rewrite_request_trailers(http::Headers& trailers);
 void rewrite_response_trailers(http::Headers& trailers);
 

@@ -122,16 +122,54 @@ TEST(RequestFields, AWebSocketOverHttp2IsAskedForInHttp1) {
     EXPECT_EQ(head.headers.first("via"), "2.0 enclave-os");
 }
 
+TEST(RequestFields, ARequestForAWebSocketHasOneKey) {
+    EXPECT_EQ(websocket_key(request({{"sec-websocket-key", "k"}})).value(), "k");
+    for (const Fields& fields :
+         {Fields{}, Fields{{"sec-websocket-key", "k"}, {"sec-websocket-key", "l"}}}) {
+        const auto key = websocket_key(request(fields));
+        ASSERT_FALSE(key);
+        EXPECT_EQ(key.error().code(), no_websocket_key);
+    }
+}
+
+/// What the client gets of an upstream's consent, or the code of the refusal.
+std::string switched(http::Version upstream, http::Version client, const Fields& fields) {
+    http::ReceivedResponse response;
+    response.version = upstream;
+    for (const auto& [name, value] : fields) {
+        EXPECT_TRUE(response.head.headers.add(name, value)) << name;
+    }
+    const auto done = rewrite_switching(response, client, "dGhlIHNhbXBsZSBub25jZQ==");
+    return done ? text(response.head.headers) : std::string(done.error().code().name);
+}
+
+TEST(Switching, IsAnsweredAsTheClientsVersionOfHttpAsksForIt) {
+    constexpr auto k1 = http::Version::kHttp11;
+    constexpr auto k2 = http::Version::kHttp2;
+    // RFC 6455 §1.3.
+    const Fields right = {{"sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="}, {"x", "y"}};
+    const Fields wrong = {{"sec-websocket-accept", "x3pPLMBiTxaQ9kYGzzhZRbK+xOo="}};
+    const Fields twice = {right[0], right[0]};
+    EXPECT_EQ(switched(k1, k1, wrong), "sec-websocket-accept=x3pPLMBiTxaQ9kYGzzhZRbK+xOo=\n");
+    EXPECT_EQ(switched(k1, k2, right), "x=y\n");
+    for (const Fields& fields : {wrong, twice, Fields{}}) {
+        EXPECT_EQ(switched(k1, k2, fields), "bad_websocket_accept");
+    }
+    EXPECT_EQ(switched(k2, k1, wrong), "sec-websocket-accept=s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\n");
+    EXPECT_EQ(switched(k2, k2, right), "x=y\n");
+}
+
 TEST(Trailers, AreHeldToTheSameRules) {
     http::Headers trailers;
-    for (std::string_view name : {"x-sum", "x_sum", "x-forwarded-for", "x-privasys-a"}) {
+    for (std::string_view name :
+         {"x-sum", "x_sum", "x-forwarded-for", "x-privasys-a", "content-type", "set-cookie"}) {
         ASSERT_TRUE(trailers.add(name, "1"));
     }
     http::Headers response = trailers;
     rewrite_request_trailers(trailers);
     EXPECT_EQ(text(trailers), "x-sum=1\n");
     rewrite_response_trailers(response);
-    EXPECT_EQ(text(response), "x-sum=1\nx_sum=1\nx-forwarded-for=1\n");
+    EXPECT_EQ(text(response), "x-sum=1\nx_sum=1\n");
 }
 
 TEST(ResponseFields, ThoseOfTheConnectionStayBehind) {

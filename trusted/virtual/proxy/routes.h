@@ -27,11 +27,12 @@ enum class Outcome : std::uint8_t {
     kMalformed,
     kResponseTimeout,
     kStalled,
-    kOverloaded,  ///< every connection to the upstream is taken
+    kReset,       ///< the upstream broke the request off
+    kOverloaded,  ///< every connection to the upstream is taken, or it refuses more requests
     kUnhealthy,   ///< by its health checks
     kRefused,     ///< by the proxy: the request cannot be forwarded
 };
-inline constexpr std::size_t kOutcomeCount = 11;
+inline constexpr std::size_t kOutcomeCount = 12;
 std::string_view to_string(Outcome outcome);
 
 /// Numbers of one route and one loop. Written by that loop, read by any thread.

@@ -14,13 +14,17 @@
 #include "common/base/assert.h"
 #include "common/x509/ip_address.h"
 #include "trusted/os/listen_address.h"
+#include "trusted/os/socket_stream.h"
+#include "trusted/virtual/proxy/http1_client.h"
+#include "trusted/virtual/proxy/http2_client.h"
 
 namespace eos::cvm::proxy {
 namespace {
 
-constexpr std::size_t kReadBytes = 64 * 1024;
-// What one connection may read in one turn, so that it does not hold up the others.
-constexpr int kReadsPerTurn = 4;
+// What one connection may read in one turn, so that it does not hold up the others. All in one
+// call, as each sends an acknowledgement, and the rest of the answer on its way. Four times what a
+// client's connection takes at once: its window, less what TLS adds to four records.
+constexpr std::size_t kReadBytes = 4 * (os::SocketStream::kWindowBytes - 128);
 
 struct SocketAddress {
     sockaddr_storage storage{};
@@ -64,6 +68,15 @@ UpstreamTimeouts timeouts_of(const UpstreamConfig& config) {
             .stall_ms = config.idle_timeout_s * 1000};
 }
 
+std::unique_ptr<UpstreamClient> make_client(UpstreamProtocol protocol,
+                                            const UpstreamClientParts& parts,
+                                            const UpstreamTimeouts& timeouts) {
+    if (protocol == UpstreamProtocol::kHttp1) {
+        return std::make_unique<Http1Client>(parts, timeouts);
+    }
+    return std::make_unique<Http2Client>(parts, timeouts);
+}
+
 std::size_t share(std::uint64_t all, std::size_t loops) {
     return static_cast<std::size_t>((all + loops - 1) / loops);
 }
@@ -78,14 +91,40 @@ UpstreamPool::UpstreamPool(const UpstreamConfig& config, std::size_t loops)
 
 UpstreamConnection::UpstreamConnection(Upstreams& owner, std::uint64_t id,
                                        std::shared_ptr<UpstreamPool> pool)
-    : owner_(owner), id_(id), pool_(std::move(pool)), client_(owner.clock_, pool_->timeouts_) {
+    : owner_(owner),
+      id_(id),
+      pool_(std::move(pool)),
+      client_(make_client(pool_->config_.protocol, {owner.clock_, *this}, pool_->timeouts_)) {
     ++pool_->open_;
     ++pool_->opened_;
 }
 
 UpstreamConnection::~UpstreamConnection() {
     if (fd_.valid()) owner_.loop_.remove(fd_.get(), *this);
-    --pool_->open_;
+    is_lost();
+}
+
+void UpstreamConnection::wake() {
+    owner_.touch(*this);
+}
+
+/// Its place is free for another from now on, although it is forgotten later.
+void UpstreamConnection::is_lost() {
+    unlist();
+    stop_keeping();
+    if (std::exchange(is_counted_, false)) --pool_->open_;
+}
+
+void UpstreamConnection::list() {
+    if (!std::exchange(is_listed_, true)) pool_->available_.push_back(this);
+}
+
+void UpstreamConnection::unlist() {
+    if (std::exchange(is_listed_, false)) std::erase(pool_->available_, this);
+}
+
+void UpstreamConnection::stop_keeping() {
+    if (std::exchange(is_kept_, false)) --pool_->idle_;
 }
 
 void UpstreamConnection::open() {
@@ -129,135 +168,146 @@ void UpstreamConnection::on_events(std::uint32_t events) {
 }
 
 void UpstreamConnection::read() {
-    for (int i = 0; i < kReadsPerTurn && is_readable_ && client_.wants_input(); ++i) {
-        Bytes& scratch = owner_.scratch_;
-        const ssize_t count = ::recv(fd_.get(), scratch.data(), scratch.size(), 0);
-        if (count < 0 && errno == EINTR) continue;
-        if (count <= 0) is_readable_ = false;
-        if (count < 0 && errno == EAGAIN) return;
-        if (count <= 0) {
-            return client_.input_ended(count == 0 ? Http1Client::InputEnd::kOrderly
-                                                  : Http1Client::InputEnd::kBroken);
-        }
-        const auto size = static_cast<std::size_t>(count);
-        // Less than was asked for: there is no more, and the next byte is the next edge.
-        if (size < scratch.size() && !has_hung_up_) is_readable_ = false;
-        client_.receive(ByteView(scratch).first(size));
+    if (!is_readable_ || !client_->wants_input()) return;
+    Bytes& scratch = owner_.scratch_;
+    const ssize_t count = ::recv(fd_.get(), scratch.data(), scratch.size(), 0);
+    if (count < 0 && errno == EINTR) return owner_.touch(*this);
+    if (count <= 0) is_readable_ = false;
+    if (count < 0 && errno == EAGAIN) return;
+    if (count <= 0) {
+        return client_->input_ended(count == 0 ? InputEnd::kOrderly : InputEnd::kBroken);
     }
-    if (is_readable_ && client_.wants_input()) owner_.touch(*this);
+    const auto size = static_cast<std::size_t>(count);
+    // Less than was asked for: there is no more, and the next byte is the next edge.
+    if (size < scratch.size() && !has_hung_up_) is_readable_ = false;
+    client_->receive(ByteView(scratch).first(size));
+    if (is_readable_ && client_->wants_input()) owner_.touch(*this);
 }
 
 void UpstreamConnection::flush() {
-    if (is_connecting_ || cannot_open_) return;
-    while (!client_.output().empty()) {
-        const ByteView output = client_.output();
+    if (is_connecting_ || cannot_open_ || !fd_.valid()) return;
+    while (!client_->output().empty()) {
+        const ByteView output = client_->output();
         const ssize_t count = ::send(fd_.get(), output.data(), output.size(), MSG_NOSIGNAL);
         if (count > 0) {
-            client_.output_taken(static_cast<std::size_t>(count));
+            client_->output_taken(static_cast<std::size_t>(count));
         } else if (errno == EAGAIN) {
             return;
         } else if (errno != EINTR) {
-            return client_.output_refused();
+            return client_->output_refused();
         }
     }
-    if (client_.ends_output() && !std::exchange(is_shut_down_, true)) {
+    if (client_->ends_output() && !std::exchange(is_shut_down_, true)) {
         ::shutdown(fd_.get(), SHUT_WR);
     }
 }
 
-/// Of a connection that nobody uses: whether its upstream still holds it.
-bool UpstreamConnection::is_alive() {
+/// Whether the upstream still holds it, as far as can be told without reading.
+bool UpstreamConnection::is_alive() const {
     std::byte byte;
     const ssize_t count = ::recv(fd_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return count < 0 && errno == EAGAIN;
-}
-
-void UpstreamConnection::write(ByteView piece) {
-    client_.write(piece);
-    owner_.touch(*this);
-}
-
-void UpstreamConnection::finish(const http::Headers& trailers) {
-    client_.finish(trailers);
-    owner_.touch(*this);
-}
-
-void UpstreamConnection::resume() {
-    owner_.touch(*this);
-    client_.resume();
-}
-
-void UpstreamConnection::abandon() {
-    client_.abandon();
-    owner_.touch(*this);
+    if (count < 0) return errno == EAGAIN || is_connecting_;
+    // Only a version of HTTP in which upstreams speak unasked has anything to say here.
+    return count > 0 && pool_->config_.protocol == UpstreamProtocol::kHttp2;
 }
 
 std::optional<std::uint64_t> UpstreamConnection::next_deadline_ms() const {
-    if (is_connecting_ || is_kept_) return deadline_ms_;
-    return client_.next_deadline_ms();
+    if (is_connecting_) return deadline_ms_;
+    const std::optional<std::uint64_t> inner = client_->next_deadline_ms();
+    if (!is_kept_) return inner;
+    return std::min(deadline_ms_, inner.value_or(deadline_ms_));
 }
 
 void UpstreamConnection::tick(std::uint64_t now_ms) {
     const auto deadline = next_deadline_ms();
     if (!deadline || now_ms < *deadline) return;
     if (is_connecting_) {
-        client_.fail(UpstreamFailure::kConnectTimeout);
-    } else if (is_kept_) {
-        client_.abandon();
+        client_->fail(UpstreamFailure::kConnectTimeout);
+    } else if (is_kept_ && now_ms >= deadline_ms_) {
+        client_->close();
     } else {
-        client_.tick(now_ms);
+        client_->tick(now_ms);
     }
 }
 
-Upstreams::Upstreams(os::EventLoop& loop, const runtime::Clock& clock)
-    : loop_(loop), clock_(clock), scratch_(kReadBytes) {}
+Upstreams::Upstreams(os::EventLoop& loop, const runtime::Clock& clock, std::size_t max_open)
+    : loop_(loop), clock_(clock), max_open_(max_open), scratch_(kReadBytes) {}
 
 Upstreams::~Upstreams() = default;
 
-UpstreamConnection* Upstreams::take_idle(UpstreamPool& pool, Freshness freshness) {
-    if (freshness == Freshness::kNew) return nullptr;
-    while (!pool.idle_.empty()) {
-        UpstreamConnection& candidate = *pool.idle_.back();
-        pool.idle_.pop_back();
-        candidate.is_kept_ = false;
+UpstreamConnection* Upstreams::find_available(UpstreamPool& pool, Freshness freshness) {
+    while (!pool.available_.empty()) {
+        UpstreamConnection& candidate = *pool.available_.back();
         touch(candidate);
-        const bool must_check = freshness == Freshness::kChecked;
-        if (candidate.client_.is_idle() && (!must_check || candidate.is_alive())) return &candidate;
-        candidate.client_.abandon();
+        if (!candidate.client_->can_begin()) {  // for now; settle() will see
+            candidate.unlist();
+            continue;
+        }
+        if (freshness != Freshness::kChecked || candidate.is_alive()) return &candidate;
+        candidate.is_stale_ = true;
+        candidate.unlist();
+        if (candidate.client_->is_idle()) candidate.client_->close();
     }
     return nullptr;
 }
 
-UpstreamConnection* Upstreams::start(const std::shared_ptr<UpstreamPool>& pool,
-                                     UpstreamRequest request, Freshness freshness,
-                                     ResponseHandler& handler) {
-    UpstreamConnection* connection = take_idle(*pool, freshness);
-    if (connection == nullptr) {
-        if (pool->open_ >= pool->max_open_ && !pool->idle_.empty()) {
-            // One that is kept makes room for one that is new.
-            UpstreamConnection& oldest = *pool->idle_.front();
-            pool->idle_.erase(pool->idle_.begin());
-            oldest.is_kept_ = false;
-            oldest.client_.abandon();
-            touch(oldest);
-        } else if (pool->open_ >= pool->max_open_) {
-            return nullptr;
-        }
-        const std::uint64_t id = ++last_id_;
-        auto made = std::make_unique<UpstreamConnection>(*this, id, pool);
-        connection = made.get();
-        connections_.emplace(id, std::move(made));
-        connection->open();
+/// One that is kept makes room for one that is new: one of the pool's if that is full, else the
+/// oldest of all. returns: whether there is room.
+bool Upstreams::make_room(UpstreamPool& pool) {
+    UpstreamConnection* oldest = nullptr;
+    if (pool.open_ >= pool.max_open_) {
+        const auto kept = std::ranges::find_if(
+            pool.available_, [](const UpstreamConnection* one) { return one->is_kept_; });
+        if (kept == pool.available_.end()) return false;
+        oldest = *kept;
+    } else if (connections_.size() >= max_open_) {
+        const auto kept = std::ranges::find_if(
+            connections_, [](const auto& row) { return row.second->is_kept_; });
+        if (kept == connections_.end()) return false;
+        oldest = kept->second.get();
+    } else {
+        return true;
     }
-    connection->client_.begin(std::move(request), handler);
+    oldest->client_->close();
+    touch(*oldest);
+    return true;
+}
+
+/// returns: null if a bound is reached and no connection can make room.
+UpstreamConnection* Upstreams::make(const std::shared_ptr<UpstreamPool>& pool) {
+    if (!make_room(*pool)) return nullptr;
+    const std::uint64_t id = ++last_id_;
+    auto made = std::make_unique<UpstreamConnection>(*this, id, pool);
+    return connections_.emplace(id, std::move(made)).first->second.get();
+}
+
+Result<UpstreamExchange*> Upstreams::start(const std::shared_ptr<UpstreamPool>& pool,
+                                           const http::RequestHead& head, Freshness freshness,
+                                           ResponseHandler& handler) {
+    const bool wants_new = freshness == Freshness::kNew;
+    UpstreamConnection* connection = wants_new ? nullptr : find_available(*pool, freshness);
+    if (connection == nullptr) connection = make(pool);
+    if (connection == nullptr && wants_new) connection = find_available(*pool, freshness);
+    if (connection == nullptr) return fail(no_free_connection);
+    Result<UpstreamExchange*> begun = connection->client_->begin(head, handler);
     touch(*connection);
-    return connection;
+    if (!begun && !connection->fd_.valid()) connection->client_->close();
+    if (!begun) return begun;
+    if (!connection->fd_.valid()) connection->open();
+    connection->stop_keeping();
+    if (connection->client_->can_begin()) {
+        connection->list();
+    } else {
+        connection->unlist();
+    }
+    return begun;
 }
 
 void Upstreams::retire(UpstreamPool& pool) {
     pool.is_retired_ = true;
-    for (UpstreamConnection* connection : pool.idle_) {
-        connection->client_.abandon();
+    for (UpstreamConnection* connection : std::vector(pool.available_)) {
+        if (!connection->is_kept_) continue;
+        connection->client_->close();
         touch(*connection);
     }
 }
@@ -270,26 +320,29 @@ void Upstreams::touch(UpstreamConnection& connection) {
 
 void Upstreams::settle(UpstreamConnection& connection) {
     connection.is_touched_ = false;
-    if (connection.cannot_open_) connection.client_.fail(UpstreamFailure::kUnreachable);
+    if (connection.cannot_open_) connection.client_->fail(UpstreamFailure::kUnreachable);
     if (!connection.is_connecting_ && connection.fd_.valid()) connection.read();
     connection.flush();
-    UpstreamPool& pool = *connection.pool_;
-    if (connection.client_.is_idle() && !connection.is_kept_ && !connection.is_connecting_) {
-        if (pool.is_retired_ || pool.idle_.size() >= pool.max_idle_) {
-            connection.client_.abandon();
-        } else {
-            connection.is_kept_ = true;
-            connection.deadline_ms_ = clock_.monotonic_ms() + pool.config_.keepalive_time_s * 1000;
-            pool.idle_.push_back(&connection);
-        }
-    }
-    if (connection.client_.is_over()) return forget(connection);
+    keep_if_idle(connection);
+    if (connection.client_->is_over()) return forget(connection);
+    if (connection.client_->can_begin() && !connection.is_stale_) connection.list();
     reschedule(connection);
+}
+
+void Upstreams::keep_if_idle(UpstreamConnection& connection) {
+    const bool is_idle = connection.client_->is_idle() && !connection.is_connecting_;
+    if (!is_idle || connection.is_kept_) return;
+    UpstreamPool& pool = *connection.pool_;
+    if (pool.is_retired_ || connection.is_stale_ || pool.idle_ >= pool.max_idle_) {
+        return connection.client_->close();
+    }
+    connection.is_kept_ = true;
+    ++pool.idle_;
+    connection.deadline_ms_ = clock_.monotonic_ms() + pool.config_.keepalive_time_s * 1000;
 }
 
 void Upstreams::forget(UpstreamConnection& connection) {
     cancel_timer(connection);
-    if (connection.is_kept_) std::erase(connection.pool_->idle_, &connection);
     connections_.erase(connection.id_);
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-// Connections of one event loop to upstreams: opened when there is a request for them, kept for the
-// next one, bounded in number and in time.
+// Connections of one event loop to upstreams: opened when there is a request for them, shared by
+// requests as far as their version of HTTP allows, kept for the next one, bounded in number and in
+// time.
 #pragma once
 
 #include <cstdint>
@@ -14,9 +15,12 @@
 
 #include "trusted/os/event_loop.h"
 #include "trusted/virtual/config/config.h"
-#include "trusted/virtual/proxy/http1_client.h"
+#include "trusted/virtual/proxy/upstream_client.h"
 
 namespace eos::cvm::proxy {
+
+inline constexpr Code no_free_connection{"trusted/virtual/proxy", "no_free_connection",
+                                         "every connection to the upstream is taken"};
 
 class UpstreamConnection;
 
@@ -29,7 +33,7 @@ class UpstreamPool {
 
     const UpstreamConfig& config() const { return config_; }
     std::size_t open_count() const { return open_; }
-    std::size_t idle_count() const { return idle_.size(); }
+    std::size_t idle_count() const { return idle_; }
     /// How many connections were opened in all.
     std::uint64_t opened_total() const { return opened_; }
 
@@ -41,15 +45,16 @@ class UpstreamPool {
     const UpstreamTimeouts timeouts_;
     const std::size_t max_open_;
     const std::size_t max_idle_;
-    std::vector<UpstreamConnection*> idle_;  ///< the one used last at the end
+    std::vector<UpstreamConnection*> available_;  ///< take a request; the one used last at the end
     std::size_t open_ = 0;
+    std::size_t idle_ = 0;  ///< of those available: without any request
     bool is_retired_ = false;
     std::uint64_t opened_ = 0;
 };
 
 /// Whether a connection that was used before will do.
 enum class Freshness : std::uint8_t {
-    kAny,      ///< a stale one costs a second try
+    kAny,      ///< a stale one, or one with input before the request went out, costs a second try
     kChecked,  ///< the request must not be sent twice: one that was closed meanwhile is passed over
     kNew,
 };
@@ -58,17 +63,20 @@ enum class Freshness : std::uint8_t {
 class Upstreams {
   public:
     /// Both outlive this.
-    Upstreams(os::EventLoop& loop, const runtime::Clock& clock);
+    /// in: max_open: connections to all upstreams together; so many descriptors there are for them.
+    Upstreams(os::EventLoop& loop, const runtime::Clock& clock, std::size_t max_open = SIZE_MAX);
     ~Upstreams();
     Upstreams(const Upstreams&) = delete;
     Upstreams& operator=(const Upstreams&) = delete;
 
     /// Sends a request on a connection of `pool`, which is opened if there is none. Whatever goes
-    /// wrong is told to `handler` later, never inside this call.
-    /// returns: the connection, which stays until the handler was told the end or abandoned it;
-    ///          null if the pool's bound is reached.
-    UpstreamConnection* start(const std::shared_ptr<UpstreamPool>& pool, UpstreamRequest request,
-                              Freshness freshness, ResponseHandler& handler);
+    /// wrong on its way is told to `handler` later, never inside this call.
+    /// in:      as UpstreamClient::begin() has it.
+    /// returns: the exchange, which stays until the handler was told the end or abandoned it.
+    /// errors:  no_free_connection, those of http::append_request_head.
+    [[nodiscard]] Result<UpstreamExchange*> start(const std::shared_ptr<UpstreamPool>& pool,
+                                                  const http::RequestHead& head,
+                                                  Freshness freshness, ResponseHandler& handler);
 
     /// No connection of the pool is kept any more.
     void retire(UpstreamPool& pool);
@@ -83,7 +91,10 @@ class Upstreams {
   private:
     friend class UpstreamConnection;
 
-    UpstreamConnection* take_idle(UpstreamPool& pool, Freshness freshness);
+    bool make_room(UpstreamPool& pool);
+    UpstreamConnection* find_available(UpstreamPool& pool, Freshness freshness);
+    UpstreamConnection* make(const std::shared_ptr<UpstreamPool>& pool);
+    void keep_if_idle(UpstreamConnection& connection);
     void touch(UpstreamConnection& connection);
     void settle(UpstreamConnection& connection);
     void reschedule(UpstreamConnection& connection);
@@ -92,6 +103,7 @@ class Upstreams {
 
     os::EventLoop& loop_;
     const runtime::Clock& clock_;
+    const std::size_t max_open_;
     std::map<std::uint64_t, std::unique_ptr<UpstreamConnection>> connections_;
     std::set<std::pair<std::uint64_t, std::uint64_t>> timers_;  ///< when, and which: one each
     std::vector<std::uint64_t> touched_;
@@ -99,36 +111,35 @@ class Upstreams {
     Bytes scratch_;  ///< what one read takes, for all connections
 };
 
-/// One connection, as whoever sends a request on it sees it.
-class UpstreamConnection final : public os::EventHandler {
+/// One connection: the socket under an UpstreamClient.
+class UpstreamConnection final : public os::EventHandler, private UpstreamTransport {
   public:
     UpstreamConnection(Upstreams& owner, std::uint64_t id, std::shared_ptr<UpstreamPool> pool);
     ~UpstreamConnection() override;
-
-    /// As those of Http1Client; sent at the end of the loop's turn.
-    void write(ByteView piece);
-    void finish(const http::Headers& trailers);
-    bool has_room() { return client_.has_room(); }
-    void resume();
-    void abandon();
 
     void on_events(std::uint32_t events) override;
 
   private:
     friend class Upstreams;
 
+    void wake() override;
+    void is_lost() override;
+
     void open();
     void connected();
     void read();
     void flush();
-    bool is_alive();
+    bool is_alive() const;
+    void list();
+    void unlist();
+    void stop_keeping();
     std::optional<std::uint64_t> next_deadline_ms() const;
     void tick(std::uint64_t now_ms);
 
     Upstreams& owner_;
     const std::uint64_t id_;
     const std::shared_ptr<UpstreamPool> pool_;
-    Http1Client client_;
+    const std::unique_ptr<UpstreamClient> client_;
     os::UniqueFd fd_;
     std::uint64_t deadline_ms_ = 0;  ///< of connecting, or of being kept
     std::optional<std::uint64_t> timer_ms_;
@@ -136,7 +147,10 @@ class UpstreamConnection final : public os::EventHandler {
     bool cannot_open_ = false;
     bool is_readable_ = false;
     bool has_hung_up_ = false;  ///< the end of the input is among what can be read
-    bool is_kept_ = false;      ///< in the pool's list
+    bool is_listed_ = false;    ///< among those of the pool that are available
+    bool is_kept_ = false;      ///< without any request
+    bool is_stale_ = false;     ///< takes no request any more
+    bool is_counted_ = true;    ///< among the pool's open ones
     bool is_touched_ = false;
     bool is_shut_down_ = false;
 };

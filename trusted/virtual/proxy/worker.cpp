@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "trusted/virtual/proxy/worker.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 
 #include "trusted/virtual/proxy/platform_api.h"
@@ -119,8 +117,8 @@ Worker::Worker(Parts parts, Forwarder::Loop loop, MintedStatePtr state,
       state_(std::move(state)),
       http_limits_(http_limits_of(state_->config.platform.limits)),
       link_(parts_.minter.for_loop({loop_, clock_, parts_.program})),
-      access_log_(STDERR_FILENO, format_of(state_->config)),
-      upstreams_(loop_, clock_),
+      access_log_(parts_.log_lines, format_of(state_->config)),
+      upstreams_(loop_, clock_, parts_.upstream_connections),
       forwarder_({upstreams_, clock_, access_log_}, loop),
       workload_name_(std::make_unique<WorkloadName>(link_->api(), forwarder_)),
       connections_(loop_, parts_.tls, *this,
@@ -218,7 +216,9 @@ int Worker::timeout_ms() const {
 
 void Worker::run() {
     while (!is_done()) {
-        loop_.turn(timeout_ms());
+        loop_.wait(timeout_ms());
+        clock_.read();
+        loop_.dispatch();
         connections_.turn();
         if (health_) health_->turn();
         upstreams_.turn();

@@ -27,6 +27,9 @@ class Worker final : private runtime::ConnectionServices {
         MinterLink& minter;
         const ratls::ServerContext& tls;
         const ProgramView& program;
+        os::LineSink& log_lines;
+        /// To upstreams, of this loop.
+        std::size_t upstream_connections;
         std::function<void()> stopped;  ///< called by the worker's thread at its very end
     };
 
@@ -45,6 +48,8 @@ class Worker final : private runtime::ConnectionServices {
     void start();
     /// What is served from now on; drains who was shown something else.
     void set_state(MintedStatePtr state, std::shared_ptr<const RouteTable> routes);
+    /// Has `work` done by the loop's thread, behind all that it was told before.
+    void post(std::move_only_function<void()> work) { loop_.post(std::move(work)); }
     /// Accepts no more, lets requests finish for so long, and stops.
     void drain(std::uint64_t drain_ms);
 
@@ -71,7 +76,7 @@ class Worker final : private runtime::ConnectionServices {
 
     const Parts parts_;
     const Forwarder::Loop loop_index_;
-    const os::SystemClock clock_;
+    os::TurnClock clock_;
     os::EventLoop loop_;
     MintedStatePtr state_;
     const runtime::HttpLimits http_limits_;

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// Other containers for the evidence or the collateral of another case, whose verdict they must
+// give.
+#include <algorithm>
+#include <iterator>
+
+#include "client/case_outcomes.h"
+#include "client/evidence_files.h"
+#include "client/files.h"
+#include "common/base/encoding.h"
+#include "common/json/json.h"
+#include "common/ratls/foreign_dstack.h"
+
+namespace eos::client {
+namespace {
+
+namespace endorsements = attestation::endorsements;
+
+/// Without the comment of a licence in front.
+Bytes without_comment(Bytes file) {
+    std::string_view text = as_chars(file);
+    while (text.starts_with("#") && text.find('\n') != text.npos) {
+        text.remove_prefix(text.find('\n') + 1);
+    }
+    return to_bytes(text);
+}
+
+Result<Bytes> base64url_member(json::Object& object, std::string_view name) {
+    std::string text = EOS_TRY(object.text(name, kMaxIndexBytes));
+    while (text.ends_with('=')) text.pop_back();
+    return from_base64url(text);
+}
+
+/// What configfs-tsm gives, as JSON: the report, and the certificate table beside it.
+Result<Bytes> parse_tsm(ByteView file) {
+    const json::Value root = EOS_TRY(json::parse(file, {.size_bytes = kMaxIndexBytes}));
+    json::Object object = EOS_TRY(json::Object::of(root, ""));
+    Bytes out = EOS_TRY(base64url_member(object, "outblob"));
+    append(out, EOS_TRY(base64url_member(object, "auxblob")));
+    return out;
+}
+
+/// dstack's attestation, as it is or as its guest's service gives it: {"attestation": hex}.
+Result<ratls::DstackAttestation> parse_dstack(ByteView file) {
+    if (!as_chars(file).starts_with("{")) return ratls::read_dstack_attestation(file);
+    const json::Value root = EOS_TRY(json::parse(file, {.size_bytes = kMaxIndexBytes}));
+    json::Object object = EOS_TRY(json::Object::of(root, ""));
+    const std::string text =
+        EOS_TRY(object.text("attestation", 2 * ratls::kMaxForeignEvidenceBytes));
+    EOS_TRY(object.finish());
+    return ratls::read_dstack_attestation(EOS_TRY(from_hex(text)));
+}
+
+/// Each attestation among the files, under the other case's collateral or, of SNP, with the
+/// certificates in it and beside it: the first that differs, else the last.
+Result<CaseResult> run_dstack(const std::filesystem::path& folder, const EvidenceCase& one,
+                              const EvidenceCase& other) {
+    CaseEvidence loaded = EOS_TRY(load_case(folder, other));
+    std::vector<Bytes> beside;
+    for (const std::string& name : one.files) {
+        if (is_certificate(name)) beside.push_back(EOS_TRY(read_file(folder / name)));
+    }
+    CaseResult out;
+    for (const std::string& name : one.files) {
+        if (is_certificate(name)) continue;
+        Result<ratls::DstackAttestation> inside = parse_dstack(EOS_TRY(read_file(folder / name)));
+        if (!inside) return refused_syntax(inside.error());
+        loaded.evidence = std::move(inside->evidence);
+        loaded.runtime_log = std::move(inside->runtime_log);
+        loaded.endorsements.amd.certificates = std::move(inside->certificates);
+        std::ranges::copy(beside, std::back_inserter(loaded.endorsements.amd.certificates));
+        out = run_loaded(loaded, other);
+        if (out.agreement != Agreement::agree) return out;
+    }
+    if (out.found.empty()) return fail(bad_case, one.id + ": it has no attestation");
+    return out;
+}
+
+}  // namespace
+
+Result<std::optional<EvidenceCase>> referred_case(const std::filesystem::path& folder,
+                                                  const EvidenceCase& one) {
+    const std::size_t at = one.kind.rfind(" for ");
+    if (at == std::string::npos) return std::optional<EvidenceCase>();
+    const std::string id = one.kind.substr(at + 5);
+    for (EvidenceCase& other : EOS_TRY(read_cases(folder))) {
+        if (other.id == id && other.id != one.id) return std::optional(std::move(other));
+    }
+    return fail(bad_case, one.id + ": there is no case " + id);
+}
+
+Result<CaseResult> run_container(const std::filesystem::path& folder, const EvidenceCase& one) {
+    const std::optional<EvidenceCase> other = EOS_TRY(referred_case(folder, one));
+    if (!other.has_value() || one.files.empty() || !one.verdict.starts_with("as ")) {
+        return fail(bad_case, one.id + ": it names no other case");
+    }
+    if (one.kind.starts_with("original containers ")) return run_dstack(folder, one, *other);
+    CaseEvidence loaded = EOS_TRY(load_case(folder, *other));
+    const bool is_tsm = one.kind.starts_with("configfs-tsm");
+    const bool has_evidence = is_tsm || one.kind.starts_with("original OE");
+    for (std::size_t i = 0; i < one.files.size(); ++i) {
+        Bytes file = without_comment(EOS_TRY(read_file(folder / one.files[i])));
+        if (is_tsm) {
+            // The same also comes as CBOR, which is not read here.
+            if (!as_chars(file).starts_with("{")) continue;
+            loaded = CaseEvidence();
+            loaded.evidence = EOS_TRY(parse_tsm(file));
+        } else if (has_evidence && i == 0) {
+            EvidenceFile evidence = unwrap_evidence(std::move(file));
+            loaded.evidence = std::move(evidence.bytes);
+            loaded.taken_off = std::move(evidence.taken_off);
+        } else {
+            loaded.endorsements = EOS_TRY(endorsements::parse_endorsements(file));
+        }
+    }
+    return run_loaded(loaded, *other);
+}
+
+}  // namespace eos::client

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+// Evidence as people keep it in files: as text, in Open Enclave's frame, in buffers filled up with
+// zeros. The library takes evidence alone; what is around it is taken off here, and said.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "common/base/bytes.h"
+#include "common/base/result.h"
+
+namespace eos::client {
+
+/// Evidence, and what it lay in.
+struct EvidenceFile {
+    Bytes bytes;
+    /// "hexadecimal text, 70 bytes of zero padding"; empty: nothing was taken off. For a person.
+    std::string taken_off;
+};
+
+/// Takes off, in this order and each at most once: hexadecimal (with or without 0x), base64 or
+/// base64url, if the file is nothing but such text and white space; Open Enclave's header of a
+/// report, if it counts what follows; zeros behind the end that a quote itself states.
+/// returns: what remains, or the same bytes: whether that is evidence is for the parser to say.
+/// source:  docs/evidence.md; openenclave, include/openenclave/internal/report.h (the header).
+EvidenceFile unwrap_evidence(Bytes file);
+
+/// errors: file_unreadable.
+[[nodiscard]] Result<EvidenceFile> read_evidence(const std::filesystem::path& path);
+
+}  // namespace eos::client

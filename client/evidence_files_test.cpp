@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include "client/evidence_files.h"
+
+#include <gtest/gtest.h>
+
+#include "common/attestation/evidence/quote.h"
+#include "common/base/codec.h"
+#include "common/base/encoding.h"
+
+namespace eos::client {
+namespace {
+
+/// A quote whose frame is sound, and whose last bytes are zeros of its own.
+Bytes quote() {
+    const std::string chain("pem\0\0", 5);
+    Writer auth;
+    auth.zeros(64 + 64 + 384 + 64 + 2).u16le(5).u32le(static_cast<std::uint32_t>(chain.size()));
+    auth.text(chain);
+    Writer out;
+    out.u16le(3).u16le(2).u32le(0).zeros(4).bytes(attestation::evidence::kIntelQeVendorId);
+    out.zeros(20 + 384).u32le(static_cast<std::uint32_t>(auth.size())).bytes(auth.view());
+    return std::move(out).take();
+}
+
+Bytes padded(Bytes bytes, std::size_t count) {
+    bytes.resize(bytes.size() + count);
+    return bytes;
+}
+
+Bytes framed(std::uint32_t kind, std::uint64_t size, ByteView report) {
+    Writer out;
+    out.u32le(1).u32le(kind).u64le(size).bytes(report);
+    return std::move(out).take();
+}
+
+void expect(const Bytes& file, const std::string& taken_off) {
+    const EvidenceFile out = unwrap_evidence(file);
+    EXPECT_EQ(out.bytes, quote()) << taken_off;
+    EXPECT_EQ(out.taken_off, taken_off);
+}
+
+void expect_untouched(const Bytes& file) {
+    const EvidenceFile out = unwrap_evidence(file);
+    EXPECT_EQ(out.bytes, file);
+    EXPECT_EQ(out.taken_off, "");
+}
+
+std::string upper(std::string text) {
+    for (char& c : text) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+    return text;
+}
+
+TEST(UnwrapEvidence, TakesOffWhatIsAroundAQuote) {
+    ASSERT_TRUE(attestation::evidence::parse_quote(quote()).has_value());
+    expect(quote(), "");
+    expect(padded(quote(), 70), "70 bytes of zero padding");
+    expect(to_bytes(hex(quote())), "hexadecimal text");
+    expect(to_bytes("0x" + upper(hex(quote())) + "\r\n"), "hexadecimal text");
+    expect(to_bytes(base64(quote()) + "\n"), "base64 text");
+    std::string lines = base64(quote());
+    for (std::size_t at = 76; at < lines.size(); at += 77) lines.insert(at, "\n");
+    expect(to_bytes(lines), "base64 text");
+    expect(framed(2, quote().size(), quote()), "Open Enclave's header");
+    expect(to_bytes(hex(padded(framed(2, quote().size(), quote()), 3))),
+           "hexadecimal text, Open Enclave's header");
+    expect(to_bytes(base64(padded(quote(), 3064))), "base64 text, 3064 bytes of zero padding");
+}
+
+TEST(UnwrapEvidence, Base64urlIsReadWithAndWithoutItsPadding) {
+    // 0xfb 0xff is "-_8": in the other alphabet it would be "+/8".
+    const Bytes bytes{std::byte{0x03}, std::byte{0xfb}, std::byte{0xff}, std::byte{0xff}};
+    const std::string text = base64url(bytes);
+    ASSERT_NE(text.find_first_of("-_"), text.npos);
+    for (const char* end : {"", "==", "\n"}) {
+        const EvidenceFile out = unwrap_evidence(to_bytes(text + end));
+        EXPECT_EQ(out.bytes, bytes);
+        EXPECT_EQ(out.taken_off, "base64url text");
+    }
+}
+
+TEST(UnwrapEvidence, LeavesEverythingElseAlone) {
+    Bytes altered = padded(quote(), 70);
+    altered.back() = std::byte{1};
+    expect_untouched(altered);
+    altered = quote();
+    altered.pop_back();
+    expect_untouched(altered);
+    expect_untouched({});
+    expect_untouched(Bytes(1184));
+    expect_untouched(to_bytes("-----BEGIN CERTIFICATE-----\n"));
+    expect_untouched(to_bytes("{\"quote\": \"00\"}"));
+    expect_untouched(to_bytes("not evidence!"));
+    const std::uint64_t size = quote().size();
+    expect_untouched(framed(0, size, quote()));
+    expect_untouched(framed(3, size, quote()));
+    expect_untouched(framed(2, size + 1, quote()));
+    expect_untouched(framed(2, size - 1, Bytes(size, std::byte{7})));
+    expect_untouched(framed(2, 0, {}));
+    expect_untouched(framed(2, ~std::uint64_t{0}, quote()));
+}
+
+}  // namespace
+}  // namespace eos::client

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: AGPL-3.0-only
+#include <algorithm>
+
+#include "client/case_outcomes.h"
+#include "client/evidence_files.h"
+#include "client/files.h"
+#include "common/attestation/verify/vtpm.h"
+#include "common/json/json.h"
+
+namespace eos::client {
+namespace {
+
+namespace evidence = attestation::evidence;
+namespace verify = attestation::verify;
+
+/// The files of a case, by what they are.
+struct Files {
+    std::optional<Bytes> whole;  ///< everything in one JSON object
+    std::optional<Bytes> hcl;
+    std::optional<Bytes> tpm_quote;
+    std::optional<Bytes> td_quote;
+    std::vector<Bytes> certificates;
+};
+
+bool is_tpm_quote(ByteView text) {
+    Result<json::Value> value = json::parse(text, {.size_bytes = evidence::kMaxVtpmJsonBytes});
+    return value && value->is_object() && value->contains("message");
+}
+
+bool is_certificate(std::string_view file) {
+    if (file.starts_with("0\x82")) return true;  // DER: a SEQUENCE of some size
+    // A quote has its PCK certificates as PEM within, but begins with its version.
+    return !file.empty() && file.front() >= '\t' &&
+           file.find("-----BEGIN CERTIFICATE") != file.npos;
+}
+
+void sort_in(Bytes file, Files& out) {
+    const std::string_view text = as_chars(file);
+    const std::size_t first = text.find_first_not_of(" \t\r\n");
+    if (first != text.npos && text[first] == '{') {
+        (is_tpm_quote(file) ? out.tpm_quote : out.whole) = std::move(file);
+    } else if (text.starts_with("HCLA")) {
+        out.hcl = std::move(file);
+    } else if (is_certificate(text)) {
+        out.certificates.push_back(std::move(file));
+    } else {
+        out.td_quote = unwrap_evidence(std::move(file)).bytes;
+    }
+}
+
+Result<evidence::AzureVtpmEvidence> parse_azure(Files files) {
+    if (files.whole.has_value()) {
+        evidence::AzureVtpmEvidence out = EOS_TRY(evidence::parse_azure_vtpm(*files.whole));
+        std::ranges::move(files.certificates, std::back_inserter(out.certificates));
+        return out;
+    }
+    if (!files.hcl.has_value()) return fail(evidence::bad_vtpm_evidence, "no HCL report");
+    if (!files.tpm_quote.has_value()) return fail(evidence::bad_vtpm_evidence, "no TPM quote");
+    return evidence::AzureVtpmEvidence{
+        .hcl = EOS_TRY(evidence::parse_hcl_report(*files.hcl)),
+        .quote = EOS_TRY(evidence::parse_azure_tpm_quote(*files.tpm_quote)),
+        .certificates = std::move(files.certificates),
+        .td_quote = std::move(files.td_quote).value_or(Bytes())};
+}
+
+const verify::Roots& roots() {
+    static const verify::Roots roots =
+        verify::Roots::of({verify::Vendor::intel, verify::Vendor::amd});
+    return roots;
+}
+
+/// Hardware evidence with the runtime data that it binds, and no TPM's quote under its key.
+Result<CaseResult> run_hcl_alone(const Files& files,
+                                 attestation::endorsements::Endorsements endorsements,
+                                 UnixTime time) {
+    Result<evidence::HclReport> hcl = evidence::parse_hcl_report(*files.hcl);
+    if (!hcl) return refused_syntax(hcl.error());
+    const bool is_snp = hcl->hardware == evidence::HclHardware::snp_report;
+    if (!is_snp && !files.td_quote.has_value()) {
+        return refused_syntax(Error(evidence::bad_vtpm_evidence, "a TD report without a quote"));
+    }
+    endorsements.amd.certificates = files.certificates;
+    const verify::Verification verification = verify::verify_quote(
+        is_snp ? ByteView(hcl->hardware_report) : *files.td_quote, endorsements, roots(), time);
+    if (verification.evidence() == nullptr) {
+        return outcome_of(verification.tree(), verify::Verdict::fail, "report.signature");
+    }
+    const bool is_bound = std::visit(
+        [&](const auto& claims) {
+            return equal(claims.report.report_data, hcl->expected_report_data());
+        },
+        verification.evidence()->claims());
+    CaseResult out;
+    out.found = is_bound ? "VALID" : "REJECT";
+    out.deciding_node = "hcl.report_data";
+    return out;
+}
+
+/// Where the hardware's status is stated, alone ("OutOfDate") or beside the binding ("VALID
+/// binding; TD quote verdict OutOfDate"), it must be the one found.
+void compare_status(const EvidenceCase& one, const verify::VtpmVerification& verification,
+                    CaseResult& out) {
+    if (!verification.is_genuine || !verification.hardware.has_value()) return;
+    const auto& tcb = verification.hardware->evidence()->tcb();
+    if (!tcb.has_value()) return;
+    const std::string_view status = tcb_status_name(tcb->status);
+    out.detail = "status of the hardware: " + std::string(status);
+    constexpr std::string_view kWords = "TD quote verdict ";
+    std::string_view stated = one.verdict;
+    if (const std::size_t at = stated.find(kWords); at != stated.npos) {
+        stated.remove_prefix(at + kWords.size());
+        // "as" some other case: that case states it.
+        if (!stated.starts_with("as ")) {
+            if (stated_word(stated) != status) out.agreement = Agreement::differ;
+        }
+    } else if (!stated.starts_with("VALID") && !stated.starts_with("REJECT")) {
+        out.found = status;
+        out.deciding_node = "tcb.level";
+    }
+}
+
+Result<CaseResult> run_plain(const Bytes& file, const verify::TpmDemands& demands) {
+    Result<evidence::PlainTpmEvidence> plain = evidence::parse_plain_tpm(file);
+    if (!plain) return refused_syntax(plain.error());
+    const verify::VtpmVerification verification = verify::verify_plain_tpm(*plain, demands);
+    return outcome_of(verification.tree,
+                      verification.is_genuine ? verify::Verdict::pass : verify::Verdict::fail,
+                      "tpm.signature");
+}
+
+}  // namespace
+
+Result<CaseResult> run_vtpm(const std::filesystem::path& folder, const EvidenceCase& one) {
+    const CaseEvidence loaded = EOS_TRY(load_case(folder, one));
+    const verify::TpmDemands demands{
+        .nonce = stated_nonce(one.verdict), .pcrs = {}, .selected = {}};
+    Files files;
+    for (const std::string& name : one.files) {
+        Bytes file = EOS_TRY(read_file(folder / name));
+        if (one.kind.starts_with("TPM ")) return run_plain(file, demands);
+        if (!is_collateral(name)) sort_in(std::move(file), files);
+    }
+    const UnixTime time = one.time.value_or(UnixTime{});
+    if (!files.whole && files.hcl && !files.tpm_quote) {
+        return run_hcl_alone(files, loaded.endorsements, time);
+    }
+    Result<evidence::AzureVtpmEvidence> azure = parse_azure(std::move(files));
+    if (!azure) return refused_syntax(azure.error());
+    attestation::endorsements::Endorsements endorsements = loaded.endorsements;
+    endorsements.amd.certificates.clear();  // they are the evidence's
+    const verify::VtpmVerification verification =
+        verify::verify_azure_vtpm(*azure, endorsements, roots(), demands, time);
+    CaseResult out = outcome_of(
+        verification.tree, verification.is_genuine ? verify::Verdict::pass : verify::Verdict::fail,
+        "tpm.signature");
+    compare_status(one, verification, out);
+    return out;
+}
+
+}  // namespace eos::client
