@@ -14,7 +14,8 @@ namespace eos::daemon {
 struct Health {
     std::string runner_trouble = "the trusted process has not been started yet";
     std::string quoting_trouble;
-    std::string storage_trouble;
+    std::string reading_trouble;  ///< of the storage
+    std::string writing_trouble;  ///< of the storage; a read that works does not end it
     std::string accept_trouble;
     bool draining = false;
     std::vector<boundary::Status> workers;  ///< the last word of each worker of this process

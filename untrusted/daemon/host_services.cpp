@@ -61,7 +61,7 @@ void HostServices::serve(boundary::BlobGet request, Answer answer) {
         return boundary::BlobValue{std::move(value)};
     };
     p_.blobs.submit(BlobGetJob{std::move(request.key),
-                               reply_with<std::optional<Bytes>>(Service::kStorage, request.head,
+                               reply_with<std::optional<Bytes>>(Service::kReading, request.head,
                                                                 std::move(answer), convert)});
 }
 
@@ -78,7 +78,7 @@ void HostServices::serve(boundary::BlobList request, Answer answer) {
                                          .after = std::move(request.after),
                                          .max_keys = boundary::kMaxKeysPerPage},
                                 reply_with<std::vector<std::string>>(
-                                    Service::kStorage, request.head, std::move(answer), convert)});
+                                    Service::kReading, request.head, std::move(answer), convert)});
 }
 
 void HostServices::serve(boundary::BlobWriteBatch request, Answer answer) {
@@ -92,7 +92,7 @@ void HostServices::serve(boundary::BlobWriteBatch request, Answer answer) {
         batch.changes.push_back({std::move(write.key), std::move(write.value)});
     }
     auto convert = []() -> Result<Body> { return boundary::Done{}; };
-    p_.blobs.submit(BlobWriteJob{std::move(batch), reply_with<void>(Service::kStorage, request.head,
+    p_.blobs.submit(BlobWriteJob{std::move(batch), reply_with<void>(Service::kWriting, request.head,
                                                                     std::move(answer), convert)});
 }
 
@@ -121,16 +121,28 @@ HostServices::Body HostServices::failed(Service service, const Error& error) {
     if (error.code() == service_busy) {
         ++p_.counters.overloaded_replies;
     } else {
-        ++(service == Service::kStorage ? p_.counters.storage_failures
-                                        : p_.counters.quote_failures);
+        ++(service == Service::kQuoting ? p_.counters.quote_failures
+                                        : p_.counters.storage_failures);
         note(service, error.message());
     }
     return Failed{why_of(error)};
 }
 
+std::string& HostServices::trouble_of(Service service) {
+    switch (service) {
+        case Service::kReading:
+            return p_.health.reading_trouble;
+        case Service::kWriting:
+            return p_.health.writing_trouble;
+        case Service::kQuoting:
+            return p_.health.quoting_trouble;
+    }
+    std::unreachable();
+}
+
 void HostServices::note(Service service, std::string trouble) {
-    const bool storage = service == Service::kStorage;
-    std::string& known = storage ? p_.health.storage_trouble : p_.health.quoting_trouble;
+    const bool storage = service != Service::kQuoting;
+    std::string& known = trouble_of(service);
     if (known == trouble) return;  // one line for each change, not for each request
     if (trouble.empty()) {
         p_.log.info(storage ? "storage_recovered" : "quoting_recovered", "works again");

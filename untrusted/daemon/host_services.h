@@ -42,7 +42,8 @@ class HostServices {
 
   private:
     using Body = decltype(boundary::Reply::body);
-    enum class Service { kStorage, kQuoting };
+    /// Reading and writing fail apart: what is on a full disk can be read.
+    enum class Service { kReading, kWriting, kQuoting };
 
     /// What a service's thread calls when a job is done: carries the outcome to the loop, turns it
     /// into a reply and keeps health and counters.
@@ -52,6 +53,7 @@ class HostServices {
     template <typename Store, typename Job>
     void submit(Store& store, Job job, Service service);
     Body failed(Service service, const Error& error);
+    std::string& trouble_of(Service service);
     void note(Service service, std::string trouble);
 
     Parts p_;
