@@ -85,25 +85,25 @@ void Control::new_token() {
 // Without a first quote no handshake is answered; the daemon's /readyz says why.
 void Control::begin_serving() {
     parts_.log(LogCode::kEvidenceRequested, {});
-    runtime::make_epoch(parts_.evidence, parts_.clock,
-                        [this](Result<std::shared_ptr<const runtime::KeyEpoch>> epoch) {
-                            Result<Draft> draft = draft_of(state_, parts_.facts);
-                            if (!draft) return fail_start(draft.error());
-                            if (!epoch) {
-                                parts_.log(LogCode::kEvidenceFailed, {kEvidenceRetryMs});
-                                retry_at_ms_ = parts_.clock.monotonic_ms() + kEvidenceRetryMs;
-                                return;
-                            }
-                            runtime::fill_epochs(*draft->served, *epoch);
-                            log_evidence(**epoch);
-                            if (state_->ownership) {
-                                parts_.log(LogCode::kOwned, {store_->generation()});
-                            } else {
-                                parts_.log(LogCode::kUnowned, {});
-                            }
-                            time_.restart();
-                            publish(std::move(*draft), [] {});
-                        });
+    runtime::make_epoch(parts_.evidence, parts_.clock, [this](Result<KeyEpochPtr> epoch) {
+        if (epoch) return serve_loaded(*epoch, [] {});
+        parts_.log(LogCode::kEvidenceFailed, {kEvidenceRetryMs});
+        retry_at_ms_ = parts_.clock.monotonic_ms() + kEvidenceRetryMs;
+    });
+}
+
+void Control::serve_loaded(const KeyEpochPtr& epoch, std::move_only_function<void()> done) {
+    Result<Draft> draft = draft_of(state_, parts_.facts);
+    if (!draft) return fail_start(draft.error());
+    runtime::fill_epochs(*draft->served, epoch);
+    log_evidence(*epoch);
+    if (state_->ownership) {
+        parts_.log(LogCode::kOwned, {store_->generation()});
+    } else {
+        parts_.log(LogCode::kUnowned, {});
+    }
+    time_.restart();
+    publish(std::move(*draft), std::move(done));
 }
 
 void Control::log_evidence(const runtime::KeyEpoch& epoch) {

@@ -103,8 +103,9 @@ class Control {
     void request_ca_rotation(const ByteArray<32>& nonce, runtime::Done<CaRequest> done);
     void complete_ca_rotation(const std::string& ca_chain_pem, runtime::Done<SnapshotPtr> done);
 
-    /// Destroys the state; the enclave starts again without owner.
-    /// errors: wrong_instance, those of SealedStore::destroy.
+    /// Destroys the state; the enclave is without owner, and serves nothing of the old state any
+    /// more, when `done` is called. Without a quote for that nothing is destroyed.
+    /// errors: wrong_instance, those of the evidence source and of SealedStore::destroy.
     void factory_reset(const ByteArray<16>& confirmed_instance, runtime::Done<void> done);
 
     // --- time ---
@@ -139,6 +140,8 @@ class Control {
     void state_loaded(std::shared_ptr<const runtime::PlatformState> state);
     void load_modules(std::deque<std::string> names);
     void begin_serving();
+    using KeyEpochPtr = std::shared_ptr<const runtime::KeyEpoch>;
+    void serve_loaded(const KeyEpochPtr& epoch, std::move_only_function<void()> done);
     void renew();
     bool is_time_good();
     void watch_time();

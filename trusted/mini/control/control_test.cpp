@@ -254,6 +254,19 @@ TEST_F(ControlTest, FactoryResetNeedsTheInstanceAndMakesANewOne) {
     EXPECT_TRUE(provision({}).has_value());
 }
 
+TEST_F(ControlTest, WithoutAQuoteAFactoryResetDestroysNothing) {
+    start();
+    ASSERT_TRUE(provision({}).has_value());
+    const SnapshotPtr before = control->snapshot();
+    std::optional<Result<void>> outcome;
+    evidence.is_down = true;
+    control->factory_reset(before->instance_id, [&](Result<void> r) { outcome = std::move(r); });
+    EXPECT_EQ(outcome->error().code(), quoting_down);
+    EXPECT_EQ(control->snapshot(), before);
+    evidence.is_down = false;
+    EXPECT_TRUE(load("one", "code 1").has_value()) << "the state is there, and changes go on";
+}
+
 TEST_F(ControlTest, NoQuoteAtStartIsTriedAgain) {
     evidence.is_down = true;
     start();

@@ -130,16 +130,25 @@ void Control::factory_reset(const ByteArray<16>& confirmed_instance, Done<void> 
         allowed = fail(too_many_changes, "a change is under way");
     if (!allowed) return done(std::move(allowed));
     changing_ = true;
-    store_->destroy([this, done = std::move(done)](Result<void> outcome) mutable {
+    auto end = [this, done = std::move(done)](Result<void> outcome) mutable {
         changing_ = false;
-        if (outcome) {
-            parts_.log(LogCode::kFactoryReset, {});
-            modules_.clear();
-            state_loaded(std::make_shared<const runtime::PlatformState>());
-        }
         done(std::move(outcome));
         begin_next_change();
-    });
+    };
+    // The quote first, as for every change: once the state is destroyed it must not be served.
+    auto with_epoch = [this, end = std::move(end)](Result<KeyEpochPtr> epoch) mutable {
+        if (!epoch) return end(fail(std::move(epoch).error()));
+        store_->destroy(
+            [this, epoch = std::move(*epoch), end = std::move(end)](Result<void> outcome) mutable {
+                if (!outcome) return end(std::move(outcome));
+                parts_.log(LogCode::kFactoryReset, {});
+                modules_.clear();
+                state_ = std::make_shared<const runtime::PlatformState>();
+                new_token();
+                serve_loaded(epoch, [end = std::move(end)]() mutable { end({}); });
+            });
+    };
+    runtime::make_epoch(parts_.evidence, parts_.clock, std::move(with_epoch));
 }
 
 }  // namespace eos::mini
