@@ -15,7 +15,8 @@ namespace {
 /// could see the answer fits in its system's send buffer and our receive buffer (Linux: 4 and 6 MiB
 /// at most, by default); dropping that much costs little.
 constexpr std::uint64_t kFlushMs = 5'000;
-constexpr std::uint64_t kLingerMs = 2'000;
+constexpr std::uint64_t kLingerMs = 2'000;      ///< since the last bytes came
+constexpr std::uint64_t kLingerMaxMs = 10'000;  ///< in all
 constexpr std::size_t kLingerBytes = 16 * 1024 * 1024;
 constexpr int kPumps = 16;
 
@@ -88,7 +89,11 @@ class Connections::Row final : public EventHandler {
         if (phase_ == Phase::flushing && !stream_.needs_flush() && !stream_.is_broken()) {
             stream_.shut_down();
             phase_ = Phase::lingering;
+            linger_end_ms_ = now_ms + kLingerMaxMs;
             deadline_ms_ = now_ms + kLingerMs;
+        }
+        if (phase_ == Phase::lingering && std::exchange(has_discarded_, false)) {
+            deadline_ms_ = std::min(now_ms + kLingerMs, linger_end_ms_);
         }
         if (stream_.is_broken()) return true;
         if (phase_ != Phase::open && now_ms >= deadline_ms_) return true;
@@ -171,7 +176,9 @@ class Connections::Row final : public EventHandler {
     }
 
     void linger() {
-        lingered_bytes_ += stream_.discard();
+        const std::size_t discarded = stream_.discard();
+        has_discarded_ |= discarded > 0;
+        lingered_bytes_ += discarded;
         if (lingered_bytes_ > kLingerBytes) stream_.abort();
     }
 
@@ -196,7 +203,9 @@ class Connections::Row final : public EventHandler {
     bool is_admitted_ = false;
     std::uint32_t interest_ = EPOLLIN;
     std::uint64_t deadline_ms_ = 0;
+    std::uint64_t linger_end_ms_ = 0;
     std::size_t lingered_bytes_ = 0;
+    bool has_discarded_ = false;  ///< since the last settle()
 };
 
 ByteArray<16> network_of(const ByteArray<16>& address) {

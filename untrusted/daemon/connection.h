@@ -66,6 +66,7 @@ class Connection : public EventHandler {
     bool marked_for_flush = false;          ///< in this turn's list of connections to write
     bool paused = false;                    ///< in the list of those that wait for room in a ring
     std::size_t discarded_bytes = 0;        ///< while lingering
+    MonotonicTime linger_end{};             ///< when that ends at the latest
     std::optional<MonotonicTime> close_by;  ///< set when phase leaves kOpen
     boundary::SendWindow to_trusted;
     boundary::ReceiveWindow from_trusted;

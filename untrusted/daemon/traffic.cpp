@@ -187,6 +187,7 @@ void Traffic::read(Connection& connection) {
 void Traffic::discard(Connection& connection) {
     const auto [io, size_bytes] = connection.read_some(scratch_);
     connection.discarded_bytes += size_bytes;
+    if (size_bytes > 0) connection.close_by = std::min(now_ + kLingerTime, connection.linger_end);
     if (connection.discarded_bytes > kMaxDiscardedBytes) connection.reset_on_close();
     if (io == Io::kEndOfStream || io == Io::kFailed ||
         connection.discarded_bytes > kMaxDiscardedBytes) {
@@ -211,6 +212,7 @@ void Traffic::all_sent(Connection& connection) {
     connection.shut_down_sending();
     connection.phase = Phase::kLingering;
     connection.close_by = now_ + kLingerTime;
+    connection.linger_end = now_ + kMaxLingerTime;
 }
 
 void Traffic::lost(Connection& connection) {

@@ -38,7 +38,9 @@ class ConnectionIds {
 class Traffic : private ConnectionOwner {
   public:
     static constexpr Milliseconds kFlushTime{30'000};  ///< for a slow reader's last bytes
-    static constexpr Milliseconds kLingerTime{2'000};  ///< for the client's own close
+    /// For the client's own close, since its last bytes came, and in all.
+    static constexpr Milliseconds kLingerTime{2'000};
+    static constexpr Milliseconds kMaxLingerTime{10'000};
     /// More than a client can have sent before it sees the end: its system's send buffer and our
     /// receive buffer (Linux: 4 and 6 MiB at most, by default).
     static constexpr std::size_t kMaxDiscardedBytes = 16 << 20;
