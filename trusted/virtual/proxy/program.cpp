@@ -169,8 +169,8 @@ Result<void> Program::open() {
                                             [this] { loop_.post([this] { --running_; }); }},
                               Forwarder::Loop{i, count}, state_, routes());
     }
-    EOS_TRY(open_listeners());
     if (!control_path_.empty()) EOS_TRY(control_.listen(control_path_));
+    EOS_TRY(open_listeners());  // which is logged: what waits for that may ask for a reload
     is_ready_ = true;
     running_ = count;
     for (Worker& worker : workers_) worker.start();
