@@ -32,12 +32,12 @@ say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 run() { printf '$ %s\n' "$*"; "$@"; }
 ctl() { "$bin/enclavectl" --home "$work/contexts" "$@"; }
 show() { printf '$ enclavectl %s\n' "$*"; ctl "$@"; }
-fetch() { curl -sS --max-time 10 --cacert "$work/pki/root.pem" --resolve "$1:$port:127.0.0.1" "https://$1:$port$2"; }
+fetch() { curl -sS --max-time 60 --cacert "$work/pki/root.pem" --resolve "$1:$port:127.0.0.1" "https://$1:$port$2"; }
 
-# Waits until the command succeeds, at most 20 seconds.
+# Waits until the command succeeds, at most two minutes.
 await() {
   local what=$1; shift
-  for _ in $(seq 200); do
+  for _ in $(seq 1200); do
     if "$@" >/dev/null 2>&1; then return 0; fi
     sleep 0.1
   done

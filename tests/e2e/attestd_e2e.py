@@ -55,7 +55,7 @@ class Service:
 
     def connect(self):
         context = ssl.create_default_context(cafile=self.stage.folder / "server.pem")
-        return context.wrap_socket(socket.create_connection(("127.0.0.1", self.port), 20),
+        return context.wrap_socket(socket.create_connection(("127.0.0.1", self.port), 120),
                                    server_hostname="localhost")
 
     def ask(self, method, path, body=b"", token=None, fields=()):
@@ -86,6 +86,12 @@ def begin(channel, size, token=None):
     channel.sendall(head("POST", "/", size, token, ["Expect: 100-continue"]))
     said = channel.recv(1000)
     assert said == b"HTTP/1.1 100 Continue\r\n\r\n", said
+
+
+def take_place(channel, size, token):
+    """A request that lacks its last byte: what came pays for the time it goes on."""
+    begin(channel, size, token)
+    channel.sendall(b"x" * (size - 1))
 
 
 def read_answer(channel):
@@ -124,7 +130,7 @@ class Stage:
     def check(self, config, *arguments, program="enclave-os-attestd"):
         file = self.write("checked.json", config if isinstance(config, str) else CONFIG | config)
         return subprocess.run([self.bin / program, "check", file, *map(str, arguments)], cwd=self.folder,
-                              capture_output=True, text=True, timeout=20)
+                              capture_output=True, text=True, timeout=120)
 
     def real(self):
         """Quote, collateral, and the time at which they hold; None without the corpus."""
@@ -239,9 +245,9 @@ def nobody_takes_all_places(stage):
     service = Service(stage, "enclave-os-attestd", stage.tokens | {"limits": limits})
     token, bob = stage.issuer.token(), stage.issuer.token(sub="bob")
     slow = [service.connect() for _ in range(2)]
-    begin(slow[0], 50000, token)
+    take_place(slow[0], 50000, token)
     assert service.ask("POST", "/", b"x" * 40000, token).status == 503, "a caller's share of the memory"
-    begin(slow[1], 10000, token)
+    take_place(slow[1], 10000, token)
     assert service.verify(request(bytes(9)), token).status == 429, "a third one of the same caller"
     assert service.ask("POST", "/", b"x" * 60000, bob).status == 400, "others have theirs"
     assert service.verify(request(bytes(9)), bob).status == 200
@@ -496,10 +502,10 @@ def keys_are_rotated(stage, service, issuer):
     assert issuer.key_fetches >= before + 1, "a fetch for a new key"
     # Names of keys that do not exist do not make the service ask again and again: once in 5 s.
     strange = [issuer.token(header={"kid": f"none-{i}"}) for i in range(20)]
-    began = time.monotonic()
+    began, fetches = time.monotonic(), issuer.key_fetches
     statuses = {service.verify(body, token).status for token in strange}
     assert statuses <= {401, 503} and 401 in statuses, statuses
-    assert issuer.key_fetches <= before + 2 + (time.monotonic() - began) // 5
+    assert issuer.key_fetches <= fetches + 1 + (time.monotonic() - began) // 5
 
 
 def main():

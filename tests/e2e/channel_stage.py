@@ -39,9 +39,9 @@ def key_hash(certificate):
 class Asker(Channel):
     """A client that knows the protocol and nothing of ours: Python's own TLS."""
 
-    def __init__(self, rig, name, context=None):
+    def __init__(self, rig, name, context=None, through_relay=True):
         super().__init__(rig, name, context or asking_context(rig))
-        self.port = rig.relay.port  # challenges are counted by address
+        self.port = rig.relay.port if through_relay else rig.port  # challenges are counted by address
         self.connect()
         self.certificate = self.sock.getpeercert(binary_form=True)
         self.leaf = key_hash(self.certificate)
@@ -158,9 +158,10 @@ def channel_management_waits_for_an_answer(rig):
 
 def channel_limits_are_those_of_mode_b(rig):
     channel = Asker(rig, PLATFORM)
-    answers = [channel.challenge(os.urandom(32)) for _ in range(40)]
-    limited = [answer for answer in answers if answer.status == 503]
-    assert limited and all(answer.headers["Retry-After"] for answer in limited), answers
+    # 32 at once, then one a second: whoever is slow needs a few more.
+    answers = (channel.challenge(os.urandom(32)) for _ in range(400))
+    limited = next((answer for answer in answers if answer.status == 503), None)
+    assert limited and limited.headers["Retry-After"], limited
     assert channel.ask("GET", "/healthz").status == 200
     channel.close()
     rig.own("mini", "status")  # from elsewhere

@@ -2,6 +2,7 @@
 """The host: restarts, kills, dead, slow and lying quote sources, secrets it must not see."""
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -183,19 +184,22 @@ def host_a_damaged_memory_is_an_error_with_a_way_out(rig):
     rig.own("mini", "status")
 
 
+def quote_requests(rig):
+    return int(re.search(r"^enclave_os_daemon_quote_requests_total (\d+)$", rig.ops("/metrics").text, re.M).group(1))
+
+
 def host_slow_quotes_slow_only_challenges(rig):
     rig.stop_quoting()
     rig.start_quoting("--latency-ms", "1000")
-    begun = time.monotonic()
+    before = quote_requests(rig)
     for _ in range(3):
         assert rig.get(host("hello"), "/").status == 200
-    without = time.monotonic() - begun
+    assert quote_requests(rig) == before, "mode A asks for quotes"
     begun = time.monotonic()
     rig.own("mini", "status")
     with_challenge = time.monotonic() - begun
     assert with_challenge >= 1, f"a challenge was answered in {with_challenge:.3f} s"
-    # Three handshakes that waited for a quote each would take 3 s.
-    assert without < 3, f"mode A waits for quotes: {without:.3f} s"
+    assert quote_requests(rig) > before
     rig.stop_quoting()
     rig.start_quoting()
     rig.own("mini", "status")
@@ -290,7 +294,7 @@ def host_factory_reset_makes_it_unowned_for_good(rig):
     rig.stop_daemon()
     rig.start_daemon()
     assert rig.get(None, "/healthz", context=anyone).status == 200
-    assert "unowned" in rig.ops("/readyz").text
+    wait_for("unowned", lambda: "unowned" in rig.ops("/readyz").text)
     rig.read_token()
     outcome = rig.provision()
     assert outcome.code == 0, outcome
@@ -300,14 +304,17 @@ def host_factory_reset_makes_it_unowned_for_good(rig):
 
 def host_expired_ca_is_named_and_replaced(rig):
     instance = rig.own("mini", "status")["instance_id"]
+    begun = time.monotonic()
     assert rig.ctl("mini", "factory-reset", "--confirm", instance).code == 0
+    took = time.monotonic() - begun
     wait_for("unowned", lambda: "unowned" in rig.ops("/readyz").text)
     rig.read_token()
-    chain, key, end = short_lived_ca(rig, seconds=8)
+    # Two commands must be through before the end, on however slow a machine.
+    chain, key, end = short_lived_ca(rig, seconds=8 + round(10 * took))
     outcome = rig.provision("--import-chain", chain, "--import-key", key)
     assert outcome.code == 0, outcome
     assert rig.own("mini", "status")["ca"]["origin"] == "imported"
-    wait_for("the CA's end", lambda: datetime.now(timezone.utc) > end + timedelta(seconds=1))
+    wait_for("the CA's end", lambda: datetime.now(timezone.utc) > end + timedelta(seconds=1), 300)
     outcome = rig.ctl("mini", "status")
     assert outcome.code == 21 and "certificate.chain" in outcome.out and "expired" in outcome.out, outcome
     rotate = ("mini", "rotate-ca", "--pki", rig.work / "pki", "--permit", "example.test")
@@ -371,7 +378,7 @@ def host_reset_state_puts_it_aside(rig):
     done = reset_state(rig)
     assert done.code == 0 and "blobs.reset-1" in done.err, done
     rig.start_daemon()
-    assert "unowned" in rig.ops("/readyz").text
+    wait_for("unowned", lambda: "unowned" in rig.ops("/readyz").text)
     # What was put aside is whole: put back, it is yesterday's state, which is accepted.
     assert rig.stop_daemon() == 0
     (rig.state / "blobs").rename(rig.state / "another")

@@ -122,9 +122,15 @@ routes:
     def text(self):
         return (self.work / "minter.log").read_bytes()[self.log_from:].decode()
 
-    def wait_for(self, word):
+    def part_from(self, proxy):
+        """Ends the proxy's connection, and waits until another may come."""
+        before = self.text().count("proxy_gone")
+        proxy.socket.close()
+        self.wait_for("proxy_gone", before + 1)
+
+    def wait_for(self, word, count=1):
         end = time.monotonic() + 30
-        while word not in self.text():
+        while self.text().count(word) < count:
             assert self.process.poll() is None, self.text()
             assert time.monotonic() < end, f"no '{word}' in: {self.text()}"
             time.sleep(0.005)
@@ -254,8 +260,7 @@ def check_failed_store(guest):
     kind, answer = proxy.ask(RELOAD)
     assert kind == DONE and proxy.state != state, answer
     assert len(json.loads((guest.work / "policy-log.json").read_text())) == len(json.loads(log)) + 1
-    proxy.socket.close()
-    guest.wait_for("proxy_gone")
+    guest.part_from(proxy)
 
 
 def check_alone(guest):
@@ -266,8 +271,7 @@ def check_alone(guest):
     other = Proxy(guest.socket)
     assert other.socket.recv(1) == b""
     assert first.ask(RELOAD)[0] == DONE
-    first.socket.close()
-    guest.wait_for("proxy_gone")
+    guest.part_from(first)
     chance = random.Random(4)
     for _ in range(20):
         rogue = socket.socket(socket.AF_UNIX)
@@ -335,8 +339,7 @@ def inside(bin_folder):
             guest.start()
             proxy = provision(guest)
             instance = proxy.instance
-            proxy.socket.close()
-            guest.wait_for("proxy_gone")
+            guest.part_from(proxy)
             check_sandbox(guest)
             check_failed_store(guest)
             check_alone(guest)

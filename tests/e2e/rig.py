@@ -342,8 +342,11 @@ class Rig:
         """Sends bytes as they are, and returns all that comes until the end."""
         with socket.create_connection(("127.0.0.1", self.port), 30) as plain:
             with self.tls().wrap_socket(plain, server_hostname=name) as channel:
-                channel.sendall(data)
                 out = b""
+                try:
+                    channel.sendall(data)
+                except (BrokenPipeError, ConnectionResetError):
+                    pass  # refused early; the answer may be there
                 try:
                     while chunk := channel.recv(65536):
                         out += chunk

@@ -405,7 +405,6 @@ class Peer:
         def get(path):
             return f"GET {path} HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode()
         with self.connect("http/1.1") as connection:
-            connection.settimeout(QUIET_S)
             connection.sendall(get(f"/r{row}"))
             first = read_until_quiet(connection)
             second = b""
@@ -424,10 +423,13 @@ class Peer:
 
 
 def read_until_quiet(connection):
+    """What comes, until nothing has come for a while after the first bytes."""
     out = b""
+    connection.settimeout(20)
     try:
         while piece := connection.recv(65536):
             out += piece
+            connection.settimeout(QUIET_S)
             if is_whole(out):
                 break
     except (OSError, ssl.SSLError):

@@ -145,7 +145,11 @@ TEST_F(DaemonTest, NoMoreIsReadFromAClientThanTheTrustedSideGrants) {
     client.send("!mute\n");  // the trusted side grants nothing from here on
     const std::size_t taken = client.send_until_stuck(64 << 20, std::chrono::milliseconds(300));
     EXPECT_GT(taken, boundary::kConnWindowBytes);
-    EXPECT_EQ(metric("client_bytes_received_total"), boundary::kConnWindowBytes);
+    // Two readings: what the daemon takes is all that it ever takes.
+    for (int i = 0; i < 2; ++i) {
+        EXPECT_TRUE(eventually(
+            [&] { return metric("client_bytes_received_total") == boundary::kConnWindowBytes; }));
+    }
     EXPECT_EQ(ask("hello"), "hello");
 }
 
@@ -212,9 +216,10 @@ TEST_F(DaemonTest, PausesBetweenStartsGrow) {
     EXPECT_FALSE(daemon_->wait_for_line("exited with code 7").empty());
     EXPECT_FALSE(daemon_->wait_for_line("runner: test runner: as you wish \\x1b").empty());
     ops_port_ = port_in(daemon_->wait_for_line("ops_listening: "));
-    const std::string ready = ops("/readyz");
-    EXPECT_NE(ready.find("503"), ready.npos);
-    EXPECT_NE(ready.find("exited with code 7"), ready.npos) << ready;
+    EXPECT_TRUE(eventually([&] {  // but for the moments in which the next attempt starts
+        const std::string ready = ops("/readyz");
+        return ready.find("503") != ready.npos && ready.find("exited with code 7") != ready.npos;
+    }));
 }
 
 class Misbehaviour : public DaemonTest, public ::testing::WithParamInterface<const char*> {};
@@ -288,10 +293,14 @@ TEST_F(DaemonTest, ALeafThatIsNotRenewedIsWarnedOf) {
 
 TEST_F(DaemonTest, TheTimePageIsCurrent) {
     start();
-    const std::int64_t before = ::time(nullptr);
+    // Not time(): that one may still say the second before, for as long as a tick of the kernel's.
+    const auto now_s = [] {
+        return std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+    };
+    const std::int64_t before = now_s();
     const std::int64_t told = std::stoll(ask("!time"));
     EXPECT_GE(told, before);
-    EXPECT_LE(told, ::time(nullptr));
+    EXPECT_LE(told, now_s());
 }
 
 TEST_F(DaemonTest, SigtermLetsConnectionsEndAndStops) {
