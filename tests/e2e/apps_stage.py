@@ -62,9 +62,9 @@ def apps_json_calls(rig):
 
 
 def apps_infinite_loop_runs_out_of_fuel_and_holds_up_nobody(rig):
-    rig.must_load("spin", modules.program("never", modules.SPIN), "--max-fuel", "60000000")
+    rig.must_load("spin", modules.program("never", modules.SPIN), "--max-fuel", "30000000")
     with ThreadPoolExecutor(1) as pool:
-        loop = pool.submit(rig.get, host("spin"), "/")
+        loop = pool.submit(Channel(rig, host("spin"), timeout=120).ask, "GET", "/")
         meanwhile = 0
         while not loop.done():
             assert rig.get(host("hello"), "/").status == 200

@@ -437,7 +437,7 @@ def emulated_quote(stage, rig):
     rig.start_daemon()
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with socket.create_connection(("127.0.0.1", rig.port), 20) as plain:
+    with socket.create_connection(("127.0.0.1", rig.port), 120) as plain:
         with context.wrap_socket(plain) as channel:
             der = channel.getpeercert(binary_form=True)
     at = der.index(SGX_QUOTE) + len(SGX_QUOTE)

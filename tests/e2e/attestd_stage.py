@@ -54,7 +54,7 @@ class Verifier:
 
     def digest(self):
         done = subprocess.run([self.machine.bin / PROGRAM, "check", self.config, *self.roots], capture_output=True,
-                              text=True, timeout=30)
+                              text=True, timeout=120)
         assert done.returncode == 0, done
         return done.stdout.split("sha256:")[1].strip()
 
@@ -72,7 +72,7 @@ def events(log, name):
 def evidence_of(machine):
     """What the machine's own leaf carries."""
     context = ssl.create_default_context(cafile=machine.work / "pki/root.pem")
-    with context.wrap_socket(socket.create_connection(("127.0.0.1", machine.port), 30), server_hostname=ATTEST) as tls:
+    with context.wrap_socket(socket.create_connection(("127.0.0.1", machine.port), 120), server_hostname=ATTEST) as tls:
         der = tls.getpeercert(binary_form=True)
     oid = next(oid for oid in EVIDENCE if oid in der)
     at = der.index(oid) + len(oid)
@@ -84,7 +84,7 @@ def ask(verifier, source, body, fields=()):
     """By a client at `source` that trusts the owner's root."""
     machine = verifier.machine
     context = ssl.create_default_context(cafile=machine.work / "pki/root.pem")
-    plain = socket.create_connection(("127.0.0.1", machine.port), 30, source_address=(source, 0))
+    plain = socket.create_connection(("127.0.0.1", machine.port), 120, source_address=(source, 0))
     with context.wrap_socket(plain, server_hostname=ATTEST) as tls:
         connection = http.client.HTTPConnection(ATTEST)
         connection.sock = tls
@@ -169,7 +169,7 @@ def hears_nobody_else(verifier):
     path = verifier.work / "other.sock"
     log = verifier.start("attestd-other", verifier.write_config("other.json", path, os.getuid() + 1))
     with socket.socket(socket.AF_UNIX) as stranger:
-        stranger.settimeout(20)
+        stranger.settimeout(120)
         stranger.connect(str(path))
         try:
             stranger.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -36,7 +36,7 @@ class Proxy:
 
     def __init__(self, path):
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(20)
+        self.socket.settimeout(120)
         self.socket.connect(str(path))
         self.next_id = 0
         self.state = None
@@ -129,7 +129,7 @@ routes:
         self.wait_for("proxy_gone", before + 1)
 
     def wait_for(self, word, count=1):
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while self.text().count(word) < count:
             assert self.process.poll() is None, self.text()
             assert time.monotonic() < end, f"no '{word}' in: {self.text()}"
@@ -265,7 +265,7 @@ def check_failed_store(guest):
 
 def check_alone(guest):
     """One minter for a directory, one proxy for a minter, and what is no protocol ends only itself."""
-    second = subprocess.run(guest.command(), capture_output=True, text=True, timeout=20)
+    second = subprocess.run(guest.command(), capture_output=True, text=True, timeout=120)
     assert second.returncode == 1 and "another minter" in second.stderr, second.stderr
     first = Proxy(guest.socket).hello()
     other = Proxy(guest.socket)
@@ -275,7 +275,7 @@ def check_alone(guest):
     chance = random.Random(4)
     for _ in range(20):
         rogue = socket.socket(socket.AF_UNIX)
-        rogue.settimeout(20)
+        rogue.settimeout(120)
         rogue.connect(str(guest.socket))
         try:
             rogue.sendall(chance.randbytes(2000))
@@ -351,7 +351,7 @@ def inside(bin_folder):
             state = guest.work / "state" / "state"
             whole = state.read_bytes()
             state.write_bytes(whole[:100] + bytes([whole[100] ^ 1]) + whole[101:])
-            broken = subprocess.run(guest.command(), capture_output=True, text=True, timeout=20)
+            broken = subprocess.run(guest.command(), capture_output=True, text=True, timeout=120)
             assert broken.returncode == 1 and "not whole" in broken.stderr, broken.stderr
         finally:
             if guest.process and guest.process.poll() is None:

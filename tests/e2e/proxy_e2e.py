@@ -122,7 +122,7 @@ class Proxy:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0])
 
-    def connect(self, name=NAME, before=b"", timeout=30):
+    def connect(self, name=NAME, before=b"", timeout=120):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         plain = socket.create_connection(("127.0.0.1", self.port), timeout)
@@ -130,7 +130,7 @@ class Proxy:
         return context.wrap_socket(plain, server_hostname=name)
 
     def ask(self, method, path, name=NAME, body=None, headers=None, before=b""):
-        connection = http.client.HTTPSConnection(name, self.port, timeout=60)
+        connection = http.client.HTTPSConnection(name, self.port, timeout=120)
         connection.sock = self.connect(name, before)
         connection.request(method, path, body, headers or {})
         response = connection.getresponse()
@@ -143,7 +143,7 @@ class Proxy:
             return read_to_end(connection)
 
     def metrics(self):
-        connection = http.client.HTTPConnection("127.0.0.1", self.ops_port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.ops_port, timeout=60)
         connection.request("GET", "/metrics")
         return connection.getresponse().read().decode()
 
@@ -470,7 +470,7 @@ class Stage:
             ask_each(idle[::100])
             for connection in idle:
                 connection.close()
-            with proxy.connect(timeout=40) as slow:
+            with proxy.connect() as slow:
                 slow.sendall(b"GET / HTTP/1.1\r\nX: ")
                 assert b" 408 " in read_to_end(slow)
         finally:

@@ -85,7 +85,7 @@ class Http2Client:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         context.set_alpn_protocols(["h2"])
-        plain = socket.create_connection(("127.0.0.1", proxy.port), 30)
+        plain = socket.create_connection(("127.0.0.1", proxy.port), 120)
         self.socket = context.wrap_socket(plain, server_hostname=name)
         self.name = name
         self.h2 = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
@@ -191,22 +191,22 @@ class Stage:
         try:
             with channel_to(proxy) as channel:
                 answer, done = call(channel, "unary_unary", "Say").with_call(
-                    b"hello", timeout=30, metadata=(("x-say", "something"),))
+                    b"hello", timeout=120, metadata=(("x-say", "something"),))
                 assert answer == b"hello" and dict(done.trailing_metadata())["x-said"] == "something"
                 # The deadline reaches the service as the client set it.
                 assert 20 <= int(dict(done.trailing_metadata())["x-left"]) <= 30
-                assert list(call(channel, "unary_stream", "Count")(b"1000", timeout=30))[-1] == b"999"
-                assert call(channel, "stream_unary", "Join")(iter([b"a", b"b"]), timeout=30) == b"a b"
+                assert list(call(channel, "unary_stream", "Count")(b"1000", timeout=120))[-1] == b"999"
+                assert call(channel, "stream_unary", "Join")(iter([b"a", b"b"]), timeout=120) == b"a b"
                 large = bytes(3 * 1024 * 1024)
-                assert call(channel, "unary_unary", "Say")(large, timeout=30) == large
+                assert call(channel, "unary_unary", "Say")(large, timeout=120) == large
                 self.talks_in_turns(channel)
-                code, error = outcome(lambda: call(channel, "unary_unary", "Say")(b"fail", timeout=30))
+                code, error = outcome(lambda: call(channel, "unary_unary", "Say")(b"fail", timeout=120))
                 assert (code, error.details()) == (Code.FAILED_PRECONDITION, "as you wish: 100 %"), error
-                code, _ = outcome(lambda: call(channel, "unary_unary", "None")(b"", timeout=30))
+                code, _ = outcome(lambda: call(channel, "unary_unary", "None")(b"", timeout=120))
                 assert code == Code.UNIMPLEMENTED, "an answer that is trailers alone"
                 code, _ = outcome(lambda: call(channel, "unary_unary", "Say")(b"wait", timeout=0.5))
                 assert code == Code.DEADLINE_EXCEEDED
-                calls = [call(channel, "unary_unary", "Say").future(b"%d" % i, timeout=30) for i in range(300)]
+                calls = [call(channel, "unary_unary", "Say").future(b"%d" % i, timeout=120) for i in range(300)]
                 assert [one.result() for one in calls] == [b"%d" % i for i in range(300)]
         finally:
             proxy.stop()
@@ -219,9 +219,9 @@ class Stage:
 
         def messages():
             for number in range(20):
-                assert turn.acquire(timeout=30)
+                assert turn.acquire(timeout=120)
                 yield b"%d" % number
-        for number, answer in enumerate(call(channel, "stream_stream", "Chat")(messages(), timeout=30)):
+        for number, answer in enumerate(call(channel, "stream_stream", "Chat")(messages(), timeout=120)):
             assert answer == b"%d" % number
             turn.release()
 
@@ -231,12 +231,12 @@ class Stage:
         try:
             with channel_to(proxy) as channel:
                 say = call(channel, "unary_unary", "Say")
-                assert say(b"x", timeout=30) == b"x"
+                assert say(b"x", timeout=120) == b"x"
                 service.stop()
-                code, error = outcome(lambda: say(b"x", timeout=30))
+                code, error = outcome(lambda: say(b"x", timeout=120))
                 assert code == Code.UNAVAILABLE and "502" in error.details(), error
                 service.start()
-                assert say(b"back", timeout=30) == b"back"
+                assert say(b"back", timeout=120) == b"back"
         finally:
             proxy.stop()
             service.stop()
@@ -250,7 +250,7 @@ class Stage:
             proxy.process.send_signal(signal.SIGHUP)
             wait_for("reloaded", lambda: "reloaded" in proxy.text())
             with channel_to(proxy) as channel:
-                assert call(channel, "unary_unary", "Say")(b"hello", timeout=30) == b"hello"
+                assert call(channel, "unary_unary", "Say")(b"hello", timeout=120) == b"hello"
         finally:
             proxy.stop()
             service.stop()

@@ -40,7 +40,7 @@ def connect(proxy, protocol="h2", name=NAME):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols([protocol])
-    plain = socket.create_connection(("127.0.0.1", proxy.port), 20)
+    plain = socket.create_connection(("127.0.0.1", proxy.port), 120)
     return context.wrap_socket(plain, server_hostname=name)
 
 
@@ -52,7 +52,7 @@ def flood(proxy, pieces, limit_bytes=64 * 1024 * 1024):
     """Sends until the proxy ends it; how much it took, and the code of its GOAWAY (None: it just closed)."""
     sent, got = 0, b""
     with connect(proxy) as connection:
-        connection.settimeout(20)
+        connection.settimeout(120)
         try:
             connection.sendall(PREFACE)
             for piece in pieces:
@@ -284,7 +284,7 @@ class Stage:
                 continue
             config = self.work / "proxy.yaml"
             SmallProxy.write(Paper(config), [(NAME, 1, "")])
-            said = subprocess.run([program, config], capture_output=True, text=True, timeout=20)
+            said = subprocess.run([program, config], capture_output=True, text=True, timeout=120)
             assert said.returncode == 1 and "LimitNOFILE" in said.stderr and "336" in said.stderr, said
         try:
             clients = [connect(proxy) for _ in range(20)]
@@ -314,7 +314,7 @@ class Stage:
         pid = proxy.process.pid
         _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (max(map(int, open_files(proxy))) + 1, hard))
-        came = [socket.create_connection(("127.0.0.1", proxy.port), 20) for _ in range(30)]
+        came = [socket.create_connection(("127.0.0.1", proxy.port), 120) for _ in range(30)]
         wait_for("rest", lambda: is_at_rest(proxy.process))
         client.sendall(get(41, b"/still"))
         assert statuses_of(client, 1)[0] in (200, 502), "answered, if only by the proxy"
@@ -418,7 +418,7 @@ def open_files(proxy):
 
 def statuses_of(connection, count):
     """Of the next answers that come to their end."""
-    connection.settimeout(30)
+    connection.settimeout(120)
     got, statuses, whole = b"", {}, 0
     while whole < count:
         piece = connection.recv(65536)
@@ -437,7 +437,7 @@ def statuses_of(connection, count):
 def how_long(proxy, protocol, first, again):
     """Seconds until the proxy ends it, or its stream, while `again` is sent four times a second."""
     began, got = time.monotonic(), b""
-    connection = connect(proxy, protocol, RAW if b"POST" in first else NAME) if protocol else socket.create_connection(("127.0.0.1", proxy.port), 20)
+    connection = connect(proxy, protocol, RAW if b"POST" in first else NAME) if protocol else socket.create_connection(("127.0.0.1", proxy.port), 120)
     with connection:
         try:
             connection.sendall(first)

@@ -22,7 +22,7 @@ ENV_CANARY = "canary-env-7c1f0a52e9d84b36"
 BODY_CANARY = "canary-body-d18e44a07b2c4f95"
 
 
-def wait_for(what, condition, seconds=30):
+def wait_for(what, condition, seconds=120):
     """Returns the first true result of condition(); fails after the deadline."""
     deadline = time.monotonic() + seconds
     pause = threading.Event()
@@ -67,7 +67,7 @@ def can_listen(port):
 def carry_on(near, target_port, source):
     """Carries a connection on to a port of this machine, from that source address; returns at once."""
     try:
-        far = socket.create_connection(("127.0.0.1", target_port), 30, (source, 0))
+        far = socket.create_connection(("127.0.0.1", target_port), 120, (source, 0))
     except OSError:
         near.close()
         return
@@ -148,7 +148,7 @@ class Answer:
 class Channel(http.client.HTTPSConnection):
     """HTTPS to 127.0.0.1 under any name; several requests over one connection if asked for."""
 
-    def __init__(self, rig, name, context=None, timeout=30):
+    def __init__(self, rig, name, context=None, timeout=120):
         super().__init__("127.0.0.1", rig.port, timeout=timeout)
         self.name = name
         self.context = context or rig.tls()
@@ -340,7 +340,7 @@ class Rig:
 
     def raw(self, name, data):
         """Sends bytes as they are, and returns all that comes until the end."""
-        with socket.create_connection(("127.0.0.1", self.port), 30) as plain:
+        with socket.create_connection(("127.0.0.1", self.port), 120) as plain:
             with self.tls().wrap_socket(plain, server_hostname=name) as channel:
                 out = b""
                 try:
@@ -368,7 +368,7 @@ class Rig:
         return version, int(status), body.read_bytes()
 
     def certificate(self, name):
-        with socket.create_connection(("127.0.0.1", self.port), 30) as plain:
+        with socket.create_connection(("127.0.0.1", self.port), 120) as plain:
             with self.tls().wrap_socket(plain, server_hostname=name) as channel:
                 return channel.getpeercert(binary_form=True)
 
@@ -379,7 +379,7 @@ class Rig:
 
     def ops(self, path):
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.ops_port}{path}", timeout=10) as r:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.ops_port}{path}", timeout=60) as r:
                 return Answer(r.status, r.headers, r.read())
         except urllib.error.HTTPError as error:
             return Answer(error.code, error.headers, error.read())
@@ -389,7 +389,7 @@ class Rig:
         done = subprocess.run(
             ["openssl", "s_client", "-connect", f"127.0.0.1:{self.port}", "-CAfile",
              str(self.work / "pki/root.pem"), *arguments],
-            input=text, capture_output=True, timeout=30)
+            input=text, capture_output=True, timeout=120)
         return (done.stdout + done.stderr).decode(errors="replace")
 
     # -- set-up ---------------------------------------------------------------------------------

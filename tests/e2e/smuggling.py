@@ -365,7 +365,7 @@ class Peer:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         context.set_alpn_protocols([protocol])
-        plain = socket.create_connection(("127.0.0.1", self.port), 20)
+        plain = socket.create_connection(("127.0.0.1", self.port), 120)
         connection = context.wrap_socket(plain, server_hostname=NAME)
         assert connection.selected_alpn_protocol() == protocol, (self.name, connection.selected_alpn_protocol())
         return connection
@@ -425,7 +425,7 @@ class Peer:
 def read_until_quiet(connection):
     """What comes, until nothing has come for a while after the first bytes."""
     out = b""
-    connection.settimeout(20)
+    connection.settimeout(120)
     try:
         while piece := connection.recv(65536):
             out += piece

@@ -97,7 +97,7 @@ class Machine:
     def connect(self, name):
         """With nothing but the owner's root."""
         context = ssl.create_default_context(cafile=self.work / "pki/root.pem")
-        plain = socket.create_connection(("127.0.0.1", self.port), 30)
+        plain = socket.create_connection(("127.0.0.1", self.port), 120)
         return context.wrap_socket(plain, server_hostname=name)
 
     def ask(self, name, path="/"):
@@ -115,7 +115,7 @@ def shows_evidence(machine):
     """Whether a client that offers the ALPN name of the second generation is shown a leaf with evidence."""
     context = ssl.create_default_context(cafile=machine.work / "pki/root.pem")
     context.set_alpn_protocols(["privasys-ratls/1", "http/1.1"])
-    plain = socket.create_connection(("127.0.0.1", machine.port), 30)
+    plain = socket.create_connection(("127.0.0.1", machine.port), 120)
     with context.wrap_socket(plain, server_hostname=SHOP) as connection:
         return len(connection.getpeercert(binary_form=True)) > 3000
 

@@ -106,7 +106,7 @@ class Load:
             name = chance.choice((SHOP, KEPT))
             began = time.monotonic()
             try:
-                plain = socket.create_connection(("127.0.0.1", self.machine.port), 20)
+                plain = socket.create_connection(("127.0.0.1", self.machine.port), 120)
                 connection = context.wrap_socket(plain, server_hostname=name)
             except OSError as error:
                 self.failed(began, f"connecting to {name}: {error!r}")
@@ -270,7 +270,7 @@ class Inside(Machine):
     def leaf(self, name):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        with socket.create_connection(("127.0.0.1", self.port), 20) as plain:
+        with socket.create_connection(("127.0.0.1", self.port), 120) as plain:
             with context.wrap_socket(plain, server_hostname=name) as connection:
                 return connection.getpeercert(binary_form=True)
 

@@ -60,7 +60,7 @@ class Http2Channel:
         context = rig.tls()
         context.set_alpn_protocols(["http/1.1", "h2"])
         self.name = name
-        self.sock = context.wrap_socket(socket.create_connection(("127.0.0.1", rig.port), 30), server_hostname=name)
+        self.sock = context.wrap_socket(socket.create_connection(("127.0.0.1", rig.port), 120), server_hostname=name)
         assert self.sock.selected_alpn_protocol() == "h2"
         self.sock.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
         self.send(self.SETTINGS)
@@ -165,7 +165,7 @@ def tls_leaves_are_read_by_gnutls(rig):
     for name in (PLATFORM, host("hello")):
         done = subprocess.run(["gnutls-cli", "--x509cafile", rig.work / "pki/root.pem", "--sni-hostname", name,
                                "--verify-hostname", name, "--port", str(rig.port), "127.0.0.1"],
-                              input=b"", capture_output=True, timeout=30)
+                              input=b"", capture_output=True, timeout=120)
         assert b"Handshake was completed" in done.stdout and b"certificate is trusted" in done.stdout, done
 
 
