@@ -260,9 +260,9 @@ void Http1Connection::flush() {
     std::size_t taken = 0;
     for (std::size_t room = sink_.writable_bytes(); room > 0 && has_output();
          room = sink_.writable_bytes()) {
-        const bool large = output_offset_ == output_.size();
-        std::size_t& offset = large ? current_->large_offset : output_offset_;
-        const ByteView source = large ? current_->large_body : output_;
+        Current* const large = output_offset_ == output_.size() ? current_.get() : nullptr;
+        std::size_t& offset = large != nullptr ? large->large_offset : output_offset_;
+        const ByteView source = large != nullptr ? ByteView(large->large_body) : ByteView(output_);
         const ByteView piece = source.subspan(offset, std::min(room, source.size() - offset));
         sink_.write(piece);
         offset += piece.size();
