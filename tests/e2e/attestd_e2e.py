@@ -11,7 +11,6 @@ import base64
 import calendar
 import json
 import os
-import re
 import socket
 import ssl
 import subprocess
@@ -21,7 +20,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from rig import Answer, Rig, ShiftedClock, end, wait_for
+from rig import Answer, Rig, ShiftedClock, end, number_of, wait_for
 from token_issuer import Issuer, Key, b64url, der_signature, make_certificate, make_key, openssl
 
 # Real evidence that real collateral calls UpToDate, and when.
@@ -67,8 +66,7 @@ class Service:
         return self.ask("POST", "/", json.dumps(body).encode(), token)
 
     def number(self, name, token=None):
-        text = self.ask("GET", "/metrics", token=token).text
-        return int(re.search(rf"^{re.escape(name)} (\d+)$", text, re.M).group(1))
+        return number_of(self.ask("GET", "/metrics", token=token).text, name)
 
     def stop(self):
         assert end(self.process) == 0, self.log_file.read_text()

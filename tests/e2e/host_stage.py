@@ -2,7 +2,6 @@
 """The host: restarts, kills, dead, slow and lying quote sources, secrets it must not see."""
 import os
 import random
-import re
 import shutil
 import signal
 import subprocess
@@ -14,7 +13,7 @@ from pathlib import Path
 import config_client
 import modules
 from rig import (BODY_CANARY, ENV_CANARY, PLATFORM, Outcome, ShiftedClock, end, free_ports, host,
-                 wait_for)
+                 number_of, wait_for)
 
 
 def host_sees_no_secret(rig):
@@ -185,7 +184,7 @@ def host_a_damaged_memory_is_an_error_with_a_way_out(rig):
 
 
 def quote_requests(rig):
-    return int(re.search(r"^enclave_os_daemon_quote_requests_total (\d+)$", rig.ops("/metrics").text, re.M).group(1))
+    return number_of(rig.ops("/metrics").text, "enclave_os_daemon_quote_requests_total")
 
 
 def host_slow_quotes_slow_only_challenges(rig):

@@ -34,6 +34,11 @@ def wait_for(what, condition, seconds=120):
         pause.wait(0.02)
 
 
+def number_of(metrics, name):
+    """Of a metric without labels."""
+    return int(re.search(rf"^{re.escape(name)} (\d+)$", metrics, re.M).group(1))
+
+
 FIRST_TEST_PORT, TEST_PORTS = 10_000, 10_000
 
 
