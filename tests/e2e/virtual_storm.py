@@ -8,6 +8,7 @@ What every stage asks: was each request that a client has an answer to seen by t
 twice seen once, is every leaf's policy root one that the policy register held when the leaf was shown, and does a client
 that connects anew get an answer whenever the proxy runs.
 """
+import concurrent.futures
 import hashlib
 import http.client
 import json
@@ -267,9 +268,10 @@ class Inside(Machine):
         return subprocess.run([self.bin / "enclavectl", "--home", self.work / "home", *map(str, arguments)],
                               capture_output=True, text=True, timeout=120, env=self.clock.environment())
 
-    def leaf(self, name):
+    def leaf(self, name, protocols=("http/1.1",)):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.set_alpn_protocols(protocols)
         with socket.create_connection(("127.0.0.1", self.port), 120) as plain:
             with context.wrap_socket(plain, server_hostname=name) as connection:
                 return connection.getpeercert(binary_form=True)
@@ -301,9 +303,24 @@ def quotes_fail(machine, load):
     before = machine.leaf(KEPT)
     load.progress(100)
     assert machine.leaf(KEPT) == before, "the leaf that is known"
-    fault.unlink()
-    machine.must("mini", "status")
+    handshake_during_a_change(machine, fault)
     load.progress()
+
+
+def handshake_during_a_change(machine, fault):
+    """It waits for the evidence for what changed, and is shown that."""
+    changes = machine.minter_log.read_text().count('"reloaded"')
+    machine.write_config("    max_body_bytes: 3000\n")
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        reloading = pool.submit(machine.reload)
+        wait_for("the change", lambda: machine.minter_log.read_text().count('"reloaded"') > changes)
+        # Of the second generation, which nobody has been shown yet.
+        shown = pool.submit(machine.leaf, SHOP, ("privasys-ratls/1", "http/1.1"))
+        time.sleep(0.3)
+        assert not shown.done(), shown.result()
+        fault.unlink()
+        assert reloading.result()[0] == 0
+        assert extension(shown.result(), 2).hex() == machine.status()["policy_root"]
 
 
 def ca_rotation(machine, load):

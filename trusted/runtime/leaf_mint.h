@@ -21,6 +21,8 @@ inline constexpr Code mint_busy{"trusted/runtime", "mint_busy",
                                 "too many challenge handshakes wait for a quote"};
 inline constexpr Code mint_rate{"trusted/runtime", "mint_rate",
                                 "the peer asks for challenge handshakes too often"};
+inline constexpr Code state_changed{"trusted/runtime", "state_changed",
+                                    "what is served has changed: ask again"};
 
 using CredentialPtr = std::shared_ptr<const ratls::Credential>;
 

@@ -128,13 +128,14 @@ bool ServerConnection::knows_name(std::string_view server_name) {
 
 void ServerConnection::ask_for_leaf() {
     asked_for_leaf_ = true;
+    if (shown_ == nullptr)
+        return refuse_leaf(ratls::LeafRefusal::kUnavailable, "nothing is served yet");
+    if (session_->offer().nonce) arm(kBoundHandshakeMs);
+    request_leaf();
+}
+
+void ServerConnection::request_leaf() {
     ratls::HandshakeOffer offer = session_->offer();
-    if (shown_ == nullptr) {
-        session_->refuse_leaf(ratls::LeafRefusal::kUnavailable, "nothing is served yet");
-        session_->advance();
-        return;
-    }
-    if (offer.nonce) arm(kBoundHandshakeMs);
     if (shown_->find(offer.server_name)->profile == ratls::Profile::kV1)
         offer.scheme = ratls::LeafScheme::kV1;
     std::weak_ptr<ServerConnection*> weak = self_;
@@ -147,11 +148,29 @@ void ServerConnection::leaf_arrived(Result<CredentialPtr> credential) {
     if (over_ || session_->progress() != ratls::Progress::kNeedsLeaf) return;
     if (credential) {
         session_->provide_leaf(std::move(*credential));
+        session_->advance();
+    } else if (credential.error().code() == state_changed) {
+        awaits_change_ = true;
+        look_again();
     } else {
-        session_->refuse_leaf(refusal_of(credential.error()), credential.error().message());
+        refuse_leaf(refusal_of(credential.error()), credential.error().message());
     }
-    session_->advance();
     run();
+}
+
+// Each time that something else is served, and until the deadline of the handshake.
+void ServerConnection::look_again() {
+    const std::shared_ptr<const Served> now = services_.served();
+    if (!awaits_change_ || now == nullptr || now == shown_) return;
+    awaits_change_ = false;
+    shown_ = now;
+    if (shown_->find(session_->offer().server_name) != nullptr) return request_leaf();
+    refuse_leaf(ratls::LeafRefusal::kUnavailable, "the name is served no longer");
+}
+
+void ServerConnection::refuse_leaf(ratls::LeafRefusal refusal, std::string why) {
+    session_->refuse_leaf(refusal, std::move(why));
+    session_->advance();
 }
 
 void ServerConnection::opened() {
@@ -268,8 +287,12 @@ void ServerConnection::abort() {
 }
 
 void ServerConnection::served_changed(const Served& served, std::uint64_t drain_ms) {
-    if (!info_) return;
-    if (!shows(served)) drain(drain_ms);
+    if (info_) {
+        if (!shows(served)) drain(drain_ms);
+    } else if (awaits_change_ && !over_) {
+        look_again();
+        run();
+    }
 }
 
 bool ServerConnection::is_current() const {
@@ -294,7 +317,10 @@ void ServerConnection::drain(std::uint64_t drain_ms) {
 void ServerConnection::tick() {
     if (over_) return;
     std::uint64_t now_ms = services_.clock().monotonic_ms();
-    if (deadline_ms_ != 0 && now_ms >= deadline_ms_) return abort();
+    if (deadline_ms_ != 0 && now_ms >= deadline_ms_) {
+        if (!std::exchange(awaits_change_, false)) return abort();
+        refuse_leaf(ratls::LeafRefusal::kUnavailable, "there is no evidence yet for what changed");
+    }
     if (protocol_ && !finishing_) protocol_->tick(now_ms);
     run();
 }

@@ -122,6 +122,7 @@ class ConnectionServices {
     /// What is served now; null: nothing yet, so no handshake is answered.
     virtual std::shared_ptr<const Served> served() const = 0;
     /// A leaf for this handshake out of `served`, at once (mode A) or later (mode B).
+    /// errors: those of the minter; state_changed has the handshake wait for what is served next.
     virtual void leaf(std::shared_ptr<const Served> served, const ratls::HandshakeOffer& offer,
                       const ByteArray<16>& peer_address, Done<CredentialPtr> done) = 0;
     /// The protocol for a connection whose handshake is done: the one that `info` names. `info`
@@ -157,7 +158,8 @@ class ServerConnection : private PlaintextSink {
     /// its own calls, so that protocols need not be re-entrant.
     void carry_on();
 
-    /// What is served changed: drains if this connection was shown something else.
+    /// What is served changed: drains if this connection was shown something else, and asks again
+    /// if its leaf was to say what is served no longer.
     void served_changed(const Served& served, std::uint64_t drain_ms);
     /// Drains whatever it was shown: the program is stopping.
     void drain(std::uint64_t drain_ms);
@@ -184,6 +186,9 @@ class ServerConnection : private PlaintextSink {
     bool knows_name(std::string_view server_name);
     void advance_handshake();
     void ask_for_leaf();
+    void request_leaf();
+    void look_again();
+    void refuse_leaf(ratls::LeafRefusal refusal, std::string why);
     void leaf_arrived(Result<CredentialPtr> credential);
     void opened();
     std::shared_ptr<ChannelEnd> channel_end(const std::shared_ptr<const KeyEpoch>& epoch) const;
@@ -207,6 +212,7 @@ class ServerConnection : private PlaintextSink {
     std::size_t owed_credit_ = 0;    // ciphertext bytes given to TLS, not yet reported as consumed
     std::uint64_t deadline_ms_ = 0;  // of the handshake, the drain or the close; 0: none
     bool asked_for_leaf_ = false;
+    bool awaits_change_ = false;  // of what is served: `shown_` is of before
     bool input_ended_ = false;
     bool has_read_all_ = true;  // nothing is left in TLS but, perhaps, part of a record
     bool draining_ = false;

@@ -70,7 +70,8 @@ class TestServices final : public ConnectionServices {
     std::shared_ptr<const Served> served() const override { return now_served; }
     void leaf(std::shared_ptr<const Served> served, const ratls::HandshakeOffer& offer,
               const ByteArray<16>&, Done<CredentialPtr> done) override {
-        if (no_leaf) return done(fail(*no_leaf));
+        if (at_leaf) std::exchange(at_leaf, {})();
+        if (no_leaf && (!no_leaf_of || no_leaf_of == served)) return done(fail(*no_leaf));
         done(cache_.get(*served, *served->find(offer.server_name), offer.scheme, clock_.now()));
     }
     std::unique_ptr<ConnectionProtocol> start_protocol(const ConnectionInfo& info,
@@ -87,6 +88,8 @@ class TestServices final : public ConnectionServices {
   public:
     std::shared_ptr<Served> now_served;
     std::optional<Code> no_leaf;
+    std::shared_ptr<const Served> no_leaf_of;  ///< null: of none
+    std::function<void()> at_leaf;
     std::function<std::unique_ptr<ConnectionProtocol>(const ConnectionInfo&, PlaintextSink&)> start;
     FakeDispatcher dispatcher;
 };
@@ -143,6 +146,22 @@ class ServerConnectionTest : public ::testing::Test {
             connection->writable();
         }
         return true;
+    }
+    /// What every name says changes; connections have not been told.
+    void change() {
+        services.now_served = std::make_shared<Served>(*services.now_served);
+        for (auto& [name, row] : services.now_served->names) row.tag[0] ^= std::byte{1};
+    }
+    void publish() {
+        connection->served_changed(*services.now_served, 30'000);
+        exchange_bytes();
+    }
+    /// A handshake whose leaf was to say what the minter serves no longer.
+    void shake_hands_during_a_change() {
+        services.no_leaf = state_changed;
+        services.no_leaf_of = services.now_served;
+        shake_hands({.server_name = "app.example"});
+        ASSERT_EQ(client->progress(), ratls::Progress::kNeedsInput) << client->failure();
     }
     void send(std::string_view text) {
         client->write(as_bytes(text));
@@ -369,6 +388,61 @@ TEST_F(ServerConnectionTest, AFirstRequestThatAChangeOvertookIsToldSo) {
     EXPECT_EQ(read_response(take_received()).status, 421);
     EXPECT_TRUE(waiting.empty());
     EXPECT_TRUE(stream.closed);
+}
+
+TEST_F(ServerConnectionTest, AHandshakeDuringAChangeIsShownWhatIsServedNext) {
+    shake_hands_during_a_change();
+    publish();
+    EXPECT_EQ(client->progress(), ratls::Progress::kNeedsInput) << "nothing else is served yet";
+    change();
+    publish();
+    ASSERT_EQ(client->progress(), ratls::Progress::kOpen) << client->failure();
+    EXPECT_EQ(connection->info()->tag, services.now_served->find("app.example")->tag);
+    publish();
+    EXPECT_FALSE(connection->is_draining());
+}
+
+TEST_F(ServerConnectionTest, ARefusedLeafThatComesAfterTheChangeIsAskedForAgain) {
+    services.at_leaf = [this] { change(); };
+    services.no_leaf = state_changed;
+    services.no_leaf_of = services.now_served;
+    connect("app.example");
+    EXPECT_EQ(connection->info()->tag, services.now_served->find("app.example")->tag);
+}
+
+TEST_F(ServerConnectionTest, AHandshakeWaitsThroughTwoChanges) {
+    shake_hands_during_a_change();
+    change();
+    services.no_leaf_of = services.now_served;
+    publish();
+    EXPECT_EQ(client->progress(), ratls::Progress::kNeedsInput);
+    change();
+    publish();
+    EXPECT_EQ(client->progress(), ratls::Progress::kOpen) << client->failure();
+}
+
+TEST_F(ServerConnectionTest, ANameThatAChangeRemovesIsRefused) {
+    shake_hands_during_a_change();
+    change();
+    services.now_served->names.erase("app.example");
+    publish();
+    EXPECT_EQ(client->received_alert(), ratls::Alert::kInternalError);
+    EXPECT_TRUE(stream.closed);
+}
+
+TEST_F(ServerConnectionTest, AChangeWithoutEvidenceIsWaitedForAsLongAsAHandshakeMayTake) {
+    shake_hands_during_a_change();
+    clock.now_ms += kHandshakeMs - 1;
+    connection->tick();
+    EXPECT_FALSE(stream.over);
+    clock.now_ms += 1;
+    connection->tick();
+    exchange_bytes();
+    EXPECT_EQ(client->received_alert(), ratls::Alert::kInternalError);
+    EXPECT_TRUE(stream.closed);
+    change();
+    publish();
+    EXPECT_EQ(client->progress(), ratls::Progress::kFailed);
 }
 
 TEST_F(ServerConnectionTest, WhatIsServedNowAnswersNobodyWhoWasShownSomethingElse) {

@@ -311,7 +311,7 @@ constexpr std::uint8_t kFirstReply = 128;
 
 constexpr Code kCarriedCodes[] = {
     not_attested,
-    state_changed,
+    runtime::state_changed,
     unknown_name,
     unknown_draft,
     key_has_other_use,

@@ -29,8 +29,6 @@ inline constexpr Code minter_failed{"trusted/virtual/mint_protocol", "minter_fai
                                     "the minter refused"};
 inline constexpr Code not_attested{"trusted/virtual/mint_protocol", "not_attested",
                                    "the minter has no evidence for that key: ask for it first"};
-inline constexpr Code state_changed{"trusted/virtual/mint_protocol", "state_changed",
-                                    "what is served has changed: ask again"};
 inline constexpr Code unknown_name{"trusted/virtual/mint_protocol", "unknown_name",
                                    "there is no such name"};
 inline constexpr Code unknown_draft{"trusted/virtual/mint_protocol", "unknown_draft",

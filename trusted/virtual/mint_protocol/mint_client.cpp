@@ -372,6 +372,9 @@ void MintClient::draft(std::shared_ptr<Minting> minting, std::optional<Challenge
         Bytes binding = minting->epoch->key.sign_der(draft->binding_message);
         ask_for<SignedLeaf>(
             SignLeaf{draft->draft, std::move(binding)}, [this, minting](Result<SignedLeaf> leaf) {
+                // What it says is served no longer, or it was drawn up by a minter of before.
+                if (!leaf && leaf.error().code() == unknown_draft)
+                    return finish(minting, fail(runtime::state_changed));
                 if (!leaf) return finish(minting, fail(std::move(leaf).error()));
                 std::vector<Bytes> chain = std::move(minting->chain);
                 chain.insert(chain.begin(),

@@ -83,8 +83,9 @@ class MintClient {
     void reload(runtime::Done<void> done);
 
     /// A leaf out of `served`: of mode A or C, shared and kept; of mode B, for this handshake.
-    /// errors: runtime::leaf_expired, runtime::mint_busy, runtime::mint_rate, state_changed,
-    ///         minter_gone, minter_slow, minter_failed.
+    /// errors: runtime::leaf_expired, runtime::mint_busy, runtime::mint_rate, minter_gone,
+    ///         minter_slow, minter_failed; runtime::state_changed: the minter serves something else
+    ///         of the name, which is published as soon as there is evidence for it.
     void leaf(std::shared_ptr<const runtime::Served> served, const ratls::HandshakeOffer& offer,
               const ByteArray<16>& peer_address, runtime::Done<runtime::CredentialPtr> done);
 

@@ -51,7 +51,7 @@ void Minter::on(const Attest& request, Answer answer) {
                               if (weak.expired()) return;
                               // On TDX the evidence may be older than the register's last extend.
                               if (evidence && policy_root != served_policy_root())
-                                  evidence = fail(state_changed);
+                                  evidence = fail(runtime::state_changed);
                               attested_key(hash, minute, std::move(evidence));
                           });
 }
@@ -108,7 +108,7 @@ ratls::LeafContent Minter::content_of(const runtime::ServedName& row,
 
 Result<const runtime::ServedName*> Minter::row_of(const DraftLeaf& request) const {
     if (!is_ready()) return fail(runtime::wrong_stage, "there is no evidence yet");
-    if (request.generation != state_.generation) return fail(state_changed);
+    if (request.generation != state_.generation) return fail(runtime::state_changed);
     const runtime::ServedName* row = served_->find(request.name);
     if (row == nullptr || row->name != request.name) return fail(unknown_name);
     return row;
@@ -174,7 +174,7 @@ void Minter::challenge_quoted(const DraftLeaf& request, const crypto::Digest32& 
     auto draft = [&]() -> Result<Draft> {
         const FreshEvidence quote = EOS_TRY(std::move(evidence));
         const runtime::ServedName* row = served_->find(request.name);
-        if (row == nullptr || row->tag != tag) return fail(state_changed);
+        if (row == nullptr || row->tag != tag) return fail(runtime::state_changed);
         ratls::LeafContent content = content_of(*row, ratls::LeafScheme::kV1);
         content.evidence = quote.bytes;
         content.not_before = now() - ratls::kChallengeBackdateSeconds;
@@ -222,7 +222,7 @@ void Minter::on(const AttestChannel& request, Answer answer) {
         const AttestedKey* attested = find_attested(request.leaf_key);
         if (attested == nullptr) return fail(not_attested);
         // Its leaves show what was in force when they were made.
-        if (attested->policy_root != served_policy_root()) return fail(state_changed);
+        if (attested->policy_root != served_policy_root()) return fail(runtime::state_changed);
         EOS_TRY(admit(request.peer_address));
         return ratls::ReportData::v2_challenge(key, request.channel);
     }();
@@ -233,7 +233,7 @@ void Minter::on(const AttestChannel& request, Answer answer) {
         [this, asked_at, policy_root = served_policy_root(), weak = std::weak_ptr(self_),
          answer = std::move(answer)](Result<FreshEvidence> evidence) mutable {
             if (evidence && (weak.expired() || policy_root != served_policy_root()))
-                evidence = fail(state_changed);
+                evidence = fail(runtime::state_changed);
             if (!evidence) return answer(to_failed(evidence.error()));
             answer(Evidence{asked_at, std::move(evidence->bytes)});
         });

@@ -140,7 +140,7 @@ TEST_F(MinterRig, AReloadDisturbsNoHandshakeOnANameThatStaysAsItWas) {
     file.routes.push_back(chat);
     ASSERT_TRUE(minter->reload()) << "while their quotes are made";
     until([&] { return shop && platform; });
-    EXPECT_EQ(code_of(*platform), state_changed) << "its tree has changed";
+    EXPECT_EQ(code_of(*platform), runtime::state_changed) << "its tree has changed";
     const auto& draft = std::get<Draft>(*shop);
     file.routes.pop_back();
     ASSERT_TRUE(minter->reload()) << "while the proxy signs";
@@ -175,7 +175,7 @@ TEST_F(MinterRig, AThreadThatServesTheStateOfBeforeStillGetsLeavesOfWhatStayed) 
     };
     EXPECT_TRUE(ask(offer("shop.example.test")));
     EXPECT_TRUE(ask(challenge("shop.example.test")));
-    EXPECT_EQ(ask(challenge("")).error().code(), state_changed);
+    EXPECT_EQ(ask(challenge("")).error().code(), runtime::state_changed);
 }
 
 TEST_F(MinterRig, WhatCannotBeStoredIsNotServed) {
@@ -336,7 +336,7 @@ TEST_F(MinterRig, KeysOfAHandshakeAndKeysOfADayAreNeverTheSame) {
     EXPECT_TRUE(
         std::holds_alternative<Draft>(raw(DraftLeaf{"vm.example.test", generation, {}, key, {}})));
     EXPECT_EQ(code_of(raw(DraftLeaf{"vm.example.test", generation + 1, {}, key, {}})),
-              state_changed);
+              runtime::state_changed);
     EXPECT_EQ(code_of(raw(DraftLeaf{"no.example.test", generation, {}, key, {}})), unknown_name);
     EXPECT_EQ(code_of(raw(DraftLeaf{"", generation, {}, key, {}})), unknown_name);
 }
@@ -372,8 +372,8 @@ TEST_F(MinterRig, AKeyIsForThePolicyThatWasInForceWhenItWasAttested) {
     ASSERT_TRUE(minter->reload());
     tee.release();
     until([&late] { return late.size() == 2; });
-    for (const MintReply& reply : late) EXPECT_EQ(code_of(reply), state_changed);
-    EXPECT_EQ(code_of(raw(AttestChannel{key, {}, {}})), state_changed);
+    for (const MintReply& reply : late) EXPECT_EQ(code_of(reply), runtime::state_changed);
+    EXPECT_EQ(code_of(raw(AttestChannel{key, {}, {}})), runtime::state_changed);
     EXPECT_EQ(code_of(raw(Attest{key})), key_has_other_use);
 }
 

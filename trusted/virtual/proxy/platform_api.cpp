@@ -26,7 +26,7 @@ constexpr std::string_view kOwnPrefix = "/.well-known/enclave-os/";
 int status_of(const Error& error) {
     const Code& code = error.code();
     static constexpr std::array kTemporary = {
-        minter_gone,        minter_slow,        not_served_yet,       state_changed,
+        minter_gone,        minter_slow,        not_served_yet,       runtime::state_changed,
         runtime::mint_busy, runtime::mint_rate, runtime::wrong_stage, runtime::time_jumped};
     static constexpr std::array kNotTheOwner = {runtime::wrong_token, runtime::not_the_owner,
                                                 owner::wrong_statement};
