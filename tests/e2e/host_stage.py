@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -404,5 +405,9 @@ def host_a_missing_file_of_the_state_is_named(rig):
 
 def host_ends_in_good_order(rig):
     runner = rig.runner_pid()
-    assert rig.stop_daemon() == 0
+    with socket.create_connection(("127.0.0.1", rig.port), 120) as plain:
+        with rig.tls(root=False).wrap_socket(plain, server_hostname=PLATFORM) as stalled:
+            stalled.sendall(f"POST /__privasys/attest HTTP/1.1\r\nHost: {PLATFORM}\r\nContent-Length: 100\r\n\r\n".encode())
+            assert rig.stop_daemon() == 0
     assert not Path(f"/proc/{runner}").exists(), "the runner outlived the daemon"
+    assert "drain_timeout" not in rig.log(), "the enclave cuts what is left when the drain ends, and ends in good order"

@@ -114,7 +114,7 @@ void Supervisor::stop(MonotonicTime now, Milliseconds drain_time) {
         return;
     }
     state_ = State::kStopping;
-    stop_by_ = now + drain_time;
+    stop_by_ = now + drain_time + (drain_time > Milliseconds{0} ? kStopGrace : Milliseconds{0});
     p_.health.draining = true;
     if (!process_) return;
     p_.log.info("draining", std::to_string(process_->traffic().count()) + " connections, at most " +

@@ -19,6 +19,8 @@ class Supervisor {
     static constexpr Milliseconds kGoodRun{30'000};
     /// For the last bytes of connections once the trusted side has ended in good order.
     static constexpr Milliseconds kFlushTime{5'000};
+    /// On top of the drain, for the trusted side to cut what is left and to end.
+    static constexpr Milliseconds kStopGrace{3'000};
 
     enum class State {
         kRunning,       ///< a process runs, or will after a pause
@@ -41,7 +43,8 @@ class Supervisor {
     Milliseconds rest();
     void awake();
 
-    /// Asks the trusted side to finish; ends it by force after `drain_time`. Again: at once.
+    /// Asks the trusted side to finish within `drain_time`; ends it by force kStopGrace later.
+    /// Again: at once.
     void stop(MonotonicTime now, Milliseconds drain_time);
 
     State state() const { return state_; }
