@@ -3,10 +3,13 @@
 
 #include <openssl/async.h>
 
+#include <array>
 #include <cctype>
 
 #include "common/base/assert.h"
+#include "common/base/codec.h"
 #include "common/base/encoding.h"
+#include "common/crypto/hash.h"
 
 // libssl's convenience macros cast the C way.
 #pragma GCC diagnostic ignored "-Wold-style-cast"
@@ -102,14 +105,38 @@ LeafScheme TlsSession::Callbacks::scheme_asked_for(SSL* ssl) {
     return offers_protocol(list, kV2Protocol) ? LeafScheme::kV2 : LeafScheme::kV1;
 }
 
+// Of what the leaf is chosen by: name, protocols, challenge. Which of them are there counts, too.
+crypto::Digest32 TlsSession::Callbacks::choice_of(SSL* ssl) {
+    Writer out;
+    for (unsigned type : std::array<unsigned, 3>{TLSEXT_TYPE_server_name,
+                                                 TLSEXT_TYPE_application_layer_protocol_negotiation,
+                                                 kChallengeExtension}) {
+        const unsigned char* data = nullptr;
+        std::size_t size = 0;
+        const bool is_there = SSL_client_hello_get0_ext(ssl, type, &data, &size) == 1;
+        out.u8(is_there ? 1 : 0).u32be(static_cast<std::uint32_t>(size));
+        out.bytes(std::as_bytes(std::span(data, size)));
+    }
+    return crypto::sha256(out.view());
+}
+
 // Only a handshake with a challenge pays for a fibre: seen here, before anything else happens. The
 // leaf is chosen before libssl looks at the protocols offered, so that these are read here, too.
-int TlsSession::Callbacks::client_hello(SSL* ssl, int*, void*) {
+int TlsSession::Callbacks::client_hello(SSL* ssl, int* alert, void*) {
+    ServerSession& self = server(ssl);
+    // After a HelloRetryRequest this runs again: the leaf was chosen, or is on its way, for what
+    // was asked first, and libssl does not compare (RFC 8446 §4.1.2).
+    const crypto::Digest32 choice = choice_of(ssl);
+    if (self.choice_.value_or(choice) != choice) {
+        self.failure_ = "the second ClientHello asks for something else";
+        *alert = static_cast<int>(Alert::kIllegalParameter);
+        return SSL_CLIENT_HELLO_ERROR;
+    }
+    self.choice_ = choice;
     const unsigned char* data = nullptr;
     std::size_t size = 0;
     bool challenged = SSL_client_hello_get0_ext(ssl, kChallengeExtension, &data, &size) == 1;
     bool in_fibre = (SSL_get_mode(ssl) & SSL_MODE_ASYNC) != 0;
-    ServerSession& self = server(ssl);
     self.offer_.scheme = challenged ? LeafScheme::kV1 : scheme_asked_for(ssl);
     if (self.offer_.scheme == LeafScheme::kV2) ask_for_client_certificate(ssl);
     return challenged && !in_fibre ? SSL_CLIENT_HELLO_RETRY : SSL_CLIENT_HELLO_SUCCESS;

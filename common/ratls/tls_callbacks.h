@@ -18,6 +18,7 @@ struct TlsSession::Callbacks {
     static bool configure(SSL_CTX* context);
     static bool configure_server(SSL_CTX* context);
 
+    static crypto::Digest32 choice_of(SSL* ssl);
     static int client_hello(SSL* ssl, int* alert, void*);
     static void ask_for_client_certificate(SSL* ssl);
     static LeafScheme scheme_asked_for(SSL* ssl);

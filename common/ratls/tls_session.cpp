@@ -130,6 +130,10 @@ Progress TlsSession::advance() {
             fail_session("the handshake resumed a session");
             return progress_;
         }
+        if (!may_open()) {
+            fail_session("the handshake ended without a leaf");
+            return progress_;
+        }
         if (!SSL_is_server(ssl_) && offer_.nonce) make_binder();
         hellos_ = {};
         return progress_ = Progress::kOpen;

@@ -159,6 +159,9 @@ class TlsSession {
 
     /// Called by advance() when libssl paused for a leaf: what the owner should be told.
     virtual Progress paused() { return Progress::kFailed; }
+    /// Whether all has happened that must before application data flows. libssl's word alone is not
+    /// taken for it.
+    virtual bool may_open() const { return true; }
 
     void fail_session(std::string why);
 
@@ -225,11 +228,13 @@ class ServerSession : public TlsSession {
     ServerSession(ssl_ctx_st* context, std::shared_ptr<const Credential> placeholder,
                   ServedProtocols protocols);
     Progress paused() override { return Progress::kNeedsLeaf; }
+    bool may_open() const override { return decision_ == Leaf::kProvided; }
 
     enum class Leaf { kUndecided, kProvided, kRefused };
     std::shared_ptr<const Credential> placeholder_;
     std::shared_ptr<const Credential> leaf_;
     Leaf decision_ = Leaf::kUndecided;
+    std::optional<crypto::Digest32> choice_;  ///< what the first ClientHello has the leaf chosen by
     LeafRefusal refusal_ = LeafRefusal::kUnavailable;
     KnowsName knows_name_;
     const ServedProtocols protocols_;

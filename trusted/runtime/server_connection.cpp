@@ -121,8 +121,9 @@ void ServerConnection::advance_handshake() {
 }
 
 // While nothing is served nobody can say which names there will be: ask_for_leaf() refuses then.
+// Asked again after a HelloRetryRequest: what the leaf was chosen from stays what was shown.
 bool ServerConnection::knows_name(std::string_view server_name) {
-    shown_ = services_.served();
+    if (!asked_for_leaf_) shown_ = services_.served();
     return shown_ == nullptr || shown_->find(server_name) != nullptr;
 }
 
@@ -174,6 +175,7 @@ void ServerConnection::refuse_leaf(ratls::LeafRefusal refusal, std::string why) 
 }
 
 void ServerConnection::opened() {
+    EOS_ASSERT(shown_ != nullptr);  // no leaf is provided before it is there
     const ratls::HandshakeOffer& offer = session_->offer();
     const ServedName* shown = shown_->find(offer.server_name);
     ConnectionInfo info;

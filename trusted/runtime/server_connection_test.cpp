@@ -3,6 +3,7 @@
 #include "trusted/runtime/server_connection.h"
 
 #include <gtest/gtest.h>
+#include <openssl/ssl.h>
 
 #include <functional>
 
@@ -13,6 +14,9 @@
 #include "trusted/runtime/http_test_peer.h"
 #include "trusted/runtime/leaf_mint.h"
 #include "trusted/runtime/responses.h"
+
+// libssl's convenience macros cast the C way.
+#pragma GCC diagnostic ignored "-Wold-style-cast"
 
 namespace eos::runtime {
 namespace {
@@ -443,6 +447,35 @@ TEST_F(ServerConnectionTest, AChangeWithoutEvidenceIsWaitedForAsLongAsAHandshake
     change();
     publish();
     EXPECT_EQ(client->progress(), ratls::Progress::kFailed);
+}
+
+// A client of libssl alone, whose first group is not ours: it has to say its hello again.
+TEST_F(ServerConnectionTest, AChangeBetweenTwoClientHellosIsNotWhatWasShown) {
+    const std::unique_ptr<SSL_CTX, void (*)(SSL_CTX*)> context(SSL_CTX_new(TLS_client_method()),
+                                                               SSL_CTX_free);
+    SSL_CTX_set1_groups_list(context.get(), "P-384:X25519");
+    const std::unique_ptr<SSL, void (*)(SSL*)> ssl(SSL_new(context.get()), SSL_free);
+    BIO* to_client = BIO_new(BIO_s_mem());
+    BIO* from_client = BIO_new(BIO_s_mem());
+    SSL_set_bio(ssl.get(), to_client, from_client);
+    SSL_set_connect_state(ssl.get());
+    SSL_set_tlsext_host_name(ssl.get(), "app.example");
+    connection = std::make_unique<ServerConnection>(server_context->accept(), services, stream,
+                                                    ByteArray<16>{}, [] {});
+    const crypto::Digest32 shown = services.now_served->find("app.example")->tag;
+    for (int turn = 0; turn < 4; ++turn) {
+        SSL_do_handshake(ssl.get());
+        Bytes bytes(BIO_ctrl_pending(from_client));
+        BIO_read(from_client, bytes.data(), static_cast<int>(bytes.size()));
+        stream.receive_window -= bytes.size();
+        connection->receive(bytes);
+        if (turn == 0) change();
+        const Bytes answer = std::exchange(stream.sent, {});
+        BIO_write(to_client, answer.data(), static_cast<int>(answer.size()));
+    }
+    ASSERT_TRUE(connection->info().has_value()) << connection->failure();
+    EXPECT_EQ(connection->info()->tag, shown);
+    EXPECT_TRUE(connection->is_draining()) << "what it was shown is served no longer";
 }
 
 TEST_F(ServerConnectionTest, WhatIsServedNowAnswersNobodyWhoWasShownSomethingElse) {
