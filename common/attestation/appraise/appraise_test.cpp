@@ -390,6 +390,29 @@ TEST(Appraise, TcbStatusAndAdvisories) {
                 HasSubstr("SGX component 3 has SVN 4, the newest level needs 5"));
 }
 
+TEST(Appraise, AStatusInItsGraceIsGoodEnoughUntilThatEnds) {
+    constexpr std::int64_t kDay_s = 24 * 3600;
+    Scene scene;
+    json::Value& level = scene.intel.tcb_info["tcbLevels"][0];
+    level["tcbStatus"] = "OutOfDate";
+    level["advisoryIDs"] = {"INTEL-SA-00615"};
+    level["tcbDate"] = rfc3339(kNow - 30 * kDay_s + 1);
+    expect_rejected(scene, "tcb.status", kExitNotAcceptable);
+    scene.policy.tcb.grace_days[endorsements::TcbStatus::sw_hardening_needed] = 365;
+    expect_rejected(scene, "tcb.status", kExitNotAcceptable);
+    scene.policy.tcb.grace_days[endorsements::TcbStatus::out_of_date] = 30;
+    const AttestationResult result = scene.run();
+    EXPECT_EQ(result.outcome(), Outcome::accepted_emulated);
+    EXPECT_THAT(find_check(result.tree(), "tcb.status")->found, HasSubstr("its grace"));
+    level["tcbDate"] = rfc3339(kNow - 30 * kDay_s);
+    expect_rejected(scene, "tcb.status", kExitNotAcceptable);
+    EXPECT_THAT(find_check(scene.run().tree(), "tcb.status")->found,
+                HasSubstr("its grace ended " + rfc3339(kNow)));
+    level["tcbStatus"] = "Revoked";
+    scene.policy.tcb.grace_days[endorsements::TcbStatus::revoked] = 365;
+    EXPECT_EQ(scene.run().summary(), "rejected: tcb.level");
+}
+
 TEST(Appraise, AgeOfCollateralIsByItsVendorsDates) {
     Scene scene;
     scene.intel.tcb_info["issueDate"] = rfc3339(kNow - 1000);

@@ -93,7 +93,15 @@ std::string tcb_remedy(const verify::TcbResult& tcb) {
     return out;
 }
 
-Check tcb_status_check(const verify::TcbResult& tcb, const TcbRule& rule) {
+/// When the grace for this status ends; nothing if the policy has none for it.
+std::optional<UnixTime> end_of_grace(const verify::TcbResult& tcb, const TcbRule& rule) {
+    constexpr std::int64_t kDay_s = 24 * 3600;
+    const auto grace = rule.grace_days.find(tcb.status);
+    if (grace == rule.grace_days.end() || tcb.status == TcbStatus::revoked) return std::nullopt;
+    return tcb.date + grace->second * kDay_s;
+}
+
+Check tcb_status_check(const verify::TcbResult& tcb, const TcbRule& rule, UnixTime time) {
     constexpr Subject kSubject{"tcb.status", "docs/formats/verification.md 6.5"};
     std::string found =
         std::string(tcb_status_name(tcb.status)) + ", TCB of " + rfc3339(tcb.date).substr(0, 10);
@@ -106,6 +114,10 @@ Check tcb_status_check(const verify::TcbResult& tcb, const TcbRule& rule) {
     if (rule.statuses.contains(tcb.status) && tcb.status != TcbStatus::revoked && open.empty()) {
         return passed(kSubject, found);
     }
+    const std::optional<UnixTime> grace_ends = end_of_grace(tcb, rule);
+    if (grace_ends && time < *grace_ends)
+        return passed(kSubject, found + "; accepted until " + rfc3339(*grace_ends) + ", its grace");
+    if (grace_ends) found += "; its grace ended " + rfc3339(*grace_ends);
     std::string expected;
     for (TcbStatus status : rule.statuses)
         expected += (expected.empty() ? "" : " or ") + std::string(tcb_status_name(status));
@@ -207,7 +219,7 @@ Check enclave_checks(const verify::Verification& verification, const Policy& pol
         std::ranges::move(guest_checks(*snp, policy), std::back_inserter(checks));
     }
     if (evidence->tcb().has_value()) {
-        checks.push_back(tcb_status_check(*evidence->tcb(), policy.tcb));
+        checks.push_back(tcb_status_check(*evidence->tcb(), policy.tcb, verification.time()));
         checks.push_back(evaluation_number_check(*evidence->tcb(), policy.tcb));
     }
     if (policy.max_collateral_age_s.has_value()) {

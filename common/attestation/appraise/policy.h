@@ -99,6 +99,9 @@ struct TcbRule {
     /// Advisories that may be open. Consulted for every status but UpToDate.
     std::set<std::string> advisories;
     std::uint32_t min_evaluation_data_number = 0;
+    /// Statuses beside those, and with whatever advisories, for so many days after the date of the
+    /// levels that were reached: what was good until then may still be waiting for its update.
+    std::map<endorsements::TcbStatus, std::uint32_t> grace_days;
 };
 
 /// Freedoms of a trust domain that are refused unless the policy allows them by name.

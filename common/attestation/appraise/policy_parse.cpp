@@ -145,6 +145,31 @@ Result<verify::Roots> parse_roots(json::Object& root) {
     return verify::Roots::test(std::move(roots));
 }
 
+constexpr std::uint32_t kMaxGraceDays = 366;
+
+/// A status by its name that a policy may accept.
+Result<endorsements::TcbStatus> parse_status(const std::string& name, const std::string& path) {
+    const std::optional<endorsements::TcbStatus> status = endorsements::tcb_status_from(name);
+    if (status.has_value() && *status != endorsements::TcbStatus::revoked) return *status;
+    return fail(bad_policy, path + ": not a status to accept: \"" +
+                                printable(as_bytes(name), kMaxNameBytes) + "\"");
+}
+
+Result<void> parse_grace(json::Object& tcb, TcbRule& rule) {
+    const json::Value* value = tcb.find("grace_days");
+    if (value == nullptr) return {};
+    EOS_TRY(json::Object::of(*value, tcb.path("grace_days")));
+    for (const auto& [name, days] : value->items()) {
+        const std::string path = tcb.path("grace_days." + printable(as_bytes(name), kMaxNameBytes));
+        const endorsements::TcbStatus status = EOS_TRY(parse_status(name, path));
+        if (rule.statuses.contains(status))
+            return fail(bad_policy, path + ": a status that is accepted needs no grace");
+        rule.grace_days[status] =
+            static_cast<std::uint32_t>(EOS_TRY(json::as_number(days, path, kMaxGraceDays)));
+    }
+    return {};
+}
+
 Result<TcbRule> parse_tcb(json::Object& root) {
     TcbRule rule;
     const json::Value* value = root.find("tcb");
@@ -153,12 +178,7 @@ Result<TcbRule> parse_tcb(json::Object& root) {
     if (object.find("statuses") != nullptr) {
         rule.statuses.clear();
         for (const std::string& name : EOS_TRY(text_set(object, "statuses"))) {
-            std::optional<endorsements::TcbStatus> status = endorsements::tcb_status_from(name);
-            if (!status.has_value() || *status == endorsements::TcbStatus::revoked) {
-                return fail(bad_policy, object.path("statuses") + ": not a status to accept: \"" +
-                                            printable(as_bytes(name), kMaxNameBytes) + "\"");
-            }
-            rule.statuses.insert(*status);
+            rule.statuses.insert(EOS_TRY(parse_status(name, object.path("statuses"))));
         }
     }
     rule.advisories = EOS_TRY(text_set(object, "advisories"));
@@ -166,6 +186,7 @@ Result<TcbRule> parse_tcb(json::Object& root) {
         rule.min_evaluation_data_number = static_cast<std::uint32_t>(
             EOS_TRY(object.number("min_evaluation_data_number", 0xffffffff)));
     }
+    EOS_TRY(parse_grace(object, rule));
     EOS_TRY(object.finish());
     return rule;
 }

@@ -55,9 +55,12 @@ json::Value tcb_to_json(const TcbRule& rule) {
     json::Value statuses = json::Value::array();
     for (endorsements::TcbStatus status : rule.statuses)
         statuses.push_back(endorsements::tcb_status_name(status));
-    return {{"statuses", statuses},
-            {"advisories", rule.advisories},
-            {"min_evaluation_data_number", rule.min_evaluation_data_number}};
+    json::Value out{{"statuses", statuses},
+                    {"advisories", rule.advisories},
+                    {"min_evaluation_data_number", rule.min_evaluation_data_number}};
+    for (const auto& [status, days] : rule.grace_days)
+        out["grace_days"][endorsements::tcb_status_name(status)] = days;
+    return out;
 }
 
 template <typename Container>
