@@ -97,8 +97,8 @@ std::string tcb_remedy(const verify::TcbResult& tcb) {
 std::optional<UnixTime> end_of_grace(const verify::TcbResult& tcb, const TcbRule& rule) {
     constexpr std::int64_t kDay_s = 24 * 3600;
     const auto grace = rule.grace_days.find(tcb.status);
-    if (grace == rule.grace_days.end() || tcb.status == TcbStatus::revoked) return std::nullopt;
-    return tcb.date + grace->second * kDay_s;
+    if (grace == rule.grace_days.end() || !tcb.behind_since) return std::nullopt;
+    return *tcb.behind_since + grace->second * kDay_s;
 }
 
 Check tcb_status_check(const verify::TcbResult& tcb, const TcbRule& rule, UnixTime time) {

@@ -100,7 +100,8 @@ struct TcbRule {
     std::set<std::string> advisories;
     std::uint32_t min_evaluation_data_number = 0;
     /// Statuses beside those, and with whatever advisories, for so many days after the date of the
-    /// levels that were reached: what was good until then may still be waiting for its update.
+    /// level that is not UpToDate (the earliest of several): what was good then may still be
+    /// waiting for its update.
     std::map<endorsements::TcbStatus, std::uint32_t> grace_days;
 };
 

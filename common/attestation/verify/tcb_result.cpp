@@ -54,6 +54,8 @@ TcbStatus merged(const Levels& levels, const EnclaveLevel* qe_level) {
 template <typename Level>
 void add(TcbResult& out, std::set<std::string>& advisories, const Level& level) {
     out.date = std::min(out.date, level.date);
+    if (level.status != TcbStatus::up_to_date)
+        out.behind_since = std::min(out.behind_since.value_or(level.date), level.date);
     advisories.insert(level.advisories.begin(), level.advisories.end());
 }
 

@@ -58,6 +58,7 @@ struct TcbResult {
     std::optional<endorsements::TcbStatus> tdx_module;  ///< TDX, from the second generation on
     std::optional<endorsements::TcbStatus> current;     ///< TDX 1.5: merged, as it runs now
     UnixTime date;                                      ///< the earliest one of the levels
+    std::optional<UnixTime> behind_since;               ///< of those that are not UpToDate
     std::vector<std::string> advisories;                ///< of all levels, sorted, each once
     std::uint32_t evaluation_data_number = 0;           ///< the lower one of both statements
     std::string shortfall;  ///< which SVNs the newest level asks for and the platform lacks

@@ -22,6 +22,9 @@
 namespace eos::cvm {
 
 inline constexpr std::size_t kMaxAttestedKeys = 16;
+/// How long a leaf under a key can be shown, at the most.
+inline constexpr std::uint64_t kForgottenMs =
+    std::uint64_t{ratls::kDeterministicLifeSeconds} * 1000;
 inline constexpr std::size_t kMaxDrafts = 256;
 inline constexpr std::uint64_t kDraftMs = 30'000;
 inline constexpr std::uint64_t kQuoteRetryMs = 5'000;
@@ -155,6 +158,8 @@ class Minter {
     runtime::PendingAuthority pending_ca_;
     std::shared_ptr<runtime::Served> served_;  // null until there is a first quote
     std::map<crypto::Digest32, AttestedKey> attested_;
+    std::map<crypto::Digest32, std::uint64_t>
+        forgotten_;  ///< attested keys of before, and until when
     std::map<crypto::Digest32, std::vector<Answer>> attesting_;
     std::map<std::uint64_t, DraftOnItsWay> drafts_;
     std::uint64_t last_draft_ = 0;

@@ -39,6 +39,8 @@ void Minter::on(const Attest& request, Answer answer) {
     if (known != nullptr && now() - known->not_before < runtime::kEpochRenewalSeconds)
         return answer(Evidence{known->not_before.seconds, known->evidence});
     const crypto::Digest32 hash = key->spki_hash();
+    if (known == nullptr && forgotten_.contains(hash))
+        return answer(to_failed(Error(key_has_other_use, "it was attested before")));
     if (auto under_way = attesting_.find(hash); under_way != attesting_.end())
         return under_way->second.push_back(std::move(answer));
     if (Result<void> taken = keys_attested_.take({}, parts_.clock.monotonic_ms()); !taken)
@@ -74,9 +76,9 @@ void Minter::attested_key(const crypto::Digest32& key_hash, UnixTime minute,
     }
 }
 
-// A proxy that has other keys attested until one is forgotten can have that one attested again, and
-// say something else of a name. It could have said that with a new key, and whoever reads a leaf
-// sees one of the two; what is at stake is quotes, which kKeysAttested bounds.
+// A key whose evidence is let go is never attested again: under another policy it would vouch for
+// the leaves that it has of before. For as long as those can be shown; kKeysAttested bounds how
+// many there are.
 void Minter::keep_attested(const crypto::Digest32& key_hash, AttestedKey key) {
     auto [row, is_new] = attested_.try_emplace(key_hash);
     if (!is_new) key.tags = std::move(row->second.tags);
@@ -88,6 +90,9 @@ void Minter::keep_attested(const crypto::Digest32& key_hash, AttestedKey key) {
         if (oldest == attested_.end() || it->second.not_before < oldest->second.not_before)
             oldest = it;
     }
+    const std::uint64_t now_ms = parts_.clock.monotonic_ms();
+    std::erase_if(forgotten_, [&](const auto& one) { return now_ms >= one.second; });
+    forgotten_.emplace(oldest->first, now_ms + kForgottenMs);
     attested_.erase(oldest);
 }
 
@@ -125,7 +130,10 @@ Result<Draft> Minter::draft_attested(const DraftLeaf& request) {
     crypto::P256PublicKey key = EOS_TRY(crypto::P256PublicKey::from_spki(request.leaf_key));
     AttestedKey* attested = find_attested(request.leaf_key);
     if (attested == nullptr) return fail(not_attested);
-    // A value that changed means a new key and a new quote.
+    // A value that changed means a new key and a new quote; so does the policy, which on TDX the
+    // evidence measures.
+    if (attested->policy_root != served_policy_root())
+        return fail(key_has_other_use, "it is of another policy");
     const crypto::Digest32& tag = attested->tags.try_emplace(row->name, row->tag).first->second;
     if (tag != row->tag) return fail(key_has_other_use, "it said something else of " + row->name);
     ratls::LeafContent content = content_of(*row, request.scheme);
@@ -152,7 +160,8 @@ void Minter::draft_challenged(const DraftLeaf& request, Answer answer) {
         crypto::P256PublicKey key = EOS_TRY(crypto::P256PublicKey::from_spki(request.leaf_key));
         if (request.scheme != ratls::LeafScheme::kV1)
             return fail(malformed_message, "a challenge in the handshake is of mode B");
-        if (find_attested(request.leaf_key) != nullptr) return fail(key_has_other_use);
+        if (find_attested(request.leaf_key) != nullptr || forgotten_.contains(key.spki_hash()))
+            return fail(key_has_other_use);
         ratls::ReportData report_data =
             EOS_TRY(ratls::ReportData::v1_challenge(key, challenge.nonce, challenge.binder));
         EOS_TRY(admit(challenge.peer_address));
