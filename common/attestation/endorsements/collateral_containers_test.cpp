@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/attestation/endorsements/amd_certificates.h"
 #include "common/attestation/verify/bundle_checks.h"
 #include "common/attestation/verify/corpus_test.h"
 #include "common/attestation/verify/synthetic_intel_test.h"
@@ -353,6 +354,28 @@ TEST_F(RealContainers, OpenEnclavesEndorsementsGiveTheRowsVerdict) {
         verify::verify_quote(row.quote, *found, verify::Roots::intel(), row.time);
     ASSERT_NE(verification.evidence(), nullptr) << render_text(verification.tree());
     EXPECT_EQ(tcb_status_name(verification.evidence()->tcb()->status), row.text("verdict"));
+}
+
+TEST(AmdCertificates, AreTakenAsTheServiceGivesThem) {
+    const x509::Certificate& ca = amd_issuers().front().certificate;
+    const std::string pem = x509::encode_pem("CERTIFICATE", ca.der());
+    for (const Bytes& file : {to_bytes(ca.der()), to_bytes(pem)}) {
+        const Result<Endorsements> found = parse_endorsements(file);
+        ASSERT_TRUE(found.has_value()) << found.error().message();
+        EXPECT_THAT(found->amd.certificates, ::testing::ElementsAre(file));
+        EXPECT_EQ(to_pieces(*found, UnixTime{}, "test")->size(), 1u);
+    }
+}
+
+TEST(AmdCertificates, NothingElseIsTakenForOne) {
+    const Bytes ca = to_bytes(amd_issuers().front().certificate.der());
+    EXPECT_FALSE(parse_endorsements(ByteView(ca).first(ca.size() - 1)).has_value());
+    Bytes longer = ca;
+    longer.push_back(std::byte{0});
+    EXPECT_FALSE(parse_endorsements(longer).has_value());
+    const SyntheticIntel intel;
+    EXPECT_FALSE(parse_endorsements(intel.pck().der()).has_value());
+    EXPECT_FALSE(parse_endorsements(intel.ca().der()).has_value());
 }
 
 }  // namespace

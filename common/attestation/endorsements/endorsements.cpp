@@ -61,6 +61,21 @@ Piece piece_of(PieceKind kind, const SignedObject& object) {
             .issuer_chain_pem = object.issuer_chain_pem};
 }
 
+bool looks_like_certificates(ByteView in) {
+    constexpr std::byte kSequence{0x30};
+    return as_chars(in).starts_with("-----BEGIN CERTIFICATE-----") ||
+           (!in.empty() && in[0] == kSequence);
+}
+
+/// A VCEK, a VLEK or the CAs above them, as AMD's service gives them.
+Result<Endorsements> parse_amd_certificates(ByteView in) {
+    if (in.size() > kMaxCollateralBytes) return fail(bad_container, "too large");
+    Endorsements out;
+    out.amd.certificates.push_back(to_bytes(in));
+    EOS_TRY(amd_pieces(out.amd));  // of AMD's, all of them
+    return out;
+}
+
 }  // namespace
 
 Result<Endorsements> parse_endorsements(ByteView in) {
@@ -77,6 +92,7 @@ Result<Endorsements> parse_endorsements(ByteView in) {
         case Container::none:
             break;
     }
+    if (looks_like_certificates(in)) return parse_amd_certificates(in);
     json::Value root =
         EOS_TRY(json::parse(in, {.size_bytes = 4 * kMaxCollateralBytes, .depth = 10}));
     if (is_statement_file(root)) return parse_statement_file(root);

@@ -77,9 +77,9 @@ Endorsements select(const Endorsements& all, const IntelPlatform& platform);
 /// (as the other lists). A member that is absent, null or empty is missing. The member
 /// pck_certificate_chain is allowed and not used: evidence that can be verified carries its own. So
 /// are version and tee_type, of the quote library's structure: the statements say it themselves.
-/// Or a bundle: bundle.h. Or one of the shapes of collateral_containers.h. Syntax of the frame
-/// only.
-/// errors:  those of parse_bundle() and of the containers; those of json::parse;
+/// Or a bundle: bundle.h. Or one of the shapes of collateral_containers.h. Or certificates of AMD's
+/// alone, DER or PEM. Syntax of the frame only.
+/// errors:  those of parse_bundle(), of the containers and of amd_pieces(); those of json::parse;
 ///          json::wrong_type, out_of_range, missing_member (an object without its signature or
 ///          chain), unknown_member; bad_encoding.
 /// bound:   4 × kMaxCollateralBytes.
