@@ -59,26 +59,38 @@ struct Reason {
     std::string_view phrase;
 };
 
+// RFC 9110 §15 and IANA's registry of status codes; 418 is of RFC 2324.
 constexpr auto kReasons = std::to_array<Reason>({
     {100, "Continue"},
     {101, "Switching Protocols"},
+    {102, "Processing"},
+    {103, "Early Hints"},
     {200, "OK"},
     {201, "Created"},
     {202, "Accepted"},
+    {203, "Non-Authoritative Information"},
     {204, "No Content"},
+    {205, "Reset Content"},
     {206, "Partial Content"},
+    {207, "Multi-Status"},
+    {208, "Already Reported"},
+    {226, "IM Used"},
+    {300, "Multiple Choices"},
     {301, "Moved Permanently"},
     {302, "Found"},
     {303, "See Other"},
     {304, "Not Modified"},
+    {305, "Use Proxy"},
     {307, "Temporary Redirect"},
     {308, "Permanent Redirect"},
     {400, "Bad Request"},
     {401, "Unauthorized"},
+    {402, "Payment Required"},
     {403, "Forbidden"},
     {404, "Not Found"},
     {405, "Method Not Allowed"},
     {406, "Not Acceptable"},
+    {407, "Proxy Authentication Required"},
     {408, "Request Timeout"},
     {409, "Conflict"},
     {410, "Gone"},
@@ -87,18 +99,30 @@ constexpr auto kReasons = std::to_array<Reason>({
     {413, "Content Too Large"},
     {414, "URI Too Long"},
     {415, "Unsupported Media Type"},
+    {416, "Range Not Satisfiable"},
     {417, "Expectation Failed"},
+    {418, "I'm a teapot"},
     {421, "Misdirected Request"},
     {422, "Unprocessable Content"},
+    {423, "Locked"},
+    {424, "Failed Dependency"},
+    {425, "Too Early"},
+    {426, "Upgrade Required"},
+    {428, "Precondition Required"},
     {429, "Too Many Requests"},
     {431, "Request Header Fields Too Large"},
+    {451, "Unavailable For Legal Reasons"},
     {500, "Internal Server Error"},
     {501, "Not Implemented"},
     {502, "Bad Gateway"},
     {503, "Service Unavailable"},
     {504, "Gateway Timeout"},
     {505, "HTTP Version Not Supported"},
+    {506, "Variant Also Negotiates"},
     {507, "Insufficient Storage"},
+    {508, "Loop Detected"},
+    {510, "Not Extended"},
+    {511, "Network Authentication Required"},
 });
 
 }  // namespace
@@ -162,16 +186,27 @@ bool is_forbidden_trailer(std::string_view name) {
 }
 
 Result<void> Headers::add(std::string_view name, std::string_view value) {
+    return add_within({kMaxHeaderCount, kMaxHeaderBytes}, name, value);
+}
+
+Result<void> Headers::add_own(std::string_view name, std::string_view value) {
+    constexpr Limits kLimits = {kMaxHeaderCount + kMaxOwnHeaderCount,
+                                kMaxHeaderBytes + kMaxOwnHeaderBytes};
+    return add_within(kLimits, name, value);
+}
+
+Result<void> Headers::add_within(const Limits& limits, std::string_view name,
+                                 std::string_view value) {
     if (!is_token(name)) return fail(bad_header_name, printable(as_bytes(name), 32));
     value = trim(value);
     if (!std::ranges::all_of(value, is_value_char)) {
         return fail(bad_header_value, std::string(name.substr(0, 32)));
     }
-    if (fields_.size() == kMaxHeaderCount) {
-        return fail(headers_too_large, "more than " + std::to_string(kMaxHeaderCount) + " fields");
+    if (fields_.size() >= limits.count) {
+        return fail(headers_too_large, "more than " + std::to_string(limits.count) + " fields");
     }
     if (name.size() > kMaxHeaderNameBytes || value.size() > kMaxHeaderValueBytes ||
-        text_.size() + name.size() + value.size() > kMaxHeaderBytes) {
+        text_.size() + name.size() + value.size() > limits.bytes) {
         return fail(headers_too_large, std::string(name.substr(0, 32)));
     }
     if (fields_.empty()) {

@@ -28,6 +28,8 @@ inline constexpr std::size_t kMaxHeaderCount = 100;
 inline constexpr std::size_t kMaxHeaderNameBytes = 256;
 inline constexpr std::size_t kMaxHeaderValueBytes = 8 * 1024;
 inline constexpr std::size_t kMaxHeaderBytes = 16 * 1024;  ///< names and values of one section
+inline constexpr std::size_t kMaxOwnHeaderCount = 16;  ///< on top, of what Headers::add_own() adds
+inline constexpr std::size_t kMaxOwnHeaderBytes = 4 * 1024;
 
 /// The methods this implementation serves. Any other is answered 501 by the parser. CONNECT exists
 /// only in its extended form (RFC 8441), which HTTP/2 alone has: no proxy for other hosts is here.
@@ -57,6 +59,10 @@ class Headers {
     /// errors:  bad_header_name, bad_header_value, headers_too_large (a limit above).
     /// source:  RFC 9110 §5.1 and §5.5 (obs-text is allowed, control characters are not).
     [[nodiscard]] Result<void> add(std::string_view name, std::string_view value);
+
+    /// The same for a field that this program says behind what a peer said: the peer's may be as
+    /// many and as large as the limits let them, and there is still room for it.
+    [[nodiscard]] Result<void> add_own(std::string_view name, std::string_view value);
 
     std::size_t count() const { return fields_.size(); }
     HeaderView operator[](std::size_t index) const;  ///< index < count(), asserted
@@ -90,6 +96,11 @@ class Headers {
         std::uint16_t name_size;
         std::uint16_t value_size;
     };
+    struct Limits {
+        std::size_t count;
+        std::size_t bytes;
+    };
+    Result<void> add_within(const Limits& limits, std::string_view name, std::string_view value);
     HeaderView view(const Field& field) const {
         const std::string_view text(text_);
         return {text.substr(field.name_offset, field.name_size),

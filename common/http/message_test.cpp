@@ -56,6 +56,23 @@ TEST(Headers, BoundsCountNameValueAndTotal) {
     EXPECT_TRUE(big.add("n", std::string(left - 1, 'v')));
 }
 
+TEST(Headers, HasRoomForOurOwnBehindAsManyAsAPeerMaySend) {
+    Headers many;
+    for (std::size_t i = 0; i < kMaxHeaderCount; ++i) ASSERT_TRUE(many.add("n", "v"));
+    for (std::size_t i = 0; i < kMaxOwnHeaderCount; ++i) EXPECT_TRUE(many.add_own("o", "w"));
+    EXPECT_EQ(many.add_own("o", "w").error().code(), headers_too_large);
+    EXPECT_EQ(many.add("n", "v").error().code(), headers_too_large);
+    EXPECT_EQ(many.all("o").size(), kMaxOwnHeaderCount);
+
+    Headers big;
+    for (std::size_t i = 0; i < 2; ++i) {
+        ASSERT_TRUE(big.add("n", std::string(kMaxHeaderValueBytes - 1, 'v')));
+    }
+    EXPECT_EQ(big.add("n", "").error().code(), headers_too_large);
+    EXPECT_TRUE(big.add_own("o", std::string(kMaxOwnHeaderBytes - 1, 'w')));
+    EXPECT_EQ(big.add_own("o", "").error().code(), headers_too_large);
+}
+
 TEST(Headers, ListContainsLooksAtWholeTokens) {
     Headers headers;
     ASSERT_TRUE(headers.add("Connection", "keep-alive, Close"));
@@ -91,6 +108,15 @@ TEST(Message, WhatMustNotComeBehindTheBody) {
 
 TEST(Message, ReasonPhrases) {
     EXPECT_EQ(reason_phrase(421), "Misdirected Request");
+    EXPECT_EQ(reason_phrase(205), "Reset Content");
+    EXPECT_EQ(reason_phrase(402), "Payment Required");
+    EXPECT_EQ(reason_phrase(416), "Range Not Satisfiable");
+    EXPECT_EQ(reason_phrase(451), "Unavailable For Legal Reasons");
+    EXPECT_EQ(reason_phrase(511), "Network Authentication Required");
+    for (int status = 400; status <= 426; ++status) {
+        if (status >= 419 && status <= 420) continue;  // nobody's
+        EXPECT_NE(reason_phrase(status), "Unknown") << status;
+    }
     EXPECT_EQ(reason_phrase(599), "Unknown");
 }
 

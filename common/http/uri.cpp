@@ -10,10 +10,12 @@
 namespace eos::http {
 namespace {
 
-// RFC 3986 §3.3: pchar without the percent sign, and '/'.
+// RFC 3986 §3.3: pchar without the percent sign, and '/'. And what browsers send as it is although
+// it should be encoded: the URL Standard's path percent-encode set has none of "[]|^". Curly
+// brackets are in it, but are as harmless, and other servers take them.
 constexpr std::array<bool, 256> make_path_table() {
     std::array<bool, 256> table{};
-    for (char c : std::string_view("-._~!$&'()*+,;=:@/0123456789"
+    for (char c : std::string_view("-._~!$&'()*+,;=:@/[]|^{}0123456789"
                                    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")) {
         table[static_cast<unsigned char>(c)] = true;
     }

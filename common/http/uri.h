@@ -29,9 +29,11 @@ struct Target {
 };
 
 /// Parses the target of a request line: origin form, absolute form with http or https, and the
-/// asterisk form for OPTIONS. A fragment, a character that must be percent-encoded and an
-/// incomplete percent-encoding are refused in the path; the query takes any visible ASCII character
-/// but '#'. errors:  bad_target, bad_authority. source:  RFC 9112 §3.2, RFC 3986 §3.3.
+/// asterisk form for OPTIONS. A fragment, a character that must be percent-encoded (but for
+/// "[]|^{}", which browsers and others send as they are) and an incomplete percent-encoding are
+/// refused in the path; the query takes any visible ASCII character but '#'.
+/// errors:  bad_target, bad_authority.
+/// source:  RFC 9112 §3.2, RFC 3986 §3.3.
 [[nodiscard]] Result<Target> parse_target(Method method, std::string_view text);
 
 /// The segments of an absolute path, percent-decoded: "/a/b%20c" is {"a", "b c"}, "/" is {}.

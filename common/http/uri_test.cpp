@@ -19,6 +19,13 @@ TEST(Target, OriginForm) {
     EXPECT_EQ(parse_target(Method::kGet, "//a/b").value().path, "//a/b");
 }
 
+TEST(Target, WhatBrowsersDoNotEncodeStaysAsItIs) {
+    const Target target = parse_target(Method::kGet, "/a[0]|b^c{d}?e[1]=f|g^{h}").value();
+    EXPECT_EQ(target.path, "/a[0]|b^c{d}");
+    EXPECT_EQ(target.query, "e[1]=f|g^{h}");
+    EXPECT_EQ(split_path(target.path).value(), std::vector<std::string>{"a[0]|b^c{d}"});
+}
+
 TEST(Target, AbsoluteForm) {
     const Target target = parse_target(Method::kGet, "HTTPS://A.example:8443?q").value();
     EXPECT_EQ(target.scheme, Scheme::kHttps);
@@ -35,9 +42,10 @@ TEST(Target, AsteriskIsForOptionsOnly) {
 
 TEST(Target, MalformedIsRefused) {
     for (std::string_view text :
-         {"",       "a",      "a.example:443", "/a b",     "/a#f",    "/?a#f", "/%",
-          "/%4",    "/%zz",   "/a\"",          "/<",       "/a\\b",   "/a|b",  "/\x80",
-          "/?\x80", "/?\x7f", "ftp://a/",      "https:/a", "https:a", "?q",    "/\x01"}) {
+         {"",        "a",     "a.example:443", "/a b",   "/a#f",     "/?a#f",
+          "/%",      "/%4",   "/%zz",          "/a\"",   "/<",       "/a\\b",
+          "/a`b",    "/\x80", "/?\x80",        "/?\x7f", "ftp://a/", "https:/a",
+          "https:a", "?q",    "/\x01",         "/a>",    "/[ ]"}) {
         EXPECT_EQ(parse_target(Method::kGet, text).error().code(), bad_target) << text;
     }
     for (std::string_view text : {"https://", "https:///x", "https://u@a/", "https://a:x/"}) {

@@ -51,6 +51,12 @@ class RequestHandler {
     /// The exchange ended before the response was finished: the peer is gone, too slow, or broke a
     /// limit. The Exchange does nothing any more; the handler is destroyed when this returns.
     virtual void on_abort() {}
+    /// The same, but the connection answers in the handler's place: the body is too large, too slow
+    /// or cannot be read.
+    virtual void on_refused(int status) {
+        (void)status;
+        on_abort();
+    }
 };
 
 /// What an Exchange talks to: a connection. Calls only note what is to be done; the connection does
@@ -149,10 +155,10 @@ class StaticText {
     std::string_view text_;
 };
 
-/// Who says how slowly a request's body may come.
+/// Who says how slowly a request's body may come, and how long a tunnel may stand still.
 enum class BodyPace : std::uint8_t {
     kLimited,    ///< the connection: a peer that sends too little is answered 408
-    kByHandler,  ///< the handler, which answers or aborts: the body is a stream of messages
+    kByHandler,  ///< the handler, which answers or aborts: a stream of messages, or a tunnel
 };
 
 /// What became of a request's head.

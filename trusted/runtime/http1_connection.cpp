@@ -154,7 +154,7 @@ void Http1Connection::dispatch(http::RequestHead head) {
     if (!result.handler || current.response == ResponseState::kFinished) return;
     if (current.request_body.bytes > result.max_body_bytes) {
         current.id = ++last_id_;  // the handler's Exchange is over
-        result.handler->on_abort();
+        result.handler->on_refused(413);
         result.handler.reset();
         return answer(413, "the limit here is " + std::to_string(result.max_body_bytes) + " bytes");
     }
@@ -194,7 +194,7 @@ void Http1Connection::refuse_input(int status, std::string_view text) {
         // The answer is given, but part of it may still wait for the peer to take it.
         append(output_, ByteView(current_->large_body).subspan(current_->large_offset));
     }
-    abandon_exchange();
+    abandon_exchange(status);
     linger();
     if (answered) return;
     const Bytes body = error_body(text);
@@ -242,6 +242,11 @@ bool Http1Connection::is_receiving_body() const {
            (current_->pace == BodyPace::kLimited || current_->is_discarding);
 }
 
+/// Whether it is up to the connection how long the tunnel may stand still.
+bool Http1Connection::paces_tunnel() const {
+    return current_ && current_->is_tunnel && current_->pace == BodyPace::kLimited;
+}
+
 /// When the body stalls, or what was received of it no longer pays for the time it took.
 std::uint64_t Http1Connection::body_deadline_ms() const {
     const std::uint64_t by_rate = current_->started_ms + current_->paused_ms +
@@ -262,9 +267,7 @@ std::optional<std::uint64_t> Http1Connection::waiting_deadline_ms() const {
     if (phase_ == Phase::kLingering) return linger_deadline_ms_;
     if (phase_ != Phase::kOpen) return std::nullopt;
     if (is_receiving_body()) return body_deadline_ms();
-    if (current_ && current_->is_tunnel) {
-        return current_->last_piece_ms + limits_.tunnel_idle_ms;
-    }
+    if (paces_tunnel()) return current_->last_piece_ms + limits_.tunnel_idle_ms;
     if (current_) return std::nullopt;
     if (in_head_) return waiting_since_ms_ + limits_.head_timeout_ms;
     return waiting_since_ms_ + (draining_ ? limits_.drain_notice_ms : limits_.idle_timeout_ms);
@@ -283,7 +286,7 @@ void Http1Connection::tick(std::uint64_t now_ms) {
     if (output && now_ms >= *output) return abort_connection();
     const auto deadline = waiting_deadline_ms();
     if (deadline && now_ms >= *deadline) {
-        if (current_ && current_->is_tunnel) return abort_connection();
+        if (paces_tunnel()) return abort_connection();
         if (is_receiving_body() || (phase_ == Phase::kOpen && in_head_)) {
             refuse_input(408, "the request came too slowly");
         } else {

@@ -32,7 +32,7 @@ struct Http1Limits {
     std::uint64_t discard_bytes = 64 * 1024;  ///< an unwanted body up to here keeps the connection
     std::uint32_t requests = 10'000;          ///< then the connection closes
     std::size_t output_bytes = 64 * 1024;     ///< buffered for a slow peer
-    std::uint64_t tunnel_idle_ms = 600'000;   ///< a tunnel through which nothing went
+    std::uint64_t tunnel_idle_ms = 600'000;   ///< of a tunnel, if its handler does not say
 };
 
 /// One connection. Pipelined requests are answered one after the other: while one is being handled
@@ -128,6 +128,7 @@ class Http1Connection final : public ConnectionProtocol, private ExchangeBackend
     void refuse_input(int status, std::string_view text);
     bool is_receiving_body() const;
     std::uint64_t body_deadline_ms() const;
+    bool paces_tunnel() const;
     std::optional<std::uint64_t> waiting_deadline_ms() const;
     std::optional<std::uint64_t> output_deadline_ms() const;
 
@@ -147,7 +148,7 @@ class Http1Connection final : public ConnectionProtocol, private ExchangeBackend
     bool offer_room();
     bool has_output() const;
     void abort_connection();
-    void abandon_exchange();
+    void abandon_exchange(std::optional<int> refused_with = std::nullopt);
 
     const ConnectionInfo& info_;
     PlaintextSink& sink_;

@@ -301,13 +301,14 @@ void Http1Connection::abort_connection() {
 }
 
 /// Ends the exchange without a (whole) answer from its handler.
-void Http1Connection::abandon_exchange() {
+void Http1Connection::abandon_exchange(std::optional<int> refused_with) {
     if (!current_) return;
     report();
     const std::unique_ptr<RequestHandler> handler = std::move(current_->handler);
     const bool finished = current_->response == ResponseState::kFinished;
     current_.reset();
-    if (handler && !finished) handler->on_abort();
+    if (!handler || finished) return;
+    refused_with ? handler->on_refused(*refused_with) : handler->on_abort();
 }
 
 }  // namespace eos::runtime

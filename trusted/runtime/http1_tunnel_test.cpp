@@ -193,6 +193,25 @@ TEST(Http1Tunnel, EndsWhenNothingGoesThroughForTooLong) {
     EXPECT_EQ(peer.log.aborts, 1);
 }
 
+TEST(Http1Tunnel, StandsStillAsLongAsItsHandlerLetsIt) {
+    TunnelPeer peer;
+    peer.dispatcher.serve = [serve = peer.dispatcher.serve](
+                                http::RequestHead head, const ConnectionInfo& info, Exchange one) {
+        Dispatched out = serve(std::move(head), info, std::move(one));
+        out.pace = BodyPace::kByHandler;
+        return out;
+    };
+    peer.send(kUpgrade);
+    peer.accept();
+    EXPECT_EQ(peer.connection->next_deadline_ms(), std::nullopt);
+    peer.advance(3'600'000);
+    peer.send("x");
+    EXPECT_EQ(peer.log.body, "x");
+    peer.handler->exchange().abort();
+    peer.run();
+    EXPECT_TRUE(peer.sink.aborted);
+}
+
 TEST(Http1Tunnel, StaysThroughADrainUntilItsEnd) {
     TunnelPeer peer;
     peer.send(kUpgrade);

@@ -211,13 +211,19 @@ bool Http2Connection::is_receiving_body(const Stream& stream) const {
            !stream.can_tunnel && stream.pace == BodyPace::kLimited;
 }
 
+/// Whether it is up to the connection how long the tunnel may stand still. A handler that has ended
+/// its half does not look after the other any more.
+bool Http2Connection::paces_tunnel(const Stream& stream) {
+    return stream.is_tunnel && (stream.pace == BodyPace::kLimited || stream.is_finished());
+}
+
 /// When the stream will have been too slow; the same rules as for a connection of HTTP/1.1.
 std::optional<std::uint64_t> Http2Connection::stream_deadline_ms(const Stream& stream) const {
     if (stream.was_reset) return std::nullopt;
     if (stream.draft) return stream.started_ms + limits_.head_timeout_ms;
     if (stream.linger_end_ms && !stream.request_complete) return stream.linger_end_ms;
     std::optional<std::uint64_t> next;
-    if (stream.is_tunnel) next = stream.last_piece_ms + limits_.tunnel_idle_ms;
+    if (paces_tunnel(stream)) next = stream.last_piece_ms + limits_.tunnel_idle_ms;
     if (is_receiving_body(stream)) {
         earlier(next, stream.started_ms + stream.paused_ms + limits_.body_grace_ms +
                           paid_ms(stream.received_bytes, limits_.body_bytes_per_second));

@@ -122,6 +122,7 @@ class Http2Connection final : public ConnectionProtocol, private ExchangeBackend
     std::optional<std::uint64_t> connection_deadline_ms() const;
     std::optional<std::uint64_t> stream_deadline_ms(const Stream& stream) const;
     bool is_receiving_body(const Stream& stream) const;
+    static bool paces_tunnel(const Stream& stream);
     void expire(Stream& stream);
 
     // Requests, in http2_request.cpp

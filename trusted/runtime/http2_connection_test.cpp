@@ -492,6 +492,29 @@ TEST(Http2Tunnel, IdleOnesEnd) {
     EXPECT_EQ(peer.log.aborts, 1);
 }
 
+TEST(Http2Tunnel, StandsStillAsLongAsItsHandlerLetsIt) {
+    HandledPeer peer({}, true);
+    peer.dispatcher.serve = [serve = peer.dispatcher.serve](
+                                http::RequestHead head, const ConnectionInfo& info, Exchange one) {
+        Dispatched out = serve(std::move(head), info, std::move(one));
+        out.pace = BodyPace::kByHandler;
+        return out;
+    };
+    const auto number = peer.upload(websocket(), {.bytes = "", .stays_open = true});
+    ASSERT_TRUE(peer.exchange().tunnel(ok_head()));
+    peer.run();
+    EXPECT_EQ(peer.connection->next_deadline_ms(), std::nullopt);
+    peer.advance(3'600'000);
+    peer.more(number, "x");
+    EXPECT_EQ(peer.log.body, "x");
+    // Who has said its last does not look after the peer's half.
+    peer.exchange().finish();
+    peer.run();
+    EXPECT_EQ(peer.advance_to_deadline(), 600'000u);
+    peer.run();
+    EXPECT_EQ(peer.answers[number].error_code, std::uint32_t{NGHTTP2_CANCEL});
+}
+
 TEST(Http2Drain, LetsInWhatIsOnItsWayAndFinishesIt) {
     HandledPeer peer;
     const auto first = peer.request(request_fields("GET", "/1"));

@@ -88,7 +88,7 @@ Result<void> Http2Connection::assemble_target(Stream& stream) {
     head.authority = EOS_TRY(http::effective_authority(authority, head.headers, *head.scheme));
     // What HTTP/1.1 always has, for handlers that look for it.
     if (!head.headers.first("host")) {
-        EOS_TRY(head.headers.add("host", http::to_string(head.authority)));
+        EOS_TRY(head.headers.add_own("host", http::to_string(head.authority)));
     }
     http::Target target = EOS_TRY(http::parse_target(head.method, draft.path));
     if (target.authority) return fail(http::bad_target, "the path is a URI");
@@ -172,7 +172,7 @@ void Http2Connection::refuse(Stream& stream, int status, std::string_view text) 
     if (stream.response == Stream::Response::kStarted) return reset(stream, NGHTTP2_CANCEL);
     stream.id = 0;  // the handler's Exchange is over
     const std::unique_ptr<RequestHandler> handler = std::move(stream.handler);
-    if (handler) handler->on_abort();
+    if (handler) handler->on_refused(status);
     answer(stream, status, text);
 }
 

@@ -121,6 +121,11 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
         if (upstream_ != nullptr) upstream_->resume();
     }
     void on_abort() override { leave(); }
+    void on_refused(int status) override {
+        leave();
+        record_.status = status;
+        record_.outcome = Outcome::kRefused;
+    }
 
     /// What asks for a WebSocket, and its answer, need a key.
     void set_websocket_key(std::string key) { websocket_key_ = std::move(key); }
@@ -299,10 +304,11 @@ runtime::Dispatched Forwarder::dispatch(http::RequestHead head,
         }
         if (key) request->set_websocket_key(std::move(*key));
     }
+    // A tunnel, and over HTTP/2 both bodies, can be streams of messages, which are sent when there
+    // is one to say: how long that may take is the route's idle_timeout_s.
+    const bool is_paced_here = speaks_http2 || !head.protocol.empty();
+    const auto pace = is_paced_here ? runtime::BodyPace::kByHandler : runtime::BodyPace::kLimited;
     if (!request->begin(std::move(head))) return {nullptr, 0, kLabel};
-    // Over HTTP/2 both bodies can be streams of messages, which are sent when there is one to say:
-    // how long that may take is the route's idle_timeout_s.
-    const auto pace = speaks_http2 ? runtime::BodyPace::kByHandler : runtime::BodyPace::kLimited;
     return {std::move(request), limit, kLabel, pace};
 }
 

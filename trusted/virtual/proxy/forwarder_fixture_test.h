@@ -85,6 +85,10 @@ struct ForwarderTest : testing::Test {
             .outcomes[static_cast<std::size_t>(outcome)]
             .get();
     }
+    /// The number of its answers of a class: 2 for 2xx.
+    std::uint64_t answers(std::size_t status_class) const {
+        return routes->at("a.example")->statistics->at(0).answers[status_class - 2].get();
+    }
     static std::string get(std::string_view path = "/x", std::string_view fields = "") {
         return "GET " + std::string(path) + " HTTP/1.1\r\nHost: a.example\r\n" +
                std::string(fields) + "\r\n";

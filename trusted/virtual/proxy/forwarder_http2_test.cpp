@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-// Routes whose upstream speaks HTTP/2, and clients that speak HTTP/1.1.
+// Routes whose upstream speaks HTTP/2, and clients that speak HTTP/1.1; and the other way round.
 #include <sys/socket.h>
 
 #include <map>
 
+#include "common/base/encoding.h"
+#include "common/crypto/sha1.h"
+#include "trusted/runtime/http2_test_peer.h"
 #include "trusted/virtual/proxy/forwarder_fixture_test.h"
 #include "trusted/virtual/proxy/http2_upstream_test.h"
 
@@ -209,10 +212,116 @@ TEST_F(ForwarderTunnels, AWebSocketIsAnExtendedConnect) {
     EXPECT_TRUE(client.sink.written.ends_with("bye"));
 }
 
+TEST_F(ForwarderTunnels, AWebSocketStandsStillForTheRoutesIdleTimeout) {
+    route.upstream.idle_timeout_s = 3600;
+    serve();
+    client.send(get("/chat", kUpgrade));
+    Http2Upstream& up = asked();
+    up.begin(1, kOk);
+    until_spoken([&] { return client.sink.written.starts_with("HTTP/1.1 101 "); });
+    client.advance(3'599'000);
+    client.send("bytes");
+    until_spoken([&] { return up.requests.at(1).body == "bytes"; });
+    client.advance(3'599'000);
+    up.say(1, "hello");
+    until_spoken([&] { return client.sink.written.ends_with("hello"); });
+    client.advance(3'600'000);
+    until_spoken([&] { return client.is_over(); });
+    EXPECT_TRUE(client.sink.aborted);
+    EXPECT_EQ(outcomes(Outcome::kStalled), 1U);
+}
+
 TEST_F(ForwarderTunnels, AWebSocketWithoutAKeyIsNone) {
     client.send(get("/chat", "Connection: Upgrade\r\nUpgrade: websocket\r\n"));
     EXPECT_EQ(spoken_answer().status, 400);
     EXPECT_TRUE(upstream.connections.empty());
+}
+
+/// RFC 6455 §4.2.2.
+std::string websocket_accept(std::string_view key) {
+    constexpr std::string_view kSuffix = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    return base64(crypto::sha1(concat({as_bytes(key), as_bytes(kSuffix)})));
+}
+
+/// A client that speaks HTTP/2, and an upstream that does not.
+struct ForwarderOfHttp2Clients : ForwarderTest {
+    ForwarderOfHttp2Clients() {
+        peer.dispatcher.serve = [this](http::RequestHead head, const runtime::ConnectionInfo&,
+                                       runtime::Exchange exchange) {
+            return forwarder.dispatch(std::move(head), workload_connection(), std::move(exchange));
+        };
+    }
+    ~ForwarderOfHttp2Clients() override { peer.connection.reset(); }
+    template <typename Condition>
+    void until_run(Condition condition) {
+        until([&] {
+            peer.run();
+            return condition();
+        });
+    }
+    void advance(std::uint64_t ms) {
+        client.clock.now_ms += ms;
+        peer.advance(ms);
+        for (int i = 0; i < 5; ++i) turn();
+        peer.run();
+    }
+    runtime::ClientPeer peer{{}, true};
+};
+
+TEST_F(ForwarderOfHttp2Clients, AWebSocketStandsStillForTheRoutesIdleTimeout) {
+    route.upstream.idle_timeout_s = 3600;
+    serve();
+    runtime::Fields fields = runtime::request_fields("CONNECT", "/chat");
+    fields.insert(fields.begin() + 1, {":protocol", "websocket"});
+    const auto number = peer.upload(fields, {.bytes = "", .stays_open = true});
+    until_asked();
+    const std::string& asked = at(0).received;
+    const std::size_t key = asked.find("sec-websocket-key: ") + 19;
+    const auto accept = websocket_accept(asked.substr(key, asked.find("\r\n", key) - key));
+    at(0).send(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+        "Upgrade: websocket\r\nSec-WebSocket-Accept: " +
+        accept + "\r\n\r\n");
+    until_run([&] { return peer.answers[number].status == 200; });
+    advance(3'599'000);
+    peer.more(number, "up");
+    until_run([&] { return at(0).received.ends_with("up"); });
+    advance(3'599'000);
+    EXPECT_FALSE(peer.answers[number].closed);
+    advance(1'000);
+    until_run([&] { return peer.answers[number].closed; });
+    EXPECT_EQ(outcomes(Outcome::kStalled), 1U);
+}
+
+TEST_F(ForwarderOfHttp2Clients, WhatItsConnectionRefusesIsRefused) {
+    route.max_body_bytes = 3;
+    serve();
+    auto number = peer.upload(runtime::request_fields("POST", "/p"), {.bytes = "abcd"});
+    EXPECT_EQ(peer.answers[number].status, 413);
+    number = peer.upload(runtime::request_fields("POST", "/p"), {.bytes = "a", .stays_open = true});
+    advance(30'000);
+    EXPECT_EQ(peer.answers[number].status, 408);
+    EXPECT_EQ(outcomes(Outcome::kRefused), 2U);
+    EXPECT_EQ(outcomes(Outcome::kClientGone), 0U);
+    EXPECT_EQ(answers(4), 2U);
+}
+
+TEST_F(ForwarderOfHttp2Clients, MaySendAsManyFieldsAsTheLimitSays) {
+    runtime::Fields fields = runtime::request_fields("GET", "/x");
+    for (std::size_t i = 0; i < http::kMaxHeaderCount; ++i) fields.emplace_back("x-a", "b");
+    const auto number = peer.request(fields);
+    until_asked();
+    at(0).send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    until_run([&] { return peer.answers[number].closed; });
+    EXPECT_EQ(peer.answers[number].status, 200);
+    fields.emplace_back("x-a", "b");
+    EXPECT_EQ(peer.answers[peer.request(fields)].status, 431);
+}
+
+TEST_F(ForwarderOfHttp2Clients, APathThatBrowsersSendIsForwardedAsItIs) {
+    peer.request(runtime::request_fields("GET", "/a[0]|b^{c}?d[]=e|f^{g}"));
+    until_asked();
+    EXPECT_TRUE(at(0).received.starts_with("GET /a[0]|b^{c}?d[]=e|f^{g} HTTP/1.1\r\n"));
 }
 
 }  // namespace

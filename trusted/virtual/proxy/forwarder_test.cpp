@@ -279,6 +279,41 @@ TEST_F(ForwarderTest, BodiesOverTheRoutesLimitAreRefused) {
     EXPECT_TRUE(upstream.connections.empty());
 }
 
+TEST_F(ForwarderTest, WhatTheClientsConnectionRefusesIsRefused) {
+    route.max_body_bytes = 3;
+    serve();
+    const auto status_of = [&](std::string_view body) {
+        TestPeer one(workload_connection(), {});
+        one.dispatcher.serve = client.dispatcher.serve;
+        one.send(post("Transfer-Encoding: chunked", body));
+        one.advance(30'000);
+        return read_response(one.take_written()).status;
+    };
+    EXPECT_EQ(status_of("4\r\nabcd\r\n"), 413);
+    EXPECT_EQ(status_of("1\r\na\r\n"), 408);
+    EXPECT_EQ(status_of("0\r\nContent-Length: 1\r\n\r\n"), 400);
+    EXPECT_EQ(outcomes(Outcome::kRefused), 3U);
+    EXPECT_EQ(outcomes(Outcome::kClientGone), 0U);
+    EXPECT_EQ(answers(4), 3U);
+}
+
+TEST_F(ForwarderTest, AClientMaySendAsManyFieldsAsTheLimitSays) {
+    std::string fields;
+    for (std::size_t i = 1; i < http::kMaxHeaderCount; ++i) fields += "X-A: b\r\n";
+    client.send(get("/x", fields));
+    until_asked();
+    at(0).send(kOk);
+    EXPECT_EQ(answer().status, 200);
+    client.send(get("/x", fields + "X-A: b\r\n"));
+    EXPECT_EQ(answer().status, 431);
+}
+
+TEST_F(ForwarderTest, APathThatBrowsersSendIsForwardedAsItIs) {
+    client.send(get("/a[0]|b^{c}?d[]=e|f^{g}"));
+    until_asked();
+    EXPECT_TRUE(at(0).received.starts_with("GET /a[0]|b^{c}?d[]=e|f^{g} HTTP/1.1\r\n"));
+}
+
 TEST_F(ForwarderTest, AnUnhealthyUpstreamIsNotAsked) {
     routes->at("a.example")->is_healthy = false;
     client.send(get());
@@ -368,6 +403,34 @@ TEST_F(ForwarderTest, AWebSocketIsATunnel) {
     until([&] { return client.is_over(); });
     EXPECT_TRUE(client.sink.finished);
     EXPECT_TRUE(client.sink.written.ends_with("bye"));
+}
+
+TEST_F(ForwarderTest, AWebSocketStandsStillForTheRoutesIdleTimeout) {
+    route.upstream.idle_timeout_s = 3600;
+    serve();
+    client.send(get("/chat", kUpgrade));
+    until_asked();
+    at(0).received.clear();
+    at(0).send(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    until([&] { return client.sink.written.starts_with("HTTP/1.1 101 "); });
+    for (std::string_view said : {"one", "two"}) {
+        client.advance(3'599'000);
+        for (int i = 0; i < 5; ++i) turn();
+        ASSERT_FALSE(client.is_over());
+        client.send(said);
+        until([&] { return at(0).received.ends_with(said); });
+    }
+    client.advance(3'599'000);
+    at(0).send("three");
+    until([&] { return client.sink.written.ends_with("three"); });
+    client.advance(3'599'000);
+    for (int i = 0; i < 5; ++i) turn();
+    EXPECT_FALSE(client.is_over());
+    client.advance(1'000);
+    until([&] { return client.is_over(); });
+    EXPECT_TRUE(client.sink.aborted);
+    EXPECT_EQ(outcomes(Outcome::kStalled), 1U);
 }
 
 TEST_F(ForwarderTest, AWebSocketThatIsRefusedIsAnAnswer) {

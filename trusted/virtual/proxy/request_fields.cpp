@@ -93,7 +93,7 @@ Result<void> ask_for_websocket(http::RequestHead& head) {
     head.method = http::Method::kGet;
     head.headers.remove_if(
         [](const http::HeaderView& field) { return field.name == kWebSocketKey; });
-    return head.headers.add(kWebSocketKey, base64(crypto::random_array<16>()));
+    return head.headers.add_own(kWebSocketKey, base64(crypto::random_array<16>()));
 }
 
 /// RFC 6455 §4.2.2, 5.4.
@@ -126,18 +126,18 @@ Result<void> rewrite_request(http::RequestHead& head, const ByteArray<16>& clien
     if (head.method == http::Method::kConnect) EOS_TRY(ask_for_websocket(head));
     const std::string address = address_text(client);
     const std::string host = http::to_string(head.authority);
-    EOS_TRY(headers.add("x-forwarded-for", address));
-    EOS_TRY(headers.add("x-forwarded-proto", "https"));
-    EOS_TRY(headers.add("x-forwarded-host", host));
-    EOS_TRY(headers.add("x-real-ip", address));
+    EOS_TRY(headers.add_own("x-forwarded-for", address));
+    EOS_TRY(headers.add_own("x-forwarded-proto", "https"));
+    EOS_TRY(headers.add_own("x-forwarded-host", host));
+    EOS_TRY(headers.add_own("x-real-ip", address));
     std::string forwarded = "for=";
     forwarded += is_mapped_v4(client) ? address : "\"[" + address + "]\"";
     forwarded += ";host=" + forwarded_value(host) + ";proto=https";
-    EOS_TRY(headers.add("forwarded", forwarded));
+    EOS_TRY(headers.add_own("forwarded", forwarded));
     std::string via = head.version == http::Version::kHttp2    ? "2.0 "
                       : head.version == http::Version::kHttp10 ? "1.0 "
                                                                : "1.1 ";
-    return headers.add("via", via.append(kPseudonym));
+    return headers.add_own("via", via.append(kPseudonym));
 }
 
 void rewrite_response(http::ResponseHead& head) {
@@ -164,7 +164,7 @@ Result<void> rewrite_switching(http::ReceivedResponse& response, http::Version c
     if (!is_of_http2 && !(accept && *accept == accept_of(key))) return fail(bad_websocket_accept);
     headers.remove_if([](const http::HeaderView& field) { return field.name == kWebSocketAccept; });
     if (is_for_http2) return {};
-    return headers.add(kWebSocketAccept, accept_of(key));
+    return headers.add_own(kWebSocketAccept, accept_of(key));
 }
 
 void rewrite_request_trailers(http::Headers& trailers) {
