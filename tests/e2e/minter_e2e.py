@@ -332,7 +332,7 @@ def check_kills(guest, instance):
 
 def inside(bin_folder):
     doctor = subprocess.run([bin_folder / "enclave-os-minter", "doctor"], capture_output=True, text=True)
-    assert doctor.returncode == 0 and "Intel TDX" in doctor.stdout, doctor.stdout
+    assert doctor.returncode == 0 and "Intel TDX" in doctor.stdout and "configfs-tsm (tdx_guest)" in doctor.stdout, doctor.stdout
     with tempfile.TemporaryDirectory(prefix="minter-") as folder:
         guest = Guest(bin_folder, Path(folder))
         try:

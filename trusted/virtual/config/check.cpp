@@ -47,6 +47,11 @@ bool is_loopback(const x509::IpAddress& address) {
     return all_zero(bytes.first(15)) && bytes[15] == std::byte{1};
 }
 
+/// One spelling for equal endpoints.
+std::string text_of(const Endpoint& endpoint) {
+    return endpoint.address.text() + " " + std::to_string(endpoint.port);
+}
+
 Result<void> check_listener(const ListenConfig& listen, const std::string& path) {
     if (!endpoint_in(listen.address)) {
         return refuse(path + ".address", "an address of the form 0.0.0.0:443 or [::]:443");
@@ -71,11 +76,12 @@ Result<void> check_platform(const PlatformConfig& platform) {
         return refuse("platform.name", "a DNS name in lower case");
     }
     if (platform.listen.empty()) return refuse("platform.listen", "at least one address");
-    std::set<std::string_view> addresses;
+    std::set<std::string> addresses;
     for (std::size_t i = 0; i < platform.listen.size(); ++i) {
         const std::string path = json::element_path("platform.listen", i);
         EOS_TRY(check_listener(platform.listen[i], path));
-        if (!addresses.insert(platform.listen[i].address).second) {
+        const Endpoint endpoint = *endpoint_in(platform.listen[i].address);
+        if (!addresses.insert(text_of(endpoint)).second) {
             return refuse(path + ".address", "is there twice");
         }
     }
@@ -134,6 +140,11 @@ Result<void> check_route(const RouteConfig& route, const std::string& path) {
     }
     if (!runtime::is_host_name(route.hostname)) {
         return refuse(path + ".hostname", "a DNS name in lower case");
+    }
+    if (x509::IpAddress::parse(route.hostname)) {
+        return refuse(path + ".hostname",
+                      "a DNS name, not an address: clients cannot ask for an address by SNI "
+                      "(RFC 6066, section 3)");
     }
     EOS_TRY(check_upstream(route.upstream, path + ".upstream"));
     if (!route.health.path.empty() && !is_target(route.health.path)) {

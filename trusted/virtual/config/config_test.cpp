@@ -118,6 +118,9 @@ TEST(Config, RefusesWhatIsNotItsForm) {
         {"0.0.0.0:443", "0.0.0.0:443\n      proxy_protocol: v1", bad_config, "trusted_peers"},
         {"0.0.0.0:443", "0.0.0.0:443\n      trusted_peers: [10.0.0.0/8]", bad_config, "no use"},
         {"0.0.0.0:443", "0.0.0.0:443\n    - address: 0.0.0.0:443", bad_config, "there twice"},
+        {"0.0.0.0:443", "0.0.0.0:443\n    - address: 0.0.0.0:0443", bad_config, "there twice"},
+        {"0.0.0.0:443", "'[::]:443'\n    - address: '[0:0::0]:443'", bad_config, "there twice"},
+        {"shop.example.test", "10.0.0.1", bad_config, "routes[0].hostname: a DNS name, not an"},
         {"127.0.0.1:8080", "192.0.2.1:8080", bad_config, "routes[0].upstream.tcp: a loopback"},
         {"127.0.0.1:8080", "127.0.0.1:0", bad_config, "routes[0].upstream.tcp"},
         {"127.0.0.1:8080", "127.0.0.1:65536", bad_config, "routes[0].upstream.tcp"},
@@ -196,6 +199,20 @@ TEST(Config, NetworksAreAddressesWithALength) {
     EXPECT_EQ(parse_network("::1")->prefix_bits, 128u);
     for (std::string_view text : {"", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/x", "10.0.0/8"})
         EXPECT_FALSE(parse_network(text)) << text;
+}
+
+TEST(Config, TheSchemaDemandsWhatCheckDemands) {
+    const json::Value schema = config_schema();
+    const json::Value& platform = schema["properties"]["platform"];
+    EXPECT_EQ(platform["required"], json::Value({"name", "listen"}));
+    EXPECT_EQ(platform["properties"]["listen"]["minItems"], 1);
+    const json::Value& route = schema["properties"]["routes"]["items"];
+    EXPECT_EQ(route["required"], json::Value({"name", "hostname", "upstream"}));
+    const json::Value& upstream = route["properties"]["upstream"]["oneOf"];
+    ASSERT_EQ(upstream.size(), 2U);
+    EXPECT_EQ(upstream[0]["required"], json::Value::array({"tcp"}));
+    EXPECT_EQ(upstream[1]["required"], json::Value::array({"unix_socket"}));
+    EXPECT_EQ(upstream[1]["properties"]["unix_socket"]["minLength"], 1);
 }
 
 TEST(Config, ThePublishedSchemaIsThisOne) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-// The JSON Schema of the file, from the same tables as everything else.
+// The JSON Schema of the file, from the same tables as everything else, and what check.cpp demands
+// of presence.
 #include "trusted/virtual/config/config.h"
 
 namespace eos::cvm {
@@ -71,10 +72,36 @@ class SchemaWriter {
     json::Value required_ = json::Value::array();
 };
 
+/// One of the two, and text in it: what is empty counts as left out.
+json::Value either(std::string_view one, std::string_view other) {
+    json::Value out = json::Value::array();
+    for (std::string_view name : {one, other}) {
+        json::Value branch = {{"required", json::Value::array({name})}};
+        branch["properties"][std::string(name)]["minLength"] = 1;
+        out.push_back(std::move(branch));
+    }
+    return out;
+}
+
+void demand(json::Value& section, std::string_view name) {
+    section["required"].push_back(name);
+}
+
+/// What check_config() demands beyond the tables.
+void add_demands(json::Value& schema) {
+    json::Value& platform = schema["properties"]["platform"];
+    platform["properties"]["listen"]["minItems"] = 1;
+    demand(platform, "listen");
+    json::Value& route = schema["properties"]["routes"]["items"];
+    route["properties"]["upstream"]["oneOf"] = either("tcp", "unix_socket");
+    demand(route, "upstream");
+}
+
 }  // namespace
 
 json::Value config_schema() {
     json::Value out = SchemaWriter::write<Config>();
+    add_demands(out);
     out["$schema"] = "https://json-schema.org/draft/2020-12/schema";
     out["title"] = "Enclave OS Virtual: configuration of minter and proxy";
     return out;

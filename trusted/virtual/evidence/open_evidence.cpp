@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
+#include <unistd.h>
+
 #include <cerrno>
 
 #include "trusted/virtual/evidence/guest_device.h"
@@ -20,15 +22,37 @@ Result<std::unique_ptr<TeeEvidence>> open_configfs(const std::string& path,
     return fail(no_tee, path + ": " + report.error().detail());
 }
 
+std::string configfs_source(TeeKind kind) {
+    return kind == TeeKind::kTdx ? "configfs-tsm (tdx_guest)" : "configfs-tsm (sev_guest)";
+}
+
+/// A kernel before 6.7 has the device of TDX, and nothing that gives quotes.
+std::string about_tdx_device(const std::string& path) {
+    if (::access(path.c_str(), F_OK) != 0) return "";
+    return "; " + path + " is there, which gives no quotes: that needs Linux 6.7 or later";
+}
+
 }  // namespace
 
-Result<std::unique_ptr<TeeEvidence>> open_evidence(const EvidencePaths& paths, Waiting waiting) {
+Result<FoundEvidence> find_evidence(const EvidencePaths& paths, Waiting waiting) {
     Result<std::unique_ptr<TeeEvidence>> configfs = open_configfs(paths.tsm_report, waiting);
-    if (configfs || configfs.error().code() != no_tee) return configfs;
+    if (configfs) {
+        std::string source = configfs_source((*configfs)->kind());
+        return FoundEvidence{*std::move(configfs), std::move(source)};
+    }
+    if (configfs.error().code() != no_tee) return fail(std::move(configfs).error());
     SystemResult<DeviceCall> device = open_device(paths.sev_guest);
-    if (device) return std::make_unique<SevGuestDevice>(*std::move(device), std::move(waiting));
+    if (device) {
+        return FoundEvidence{
+            std::make_unique<SevGuestDevice>(*std::move(device), std::move(waiting)),
+            paths.sev_guest};
+    }
     return fail(no_tee, configfs.error().detail() + "; " + paths.sev_guest + ": " +
-                            describe(device.error()));
+                            describe(device.error()) + about_tdx_device(paths.tdx_guest));
+}
+
+Result<std::unique_ptr<TeeEvidence>> open_evidence(const EvidencePaths& paths, Waiting waiting) {
+    return EOS_TRY(find_evidence(paths, std::move(waiting))).evidence;
 }
 
 }  // namespace eos::cvm

@@ -128,11 +128,23 @@ class TeeEvidence {
 struct EvidencePaths {
     std::string tsm_report = "/sys/kernel/config/tsm/report";
     std::string sev_guest = "/dev/sev-guest";
+    std::string tdx_guest = "/dev/tdx_guest";  ///< gives no quote; errors say whether it is there
+};
+
+/// What this machine has, and in words for people where that comes from: "configfs-tsm
+/// (tdx_guest)", "configfs-tsm (sev_guest)", "/dev/sev-guest".
+struct FoundEvidence {
+    std::unique_ptr<TeeEvidence> evidence;  ///< never null
+    std::string source;
 };
 
 /// Looks at what this machine has: configfs-tsm first, then the device of SEV-SNP.
-/// returns: never null.
 /// errors:  no_tee, unknown_provider, not_permitted, kernel_refused.
+[[nodiscard]] Result<FoundEvidence> find_evidence(const EvidencePaths& paths = {},
+                                                  Waiting waiting = Waiting::real());
+
+/// What find_evidence() finds.
+/// returns: never null.
 [[nodiscard]] Result<std::unique_ptr<TeeEvidence>> open_evidence(const EvidencePaths& paths = {},
                                                                  Waiting waiting = Waiting::real());
 

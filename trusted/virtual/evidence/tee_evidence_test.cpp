@@ -86,5 +86,22 @@ TEST(OpenEvidence, says_what_it_looked_for) {
     EXPECT_NE(tee.error().detail().find("/nonexistent/sev"), std::string::npos);
 }
 
+TEST(OpenEvidence, says_that_a_device_of_tdx_alone_gives_no_quotes) {
+    const Result<FoundEvidence> found = find_evidence({.tsm_report = "/nonexistent/tsm",
+                                                       .sev_guest = "/nonexistent/sev",
+                                                       .tdx_guest = "/dev/null"});
+    ASSERT_FALSE(found);
+    EXPECT_EQ(found.error().code(), no_tee);
+    EXPECT_NE(found.error().detail().find("/dev/null is there"), std::string::npos);
+}
+
+TEST(OpenEvidence, says_where_evidence_comes_from) {
+    const Result<FoundEvidence> found =
+        find_evidence({.tsm_report = "/nonexistent/tsm", .sev_guest = "/dev/null"});
+    ASSERT_TRUE(found) << found.error().message();
+    EXPECT_EQ(found->evidence->kind(), TeeKind::kSevSnp);
+    EXPECT_EQ(found->source, "/dev/null");
+}
+
 }  // namespace
 }  // namespace eos::cvm

@@ -6,7 +6,6 @@
 #include <chrono>
 
 #include "trusted/virtual/evidence/measurement.h"
-#include "trusted/virtual/evidence/tee_evidence.h"
 
 namespace eos::cvm {
 namespace {
@@ -55,16 +54,18 @@ Finding register_finding(TeeKind kind) {
 
 }  // namespace
 
-std::vector<Finding> examine_machine() {
+std::vector<Finding> examine_machine(const EvidencePaths& paths) {
     std::vector<Finding> out{{Kind::kGood, "kernel", kernel()}};
-    Result<std::unique_ptr<TeeEvidence>> evidence = open_evidence();
-    if (!evidence) {
-        out.push_back({Kind::kBad, "confidential VM", evidence.error().message()});
+    Result<FoundEvidence> found = find_evidence(paths);
+    if (!found) {
+        out.push_back({Kind::kBad, "confidential VM", found.error().message()});
         return out;
     }
-    out.push_back({Kind::kGood, "confidential VM", std::string(tee_name((*evidence)->kind()))});
-    try_quote(**evidence, out);
-    out.push_back(register_finding((*evidence)->kind()));
+    const TeeKind kind = found->evidence->kind();
+    out.push_back({Kind::kGood, "confidential VM", std::string(tee_name(kind))});
+    out.push_back({Kind::kGood, "provider", found->source});
+    try_quote(*found->evidence, out);
+    out.push_back(register_finding(kind));
     return out;
 }
 

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "trusted/virtual/evidence/tee_evidence.h"
+
 namespace eos::cvm {
 
 /// One thing that was looked at.
@@ -17,6 +19,6 @@ struct Finding {
 /// Looks whether this machine can give evidence: which kernel and provider, whether a quote comes
 /// and how long it takes, whether policy roots can be measured.
 /// bound: one quote.
-std::vector<Finding> examine_machine();
+std::vector<Finding> examine_machine(const EvidencePaths& paths = {});
 
 }  // namespace eos::cvm

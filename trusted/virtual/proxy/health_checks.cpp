@@ -30,16 +30,28 @@ http::RequestHead request_of(const RouteConfig& route) {
     return head;
 }
 
+/// What came of beginning a check.
+enum class Begun {
+    kYes,        ///< or there is nothing to begin: it is under way, or cannot be asked
+    kStillOpen,  ///< the connection of the last one is not gone yet
+    kNoRoom,     ///< every connection is taken, for this one and any other
+};
+
+/// When a check is due the first time, so that not all are at once, now or an interval later.
+std::uint64_t first_delay_ms(const RouteConfig& route, std::size_t index, std::size_t count) {
+    return std::min(route.health.interval_s * 1000 * index / count, HealthChecks::kStepMs * index);
+}
+
 }  // namespace
 
 /// One route's.
 class HealthChecks::Check final : private ResponseHandler {
   public:
-    Check(HealthChecks& owner, std::shared_ptr<Route> route)
+    Check(HealthChecks& owner, std::shared_ptr<Route> route, std::uint64_t due_ms)
         : owner_(owner),
           route_(std::move(route)),
           pool_(std::make_shared<UpstreamPool>(check_config_of(route_->config), 1)),
-          due_ms_(owner.clock_.monotonic_ms()) {}
+          due_ms_(due_ms) {}
     ~Check() {
         if (exchange_ != nullptr) exchange_->abandon();
     }
@@ -48,16 +60,25 @@ class HealthChecks::Check final : private ResponseHandler {
 
     const Route* route() const { return route_.get(); }
     std::uint64_t due_ms() const { return due_ms_; }
+    void delay(std::uint64_t until_ms) { due_ms_ = until_ms; }
+    /// Due an interval later, or at the first of those that is yet to come.
+    void pass(std::uint64_t now_ms) {
+        const std::uint64_t interval_ms = route_->config.health.interval_s * 1000;
+        due_ms_ += ((now_ms - due_ms_) / interval_ms + 1) * interval_ms;
+    }
 
-    void begin(std::uint64_t now_ms) {
-        due_ms_ = now_ms + route_->config.health.interval_s * 1000;
+    Begun begin() {
         // One that is still under way, because the timeout is the longer one, is not over yet.
-        if (exchange_ != nullptr) return;
+        if (exchange_ != nullptr) return Begun::kYes;
         is_good_ = false;
         auto begun =
             owner_.upstreams_.start(pool_, request_of(route_->config), Freshness::kNew, *this);
-        if (!begun) return;  // every connection is taken: that says nothing of the upstream
-        exchange_ = *begun;
+        if (begun) {
+            exchange_ = *begun;
+        } else if (begun.error().code() == no_free_connection) {
+            return pool_->open_count() > 0 ? Begun::kStillOpen : Begun::kNoRoom;
+        }
+        return Begun::kYes;
     }
 
   private:
@@ -100,31 +121,48 @@ HealthChecks::HealthChecks(Upstreams& upstreams, const runtime::Clock& clock)
 HealthChecks::~HealthChecks() = default;
 
 void HealthChecks::set_routes(const RouteTable& routes) {
+    const std::uint64_t now_ms = clock_.monotonic_ms();
+    const auto count = static_cast<std::size_t>(std::ranges::count_if(
+        routes, [](const auto& row) { return !row.second->config.health.path.empty(); }));
     decltype(checks_) next;
+    queue_.clear();
     for (const auto& [hostname, route] : routes) {
         if (route->config.health.path.empty()) continue;
         const auto old = checks_.find(hostname);
         const bool is_same = old != checks_.end() && old->second->route() == route.get();
-        next.emplace(hostname,
-                     is_same ? std::move(old->second) : std::make_unique<Check>(*this, route));
+        const std::uint64_t first_ms = now_ms + first_delay_ms(route->config, next.size(), count);
+        auto check =
+            is_same ? std::move(old->second) : std::make_unique<Check>(*this, route, first_ms);
+        queue_.emplace(check->due_ms(), check.get());
+        next.emplace(hostname, std::move(check));
     }
     checks_ = std::move(next);
 }
 
 void HealthChecks::turn() {
-    if (checks_.empty()) return;
+    if (queue_.empty()) return;
     const std::uint64_t now_ms = clock_.monotonic_ms();
-    for (auto& [hostname, check] : checks_) {
-        if (check->due_ms() <= now_ms) check->begin(now_ms);
+    if (now_ms < resume_ms_) return;
+    while (queue_.begin()->first <= now_ms) {
+        Check& check = *queue_.begin()->second;
+        const Begun begun = check.begin();
+        if (begun == Begun::kNoRoom) {
+            resume_ms_ = now_ms + kStepMs;
+            return;
+        }
+        if (begun == Begun::kYes) {
+            check.pass(now_ms);
+        } else {
+            check.delay(now_ms + kStepMs);
+        }
+        queue_.erase(queue_.begin());
+        queue_.emplace(check.due_ms(), &check);
     }
 }
 
 std::optional<std::uint64_t> HealthChecks::next_deadline_ms() const {
-    std::optional<std::uint64_t> next;
-    for (const auto& [hostname, check] : checks_) {
-        next = std::min(next.value_or(check->due_ms()), check->due_ms());
-    }
-    return next;
+    if (queue_.empty()) return std::nullopt;
+    return std::max(queue_.begin()->first, resume_ms_);
 }
 
 }  // namespace eos::cvm::proxy

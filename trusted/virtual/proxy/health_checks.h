@@ -13,9 +13,14 @@
 namespace eos::cvm::proxy {
 
 /// Checks every route that has a path for it: one GET an interval, on a connection of its own. An
-/// answer of 2xx or 3xx in time is good. threads: one loop's.
+/// answer of 2xx or 3xx in time is good. Checks are spread over the interval; one that finds no
+/// connection free is tried again soon, ahead of those that had their turn. threads: one loop's.
 class HealthChecks {
   public:
+    /// From one try to the next while no connection is free, and at most from one route's first
+    /// check to the next route's.
+    static constexpr std::uint64_t kStepMs = 100;
+
     /// Both outlive this.
     HealthChecks(Upstreams& upstreams, const runtime::Clock& clock);
     ~HealthChecks();
@@ -32,6 +37,8 @@ class HealthChecks {
     Upstreams& upstreams_;
     const runtime::Clock& clock_;
     std::map<std::string, std::unique_ptr<Check>, std::less<>> checks_;  ///< by hostname
+    std::multimap<std::uint64_t, Check*> queue_;  ///< by when each is due; the head waits for room
+    std::uint64_t resume_ms_ = 0;                 ///< nothing begins before: there was no room
 };
 
 }  // namespace eos::cvm::proxy

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <set>
 
 #include "trusted/virtual/proxy/fake_upstream_test.h"
 #include "trusted/virtual/proxy/http2_upstream_test.h"
@@ -127,6 +128,106 @@ TEST_F(HealthChecksTest, ARouteThatIsGoneIsNotAsked) {
     check(kGood);
     checks.set_routes({});
     EXPECT_EQ(checks.next_deadline_ms(), std::nullopt);
+}
+
+/// Many routes to one upstream, and a bound on connections.
+struct ManyChecks {
+    static constexpr std::uint64_t kIntervalMs = 10'000;
+
+    ManyChecks(std::size_t count, std::size_t max_open) : upstreams(loop, clock, max_open) {
+        Config config;
+        config.routes.resize(count);
+        for (std::size_t i = 0; i < count; ++i) {
+            config.routes[i].name = "r" + std::to_string(i);
+            config.routes[i].hostname = config.routes[i].name + ".example";
+            config.routes[i].upstream.tcp = upstream.address;
+            config.routes[i].health.path = "/up";
+        }
+        routes = make_routes(config, {}, 1);
+        checks.set_routes(*routes);
+    }
+    void turn() {
+        loop.turn(1);
+        checks.turn();
+        upstreams.turn();
+        upstream.turn();
+    }
+    /// Answers every question that came, and notes of which route it was.
+    void answer() {
+        for (FakeUpstream::Connection& one : upstream.connections) {
+            if (!one.fd.valid() || !one.received.ends_with("\r\n\r\n")) continue;
+            asked.push_back(one.received.substr(one.received.find("host: ")));
+            asked.back().resize(asked.back().find('\r'));
+            one.send(kGood);
+            one.close();
+        }
+    }
+    /// Time goes by in small steps.
+    void pass(std::uint64_t ms) {
+        for (const std::uint64_t end = clock.ms + ms; clock.ms < end; clock.ms += 50) {
+            turn();
+            answer();
+        }
+    }
+    /// A request that is under way.
+    UpstreamExchange* occupy(Recorder& recorder) {
+        const auto pool =
+            std::make_shared<UpstreamPool>(routes->begin()->second->config.upstream, 1);
+        return upstreams.start(pool, request_head(), Freshness::kAny, recorder).value();
+    }
+    std::set<std::string> routes_asked() const { return {asked.begin(), asked.end()}; }
+
+    HandClock clock;
+    os::EventLoop loop;
+    FakeUpstream upstream;
+    std::shared_ptr<const RouteTable> routes;
+    Upstreams upstreams;
+    HealthChecks checks{upstreams, clock};
+    std::vector<std::string> asked;
+};
+
+TEST(ManyHealthChecks, FirstOnesAreSpreadOverTheInterval) {
+    ManyChecks few(4, SIZE_MAX);
+    few.checks.turn();
+    EXPECT_EQ(few.upstreams.count(), 1U);
+    EXPECT_EQ(few.checks.next_deadline_ms(), few.clock.ms + HealthChecks::kStepMs);
+
+    ManyChecks many(1000, SIZE_MAX);
+    many.checks.turn();
+    EXPECT_EQ(many.upstreams.count(), 1U);
+    EXPECT_EQ(many.checks.next_deadline_ms(), many.clock.ms + ManyChecks::kIntervalMs / 1000);
+}
+
+TEST(ManyHealthChecks, EachIsMadeAlthoughThereIsHardlyAnyRoom) {
+    ManyChecks many(100, 2);
+    many.pass(3 * ManyChecks::kIntervalMs);
+    EXPECT_EQ(many.routes_asked().size(), 100U);
+}
+
+TEST(ManyHealthChecks, WithoutRoomTheyWaitInTheirOrder) {
+    ManyChecks two(2, 1);
+    two.clock.ms += HealthChecks::kStepMs;  // both are due
+    Recorder recorder;
+    UpstreamExchange* other = two.occupy(recorder);
+    two.checks.turn();
+    EXPECT_EQ(two.checks.next_deadline_ms(), two.clock.ms + HealthChecks::kStepMs);
+    two.clock.ms += 2 * ManyChecks::kIntervalMs;
+    two.checks.turn();
+    EXPECT_EQ(two.checks.next_deadline_ms(), two.clock.ms + HealthChecks::kStepMs);
+    other->abandon();
+    two.pass(10 * HealthChecks::kStepMs);
+    ASSERT_GE(two.asked.size(), 2U);
+    EXPECT_EQ(two.asked[0], "host: r0.example");
+    EXPECT_EQ(two.asked[1], "host: r1.example");
+}
+
+TEST(ManyHealthChecks, OneWhoseAnswerTakesLongHoldsUpNoOther) {
+    ManyChecks two(2, SIZE_MAX);
+    for (int i = 0; i < 3; ++i) two.turn();
+    EXPECT_EQ(two.upstreams.count(), 1U);  // and nobody answers
+    two.clock.ms += HealthChecks::kStepMs;
+    two.turn();
+    EXPECT_EQ(two.upstreams.count(), 2U);
 }
 
 }  // namespace

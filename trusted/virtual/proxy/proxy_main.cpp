@@ -21,6 +21,7 @@ struct MinterPlace {
     std::string user = "enclave-os-minter";
 };
 
+constexpr const char* kVersion = "enclave-os-proxy 0.1.0";
 constexpr const char* kControl = "/run/enclave-os-proxy/control.sock";
 
 Result<void> run(const MinterPlace& place, const std::string& control) {
@@ -32,8 +33,13 @@ Result<void> run(const MinterPlace& place, const std::string& control) {
 }
 
 Result<void> reload(const std::string& control) {
-    const std::uint64_t generation = EOS_TRY(cvm::proxy::ask_reload(control));
-    std::printf("generation %llu is served\n", static_cast<unsigned long long>(generation));
+    const Result<std::uint64_t> generation = cvm::proxy::ask_reload(control);
+    if (!generation && generation.error().code() == os::nobody_listens) {
+        return fail(os::nobody_listens, generation.error().detail() +
+                                            ": start the proxy with run --control " + control);
+    }
+    if (!generation) return fail(generation.error());
+    std::printf("generation %llu is served\n", static_cast<unsigned long long>(*generation));
     return {};
 }
 
@@ -60,6 +66,7 @@ int main(int argc, char** argv) {
     CLI::App app(
         "Ends attested TLS and forwards to services of this machine; docs/virtual-proxy.md.");
     app.name("enclave-os-proxy");
+    app.set_version_flag("--version", kVersion);
     app.require_subcommand(1);
     MinterPlace place;
     std::string config;
@@ -79,7 +86,11 @@ int main(int argc, char** argv) {
     CLI::App* check_command =
         app.add_subcommand("check", "read a configuration file and say what it would serve");
     check_command->add_option("config", config, "the configuration file (YAML)")->required();
-    CLI11_PARSE(app, argc, argv);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : 2;
+    }
     const Result<void> outcome = run_command->parsed()      ? run(place, listen_control)
                                  : reload_command->parsed() ? reload(control)
                                                             : check(config);
