@@ -12,9 +12,15 @@ namespace eos::client {
 /// What was found of a quote or report, and by which node.
 void describe_outcome(const attestation::verify::Verification& verification, CaseResult& out);
 
-/// Whether the stated verdict is what describe_outcome() found.
-bool agrees(std::string_view stated, const attestation::verify::Verification& verification,
-            const CaseResult& result);
+/// Whether a stated rejection is about one of these nodes. Words that are not known here are taken
+/// for any rejection.
+bool is_stated_reason(std::string_view stated, const std::vector<std::string>& failed);
+
+/// Whether the stated verdict is what was found, a rejection for the stated reason.
+bool agrees(std::string_view stated, const CaseResult& result);
+
+/// Sets the agreement: agrees() with the verdict of the case, or it differs.
+void compare(const EvidenceCase& one, CaseResult& out);
 
 /// "VALID" or "REJECT", and the first check that failed, else `deciding_node`.
 CaseResult outcome_of(const attestation::verify::Check& tree, attestation::verify::Verdict verdict,

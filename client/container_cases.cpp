@@ -9,6 +9,7 @@
 #include "client/files.h"
 #include "common/base/encoding.h"
 #include "common/json/json.h"
+#include "common/ratls/cbor_reader.h"
 #include "common/ratls/foreign_dstack.h"
 
 namespace eos::client {
@@ -31,12 +32,63 @@ Result<Bytes> base64url_member(json::Object& object, std::string_view name) {
     return from_base64url(text);
 }
 
-/// What configfs-tsm gives, as JSON: the report, and the certificate table beside it.
-Result<Bytes> parse_tsm(ByteView file) {
+/// What configfs-tsm gives: the report, and the certificate table beside it.
+struct TsmReport {
+    std::optional<Bytes> report;  ///< outblob
+    std::optional<Bytes> table;   ///< auxblob
+};
+
+Result<TsmReport> parse_tsm_json(ByteView file) {
     const json::Value root = EOS_TRY(json::parse(file, {.size_bytes = kMaxIndexBytes}));
     json::Object object = EOS_TRY(json::Object::of(root, ""));
-    Bytes out = EOS_TRY(base64url_member(object, "outblob"));
-    append(out, EOS_TRY(base64url_member(object, "auxblob")));
+    TsmReport out;
+    out.report = EOS_TRY(base64url_member(object, "outblob"));
+    out.table = EOS_TRY(base64url_member(object, "auxblob"));
+    return out;
+}
+
+Result<TsmReport> parse_tsm_cbor(ByteView file) {
+    ratls::CborReader in(file);
+    TsmReport out;
+    const std::uint64_t members = EOS_TRY(in.map());
+    for (std::uint64_t i = 0; i < members; ++i) {
+        const std::string_view name = EOS_TRY(in.text());
+        if (name == "provider") {
+            EOS_TRY(in.text());
+            continue;
+        }
+        if (name != "outblob" && name != "auxblob") return fail(ratls::bad_cbor, "its members");
+        std::optional<Bytes>& blob = name == "outblob" ? out.report : out.table;
+        if (blob.has_value()) return fail(ratls::bad_cbor, "a member occurs twice");
+        blob = to_bytes(EOS_TRY(in.bytes()));
+    }
+    EOS_TRY(in.expect_end());
+    return out;
+}
+
+/// The evidence: the report with its table behind it.
+Result<Bytes> parse_tsm(ByteView file) {
+    const bool is_json = as_chars(file).starts_with("{");
+    TsmReport out = EOS_TRY(is_json ? parse_tsm_json(file) : parse_tsm_cbor(file));
+    if (!out.report || !out.table) return fail(ratls::bad_cbor, "no outblob or no auxblob");
+    append(*out.report, *out.table);
+    return *std::move(out.report);
+}
+
+/// Each report among the files, with nothing but its own certificates: the first that differs, else
+/// the last.
+Result<CaseResult> run_tsm(const std::filesystem::path& folder, const EvidenceCase& one,
+                           const EvidenceCase& other) {
+    CaseResult out;
+    for (const std::string& name : one.files) {
+        const Bytes file = without_comment(EOS_TRY(read_file(folder / name)));
+        CaseEvidence loaded;
+        Result<Bytes> evidence = parse_tsm(file);
+        if (!evidence) return refused_syntax(std::move(evidence).error().within(name));
+        loaded.evidence = *std::move(evidence);
+        out = run_loaded(loaded, other);
+        if (out.agreement != Agreement::agree) return out;
+    }
     return out;
 }
 
@@ -56,14 +108,15 @@ Result<ratls::DstackAttestation> parse_dstack(ByteView file) {
 Result<CaseResult> run_dstack(const std::filesystem::path& folder, const EvidenceCase& one,
                               const EvidenceCase& other) {
     CaseEvidence loaded = EOS_TRY(load_case(folder, other));
-    std::vector<Bytes> beside;
+    std::vector<Bytes> beside, attestations;
     for (const std::string& name : one.files) {
-        if (is_certificate(name)) beside.push_back(EOS_TRY(read_file(folder / name)));
+        Bytes file = EOS_TRY(read_file(folder / name));
+        const bool is_beside = is_certificate(name) || holds_certificate(as_chars(file));
+        (is_beside ? beside : attestations).push_back(std::move(file));
     }
     CaseResult out;
-    for (const std::string& name : one.files) {
-        if (is_certificate(name)) continue;
-        Result<ratls::DstackAttestation> inside = parse_dstack(EOS_TRY(read_file(folder / name)));
+    for (const Bytes& file : attestations) {
+        Result<ratls::DstackAttestation> inside = parse_dstack(file);
         if (!inside) return refused_syntax(inside.error());
         loaded.evidence = std::move(inside->evidence);
         loaded.runtime_log = std::move(inside->runtime_log);
@@ -95,17 +148,12 @@ Result<CaseResult> run_container(const std::filesystem::path& folder, const Evid
         return fail(bad_case, one.id + ": it names no other case");
     }
     if (one.kind.starts_with("original containers ")) return run_dstack(folder, one, *other);
+    if (one.kind.starts_with("configfs-tsm ")) return run_tsm(folder, one, *other);
     CaseEvidence loaded = EOS_TRY(load_case(folder, *other));
-    const bool is_tsm = one.kind.starts_with("configfs-tsm");
-    const bool has_evidence = is_tsm || one.kind.starts_with("original OE");
+    const bool has_evidence = one.kind.starts_with("original OE");
     for (std::size_t i = 0; i < one.files.size(); ++i) {
         Bytes file = without_comment(EOS_TRY(read_file(folder / one.files[i])));
-        if (is_tsm) {
-            // The same also comes as CBOR, which is not read here.
-            if (!as_chars(file).starts_with("{")) continue;
-            loaded = CaseEvidence();
-            loaded.evidence = EOS_TRY(parse_tsm(file));
-        } else if (has_evidence && i == 0) {
+        if (has_evidence && i == 0) {
             EvidenceFile evidence = unwrap_evidence(std::move(file));
             loaded.evidence = std::move(evidence.bytes);
             loaded.taken_off = std::move(evidence.taken_off);

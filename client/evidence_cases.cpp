@@ -18,11 +18,13 @@ namespace eos::client {
 namespace {
 
 namespace endorsements = attestation::endorsements;
+namespace evidence = attestation::evidence;
 namespace event_log = attestation::event_log;
 namespace verify = attestation::verify;
 
 constexpr std::size_t kMaxTextBytes = 4096;
 constexpr std::size_t kMaxFiles = 128;
+constexpr std::string_view kNoOffset = "+00:00";
 
 std::string text_member(const json::Value& row, const char* name) {
     auto it = row.find(name);
@@ -47,43 +49,14 @@ Result<EvidenceCase> read_case(const json::Value& row, std::size_t index) {
             (*files)[i], json::element_path(object.path("files"), i), kMaxTextBytes)));
         if (!is_below(out.files.back())) return fail(bad_case, out.id + ": " + out.files.back());
     }
-    const std::string time = text_member(row, "time");
+    std::string time = text_member(row, "time");
     if (!time.empty() && time != "-") {
+        if (time.ends_with(kNoOffset)) time.replace(time.size() - kNoOffset.size(), 6, "Z");
         Result<UnixTime> parsed = parse_rfc3339(time);
         if (!parsed) return fail(std::move(parsed).error().within(out.id));
         out.time = *parsed;
     }
     return out;
-}
-
-/// Words of a stated rejection, and the nodes that say the same.
-struct Reason {
-    std::string_view words;
-    std::array<std::string_view, 3> nodes;  ///< a node or, with a dot behind, a group
-};
-constexpr std::array<Reason, 8> kReasons{{
-    {"quote signature", {"quote.signature"}},
-    {"report signature", {"report.signature"}},
-    {"no PCK chain", {"quote.syntax"}},
-    {"bytes instead of", {"quote.syntax"}},
-    {"untrusted root", {"pck.root", "pck.chain", "vek.root"}},
-    {"not signed by the AMD", {"vek.chain"}},
-    {"no matching TCB level", {"tcb.", "tdx_module."}},
-    {"does not parse", {"quote.syntax", "pck.certificates"}},
-}};
-
-/// Whether one of the failed checks is what the stated rejection is about. Words that are not known
-/// here are taken for any rejection.
-bool is_stated_reason(std::string_view stated, const std::vector<std::string>& failed) {
-    for (const Reason& reason : kReasons) {
-        if (stated.find(reason.words) == stated.npos) continue;
-        return std::ranges::any_of(failed, [&](const std::string& id) {
-            return std::ranges::any_of(reason.nodes, [&](std::string_view node) {
-                return !node.empty() && (node.ends_with('.') ? id.starts_with(node) : id == node);
-            });
-        });
-    }
-    return true;
 }
 
 /// Whether all that stands in the way is that Intel revoked a level: of the platform, its TDX
@@ -98,9 +71,12 @@ bool is_revoked(const verify::Check& tree, const verify::Summary& summary) {
 }
 
 bool is_quote_or_report(const EvidenceCase& one) {
-    if (one.kind.find(" and ") != std::string::npos) return false;  // several in one case
+    const std::size_t more = one.kind.find(" and ");
+    if (more != std::string::npos && one.kind.find(" quote v", more) != std::string::npos) {
+        return false;  // several in one case
+    }
     return one.kind.starts_with("SGX quote v") || one.kind.starts_with("TDX quote v") ||
-           one.kind.starts_with("SNP ");
+           one.kind.starts_with("SNP ") || one.kind.starts_with("SEV-SNP ");
 }
 
 bool has_event_logs(const EvidenceCase& one) {
@@ -114,8 +90,49 @@ bool is_container(const EvidenceCase& one) {
            one.kind.starts_with("OE endorsement container ");
 }
 
+/// "SGX quote v3": what the evidence is, as kinds say it.
+std::string kind_of(const evidence::Evidence& parsed) {
+    if (const auto* snp = std::get_if<evidence::SnpEvidence>(&parsed.quote())) {
+        return "SNP report v" + std::to_string(snp->report.version);
+    }
+    const auto* sgx = std::get_if<evidence::SgxQuote>(&parsed.quote());
+    const auto* tdx = std::get_if<evidence::TdxQuote>(&parsed.quote());
+    return sgx != nullptr ? "SGX quote v" + std::to_string(sgx->version)
+                          : "TDX quote v" + std::to_string(tdx->version);
+}
+
+/// Whether a kind that is run as evidence says the same as kind_of(). A version that it does not
+/// name may be any.
+bool is_of_kind(std::string_view kind, std::string_view found) {
+    if (kind.starts_with("SEV-")) kind.remove_prefix(4);
+    if (kind.substr(0, 4) != found.substr(0, 4)) return false;
+    const std::size_t version = found.rfind('v') + 1;
+    const std::size_t at = kind.find(found.substr(4, version - 4));
+    if (at == kind.npos) return true;
+    kind.remove_prefix(at + version - 4);
+    const std::string_view digits = kind.substr(0, kind.find_first_not_of("0123456789"));
+    return digits.empty() || digits == found.substr(version);
+}
+
+/// The file must hold what the kind says. Where the signature over what it says failed, it may say
+/// anything, and its verdict is enough.
+void hold_against_kind(const EvidenceCase& one, ByteView bytes, CaseResult& out) {
+    const Result<evidence::Evidence> parsed = evidence::parse_evidence(bytes);
+    if (!parsed) return;
+    const std::string found = kind_of(*parsed);
+    const bool is_altered = std::ranges::any_of(out.failed, [](const std::string& id) {
+        return id == "quote.signature" || id == "report.signature";
+    });
+    if (is_altered || is_of_kind(one.kind, found)) return;
+    out.agreement = Agreement::differ;
+    out.detail = "the kind says \"" + one.kind + "\", the file holds: " + found;
+}
+
 Result<CaseResult> run_evidence(const std::filesystem::path& folder, const EvidenceCase& one) {
-    return run_loaded(EOS_TRY(load_case(folder, one)), one);
+    const CaseEvidence loaded = EOS_TRY(load_case(folder, one));
+    CaseResult out = run_loaded(loaded, one);
+    hold_against_kind(one, loaded.evidence, out);
+    return out;
 }
 
 /// A VCEK or VLEK alone: beside a report that it did not sign, of which only the group "vek" is
@@ -132,27 +149,25 @@ Result<CaseResult> run_certificate(const std::filesystem::path& folder, const Ev
     return outcome_of(*vek, vek->verdict, "vek.chain");
 }
 
-/// "VALID …" against "VALID", "REJECT …" against "REJECT".
-bool has_stated_class(const EvidenceCase& one, const CaseResult& result) {
-    return stated_word(one.verdict) == result.found;
-}
-
 /// What verified so far is rejected after all, by this node.
 void reject(const EvidenceCase& one, std::string node, CaseResult& out) {
     out.found = "REJECT";
+    out.failed.push_back(node);
     out.deciding_node = std::move(node);
-    out.agreement = has_stated_class(one, out) ? Agreement::agree : Agreement::differ;
+    compare(one, out);
 }
 
-/// What dstack's guest says it measured must replay to RTMR3, of which it has all.
+/// What dstack's guest says it measured must replay to RTMR3, of which it has all, and say so.
 void replay_runtime_log(const std::optional<event_log::EventLog>& log, const EvidenceCase& one,
                         const verify::Verification& verification, CaseResult& out) {
     if (!log.has_value() || verification.evidence() == nullptr) return;
     const verify::Check checks = event_log::check_event_log(verification, *log);
-    const verify::Check* node = find_check(checks, "event_log.rtmr3");
-    if (node->verdict == verify::Verdict::pass) return;
-    out.detail = node->notes.front();
-    reject(one, node->id, out);
+    for (const char* id : {"event_log.rtmr3", "event_log.content"}) {
+        const verify::Check* node = find_check(checks, id);
+        if (node->verdict == verify::Verdict::pass) continue;
+        out.detail = node->notes.front();
+        return reject(one, node->id, out);
+    }
 }
 
 /// Constellation's nonce in base64, as it went over the wire.
@@ -171,10 +186,10 @@ Result<CaseResult> run_constellation_leaf(const ratls::ConstellationLeaf& leaf,
         EOS_TRY(constellation_nonce(one.verdict)), one.time.value_or(UnixTime{}));
     CaseResult out;
     describe_outcome(*verification.hardware, out);
-    out.agreement =
-        agrees(one.verdict, *verification.hardware, out) ? Agreement::agree : Agreement::differ;
+    compare(one, out);
     if (verification.hardware->evidence() == nullptr || verification.is_genuine) return out;
-    reject(one, summarise(verification.tree).failed.front(), out);
+    out.failed = summarise(verification.tree).failed;
+    reject(one, out.failed.front(), out);
     out.detail = find_check(verification.tree, out.deciding_node)->remedy;
     return out;
 }
@@ -198,7 +213,7 @@ Result<CaseResult> run_foreign_leaf(const std::filesystem::path& folder, const E
         leaf->quote, loaded.endorsements, roots, one.time.value_or(UnixTime{}));
     CaseResult out;
     describe_outcome(verification, out);
-    out.agreement = agrees(one.verdict, verification, out) ? Agreement::agree : Agreement::differ;
+    compare(one, out);
     replay_runtime_log(leaf->runtime_log, one, verification, out);
     if (verification.evidence() == nullptr || out.found == "REJECT") return out;
     const ByteArray<64>& found = std::visit(
@@ -218,6 +233,7 @@ void describe_outcome(const verify::Verification& verification, CaseResult& out)
         out.found = is_revoked(verification.tree(), summary) ? "Revoked" : "REJECT";
         const bool has_failed = !summary.failed.empty();
         out.deciding_node = has_failed ? summary.failed.front() : summary.not_evaluated.front();
+        out.failed = has_failed ? summary.failed : std::vector{out.deciding_node};
         const verify::Check* node = find_check(verification.tree(), out.deciding_node);
         if (node != nullptr && !node->notes.empty()) out.detail = node->notes.front();
         return;
@@ -234,19 +250,8 @@ void describe_outcome(const verify::Verification& verification, CaseResult& out)
     }
 }
 
-bool agrees(std::string_view stated, const verify::Verification& verification,
-            const CaseResult& result) {
-    if (stated.starts_with("REJECT")) {
-        // Nothing is accepted of a platform that Intel revoked: both words say so.
-        return (result.found == "REJECT" || result.found == "Revoked") &&
-               is_stated_reason(stated, summarise(verification.tree()).failed);
-    }
-    if (stated.starts_with("parse only")) {
-        const verify::Check* syntax = find_check(verification.tree(), "quote.syntax");
-        return syntax != nullptr && syntax->verdict == verify::Verdict::pass;
-    }
-    // What is stated may go on behind the word: "VALID (signature, …)".
-    return stated_word(stated) == result.found;
+void compare(const EvidenceCase& one, CaseResult& out) {
+    out.agreement = agrees(one.verdict, out) ? Agreement::agree : Agreement::differ;
 }
 
 CaseResult run_loaded(const CaseEvidence& loaded, const EvidenceCase& one) {
@@ -256,7 +261,7 @@ CaseResult run_loaded(const CaseEvidence& loaded, const EvidenceCase& one) {
     CaseResult out;
     describe_outcome(verification, out);
     out.taken_off = loaded.taken_off;
-    out.agreement = agrees(one.verdict, verification, out) ? Agreement::agree : Agreement::differ;
+    compare(one, out);
     replay_runtime_log(loaded.runtime_log, one, verification, out);
     return out;
 }
@@ -269,6 +274,7 @@ CaseResult outcome_of(const verify::Check& tree, verify::Verdict verdict,
     out.deciding_node = deciding_node;
     if (verdict != verify::Verdict::pass && !summary.failed.empty()) {
         out.deciding_node = summary.failed.front();
+        out.failed = summary.failed;
     }
     return out;
 }
@@ -277,20 +283,9 @@ CaseResult refused_syntax(const Error& error) {
     CaseResult out;
     out.found = "REJECT";
     out.deciding_node = "quote.syntax";
+    out.failed = {out.deciding_node};
     out.detail = error.message();
     return out;
-}
-
-std::string_view stated_word(std::string_view stated) {
-    return stated.substr(0, stated.find_first_of(" (:;,"));
-}
-
-std::optional<Bytes> stated_nonce(std::string_view stated) {
-    constexpr std::string_view kWords = "nonce \"";
-    const std::size_t from = stated.find(kWords);
-    if (from == stated.npos) return {};
-    stated.remove_prefix(from + kWords.size());
-    return to_bytes(stated.substr(0, stated.find('"')));
 }
 
 Result<std::vector<EvidenceCase>> read_cases(const std::filesystem::path& folder) {
@@ -312,6 +307,25 @@ bool is_certificate(const std::filesystem::path& name) {
     return std::ranges::find(kExtensions, name.extension().string()) != kExtensions.end();
 }
 
+bool holds_certificate(std::string_view file) {
+    if (file.starts_with("0\x82")) return true;  // DER: a SEQUENCE of some size
+    // As PEM they also stand within JSON, and within quotes.
+    const std::size_t first = file.find_first_not_of(" \t\r\n");
+    return first != file.npos && file.substr(first).starts_with("-----BEGIN CERTIFICATE");
+}
+
+namespace {
+
+/// A file beside the evidence, if it is a certificate by its name or by what it holds.
+Result<std::optional<Bytes>> read_certificate(const std::filesystem::path& folder,
+                                              const std::filesystem::path& name) {
+    Bytes file = EOS_TRY(read_file(folder / name));
+    if (!is_certificate(name) && !holds_certificate(as_chars(file))) return std::optional<Bytes>();
+    return std::optional(std::move(file));
+}
+
+}  // namespace
+
 Result<CaseEvidence> load_case(const std::filesystem::path& folder, const EvidenceCase& one) {
     if (one.files.empty()) return fail(bad_case, one.id + ": it has no files");
     CaseEvidence out;
@@ -324,8 +338,8 @@ Result<CaseEvidence> load_case(const std::filesystem::path& folder, const Eviden
         if (is_collateral(name)) {
             Bytes text = EOS_TRY(read_file(folder / name));
             out.endorsements = EOS_TRY(endorsements::parse_endorsements(text));
-        } else if (is_certificate(name)) {
-            certificates.push_back(EOS_TRY(read_file(folder / name)));
+        } else if (std::optional<Bytes> file = EOS_TRY(read_certificate(folder, name))) {
+            certificates.push_back(*std::move(file));
         }
     }
     out.endorsements.amd.certificates = std::move(certificates);
@@ -355,7 +369,7 @@ CaseResult run_case(const std::filesystem::path& folder, const EvidenceCase& one
         result->detail = "cases of this kind are not run: " + one.kind;
     }
     if (result && result->agreement == Agreement::not_run && !result->found.empty()) {
-        result->agreement = has_stated_class(one, *result) ? Agreement::agree : Agreement::differ;
+        compare(one, *result);
     }
     CaseResult out;
     if (result) {

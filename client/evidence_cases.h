@@ -37,9 +37,10 @@ struct CaseResult {
     std::string stated;
     std::string found;          ///< "REJECT", "VALID", "SIGNATURES_OK" or Intel's status
     std::string deciding_node;  ///< the first check that failed; else the one that gave `found`
-    std::string detail;         ///< why, for a person
-    std::string taken_off;      ///< of the evidence's file: EvidenceFile::taken_off
-    std::string left_alone;     ///< files that were not looked at, and why
+    std::vector<std::string> failed;  ///< of a rejection: every node that stands in the way
+    std::string detail;               ///< why, for a person
+    std::string taken_off;            ///< of the evidence's file: EvidenceFile::taken_off
+    std::string left_alone;           ///< files that were not looked at, and why
 };
 
 /// Reads DIR/index.json: an array of objects with id, kind, verdict, files and time. Other members
@@ -63,8 +64,11 @@ bool is_collateral(const std::filesystem::path& name);
 /// Whether a file of a case is a certificate of AMD's, by its name: .der, .pem, .crt or .cer.
 bool is_certificate(const std::filesystem::path& name);
 
+/// Whether a file begins as a certificate in DER or PEM does.
+bool holds_certificate(std::string_view file);
+
 /// Loads the files of a case of a quote or report: the evidence as by read_evidence(), collateral,
-/// and certificates; originals in other containers are left alone.
+/// and certificates, by their name or content; originals in other containers are left alone.
 /// errors:  file_unreadable, those of parse_endorsements().
 [[nodiscard]] Result<CaseEvidence> load_case(const std::filesystem::path& folder,
                                              const EvidenceCase& one);

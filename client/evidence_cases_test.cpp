@@ -15,6 +15,7 @@
 #include "common/attestation/verify/synthetic_intel_test.h"
 #include "common/base/codec.h"
 #include "common/base/encoding.h"
+#include "common/crypto/hash.h"
 #include "common/ratls/foreign_constellation_test.h"
 #include "common/x509/pem.h"
 
@@ -126,6 +127,44 @@ TEST_F(Cases, WhatCannotBeReadDiffers) {
     EXPECT_EQ(run_case(folder_, cases[2]).agreement, Agreement::differ);
 }
 
+TEST_F(Cases, TheKindIsHeldAgainstTheFile) {
+    attestation::testing::SyntheticIntel intel;
+    write("sgx3.bin", as_chars(intel.quote()));
+    const auto run = [&](const char* kind, const char* verdict) {
+        return run_case(folder_, {.id = "case",
+                                  .kind = kind,
+                                  .verdict = verdict,
+                                  .files = {"sgx3.bin"},
+                                  .time = attestation::testing::kNow});
+    };
+    for (const char* verdict : {"REJECT: untrusted root", "parse only"}) {
+        EXPECT_EQ(run("SGX quote v3", verdict).agreement, Agreement::agree);
+        EXPECT_EQ(run("SGX quote v3 (ECDSA)", verdict).agreement, Agreement::agree);
+        EXPECT_EQ(run("SGX quote version unknown", verdict).agreement, Agreement::agree);
+        for (const char* kind : {"TDX quote v4", "SGX quote v4", "SGX quote v31", "TDX quote v3",
+                                 "SNP attestation report v3"}) {
+            const CaseResult result = run(kind, verdict);
+            EXPECT_EQ(result.agreement, Agreement::differ) << kind;
+            EXPECT_THAT(result.detail, ::testing::HasSubstr("the file holds: SGX quote v3"));
+        }
+    }
+    Bytes altered = intel.quote();
+    altered[100] ^= std::byte{1};
+    write("sgx3.bin", as_chars(altered));
+    EXPECT_EQ(run("SGX quote v4", "REJECT: quote signature").agreement, Agreement::agree);
+}
+
+TEST_F(Cases, ATimeMayBeWrittenWithNoOffset) {
+    write("index.json", R"([{"id":"a","kind":"k","verdict":"v","files":["f"],
+                             "time":"2025-06-19T10:56:11+00:00"}])");
+    const Result<std::vector<EvidenceCase>> cases = read_cases(folder_);
+    ASSERT_TRUE(cases.has_value()) << cases.error().message();
+    EXPECT_EQ(cases->front().time, parse_rfc3339("2025-06-19T10:56:11Z").value());
+    write("index.json", R"([{"id":"a","kind":"k","verdict":"v","files":["f"],
+                             "time":"2025-06-19T10:56:11+02:00"}])");
+    EXPECT_EQ(read_cases(folder_).error().code(), bad_time);
+}
+
 /// A case of a Constellation certificate over a real report that was made for something else.
 CaseResult run_constellation(const std::filesystem::path& folder, const oid::Oid& variant,
                              std::string verdict) {
@@ -160,6 +199,11 @@ TEST_F(Cases, AConstellationCertificateIsCheckedWithTheStatedNonce) {
     CaseResult result = run(gcp, "REJECT (nonce \"" + nonce + "\")");
     EXPECT_EQ(result.agreement, Agreement::agree) << result.detail;
     EXPECT_EQ(result.deciding_node, "report_data");
+    result = run(gcp, "REJECT: report data (nonce \"" + nonce + "\")");
+    EXPECT_EQ(result.agreement, Agreement::agree) << result.detail;
+    result = run(gcp, "REJECT: report signature (nonce \"" + nonce + "\")");
+    EXPECT_EQ(result.agreement, Agreement::differ);
+    EXPECT_EQ(run(gcp, "REJECT: nonce").agreement, Agreement::agree);
     result = run(gcp, "VALID (nonce \"" + nonce + "\")");
     EXPECT_EQ(result.agreement, Agreement::differ);
     result = run(gcp, "VALID");
@@ -187,14 +231,24 @@ TEST_F(Cases, CertificatesAreReadByEveryUsualName) {
                                   .files = std::move(files),
                                   .time = parse_rfc3339("2023-11-28T12:15:24Z").value()});
     };
-    for (const char* name : {"vcek.der", "vcek.crt", "vcek.cer", "vcek.pem"}) {
+    for (const char* name :
+         {"vcek.der", "vcek.crt", "vcek.cer", "vcek.pem", "vcek.DER", "vcek.bin"}) {
         copy("snp2-milan-cvmproxy.vcek.der", name);
         const CaseResult result = run("SNP attestation report v2", {"report.bin", name});
         EXPECT_EQ(result.agreement, Agreement::agree) << name << ": " << result.detail;
     }
-    copy("snp2-milan-cvmproxy.vcek.der", "vcek.txt");
+    const Bytes der = attestation::testing::read_file(real / "snp2-milan-cvmproxy.vcek.der");
+    write("vcek.txt", x509::encode_pem("CERTIFICATE", der));
+    EXPECT_EQ(run("SNP attestation report v2", {"report.bin", "vcek.txt"}).agreement,
+              Agreement::agree);
+    write("vcek.txt", json::compact({{"vcek", x509::encode_pem("CERTIFICATE", der)}}));
     EXPECT_EQ(run("SNP attestation report v2", {"report.bin", "vcek.txt"}).deciding_node,
               "vek.certificates");
+    EXPECT_EQ(run("SNP attestation report v2", {"report.bin", "gone"}).found, "unreadable");
+    for (const char* kind : {"SNP attestation report v2 and VCEK", "SEV-SNP report v2",
+                             "SEV-SNP attestation report and its VCEK", "SNP report"}) {
+        EXPECT_EQ(run(kind, {"report.bin", "vcek.crt"}).agreement, Agreement::agree) << kind;
+    }
     EXPECT_EQ(run("VCEK certificate", {"vcek.crt"}).agreement, Agreement::agree);
     const CaseResult vlek = run("VLEK certificate", {"vcek.crt"});
     EXPECT_EQ(vlek.agreement, Agreement::differ);
@@ -209,7 +263,7 @@ TEST(EvidenceCases, ARevokedLevelIsARejectionWithItsName) {
             intel.quote(), intel.endorsements(), intel.roots(), kNow);
         CaseResult out;
         describe_outcome(verification, out);
-        out.agreement = agrees(stated, verification, out) ? Agreement::agree : Agreement::differ;
+        out.agreement = agrees(stated, out) ? Agreement::agree : Agreement::differ;
         return out;
     };
     EXPECT_EQ(found("Revoked").agreement, Agreement::differ);
@@ -234,7 +288,7 @@ class LogCases : public Cases {
     void SetUp() override {
         Cases::SetUp();
         for (std::size_t rtmr = 0; rtmr < 4; ++rtmr) {
-            event_log::Event event{.rtmr = rtmr, .type = 0x08000001, .name = "n"};
+            event_log::Event event{.rtmr = rtmr, .type = kIpl, .name = "n"};
             event.digest.fill(static_cast<std::byte>(rtmr + 1));
             log_.events.push_back(event);
         }
@@ -270,6 +324,7 @@ class LogCases : public Cases {
                 .time = {}};
     }
 
+    static constexpr std::uint32_t kIpl = 0xd;  // its digest need not be that of what is beside it
     event_log::EventLog log_;
     attestation::testing::SyntheticIntel intel_;
     Bytes quote_;
@@ -296,6 +351,31 @@ TEST_F(LogCases, TheRegistersThatAreNamedMustReplay) {
         expect(log_case(files, "does not replay"), Agreement::agree, "event_log.rtmr3");
         expect(log_case(files, "replays to RTMR0..2"), Agreement::agree, "event_log");
     }
+}
+
+TEST_F(LogCases, ATextThatWasNotMeasuredIsRefusedAndNamed) {
+    constexpr std::uint32_t kEfiAction = 0x80000007;  // the digest is that of the text beside it
+    const Bytes text = to_bytes("Exit Boot Services");
+    log_.events[3] = {.rtmr = 3, .type = kEfiAction, .data = text};
+    log_.events[3].digest = to_array<48>(crypto::hash(crypto::HashKind::kSha384, text));
+    intel_.td->rtmr = event_log::replay(log_);
+    quote_ = intel_.quote();
+    write("quote.bin", as_chars(quote_));
+    write("log.json", event_log::encode_runtime_log(log_));
+    expect(log_case({"log.json", "quote.bin"}, "replays"), Agreement::agree, "event_log");
+    expect(log_case({"log.json", "quote.bin"}, "REJECT"), Agreement::differ, "event_log");
+    log_.events[3].data = to_bytes("Exit Boot Servants");
+    write("log.json", event_log::encode_runtime_log(log_));
+    for (const char* stated :
+         {"replays", "RTMR3 replay matches", "REJECT: RTMR3", "does not replay"}) {
+        expect(log_case({"log.json", "quote.bin"}, stated), Agreement::differ, "event_log.content");
+    }
+    for (const char* stated : {"REJECT", "REJECT: event log content"}) {
+        expect(log_case({"log.json", "quote.bin"}, stated), Agreement::agree, "event_log.content");
+    }
+    const CaseResult result = run_case(folder_, log_case({"log.json", "quote.bin"}, "replays"));
+    EXPECT_EQ(result.found, "REJECT");
+    EXPECT_THAT(result.detail, ::testing::HasSubstr("event 3"));
 }
 
 TEST_F(LogCases, WithoutAQuoteALogIsParsedOnly) {
@@ -418,7 +498,7 @@ TEST_F(DstackCases, AlteredOnesAreRefusedByTheNodeThatKnows) {
 
 TEST_F(DstackCases, ACertificateBringsAllButItsKeyAlong) {
     const auto run_leaf = [&](ByteView attestation, std::vector<std::string> files,
-                              const char* time) {
+                              const char* time, const char* verdict = "REJECT") {
         x509::DerWriter inner;
         inner.octet_string(attestation);
         const x509::Certificate leaf = ratls::testing::certificate(
@@ -427,7 +507,7 @@ TEST_F(DstackCases, ACertificateBringsAllButItsKeyAlong) {
         files.insert(files.begin(), "leaf.der");
         return run_case(folder_, {.id = "leaf",
                                   .kind = "X.509 certificate, dstack",
-                                  .verdict = "REJECT",
+                                  .verdict = verdict,
                                   .files = std::move(files),
                                   .time = parse_rfc3339(time).value()});
     };
@@ -436,6 +516,10 @@ TEST_F(DstackCases, ACertificateBringsAllButItsKeyAlong) {
     const json::Value root = json::parse(text, {.size_bytes = kMaxIndexBytes}).value();
     const Bytes snp = from_hex(root["attestation"].get<std::string>()).value();
     expect(run_leaf(snp, {}, "2026-09-15T01:05:04Z"), Agreement::agree, "report_data");
+    expect(run_leaf(snp, {}, "2026-09-15T01:05:04Z", "REJECT: report data"), Agreement::agree,
+           "report_data");
+    expect(run_leaf(snp, {}, "2026-09-15T01:05:04Z", "REJECT: report signature"), Agreement::differ,
+           "report_data");
     expect(run_leaf(original("sev_snp_attestation.bin"), {}, "2026-09-15T01:05:04Z"),
            Agreement::agree, "vek.certificates");
     const std::vector<std::string> collateral{"dstack/collateral/tdx4-dstack-attestation.json"};
@@ -447,6 +531,41 @@ TEST_F(DstackCases, ACertificateBringsAllButItsKeyAlong) {
     const CaseResult result = run_leaf(tdx, collateral, "2026-04-07T22:20:18Z");
     EXPECT_EQ(result.deciding_node, "quote.syntax");
     EXPECT_THAT(result.detail, ::testing::HasSubstr("MessagePack"));
+}
+
+TEST_F(Cases, AReportOfConfigfsTsmIsReadAsCborAsWell) {
+    const std::filesystem::path original = corpus() / "services/orig";
+    if (!std::filesystem::exists(original)) GTEST_SKIP() << "skipped: no corpus (EOS_EVIDENCE_DIR)";
+    std::filesystem::create_directories(folder_);
+    for (const char* name : {"index.json", "services"}) {
+        std::filesystem::copy(corpus() / name, folder_ / name,
+                              std::filesystem::copy_options::recursive);
+    }
+    const Bytes cbor = attestation::testing::read_file(original / "sevsnp-tsm-report.cbor");
+    const auto run = [&](const Bytes& file) {
+        write("tsm.cbor", as_chars(file));
+        return run_case(folder_, {.id = "tsm",
+                                  .kind = "configfs-tsm style evidence for snp3-genoa-veraison",
+                                  .verdict = "as snp3-genoa-veraison",
+                                  .files = {"services/orig/sevsnp-tsm-report.json", "tsm.cbor"},
+                                  .time = {}});
+    };
+    EXPECT_EQ(run(cbor).agreement, Agreement::agree) << run(cbor).detail;
+    Bytes altered = cbor;
+    altered[as_chars(cbor).find("outblob") + 10 + 0x90] ^= std::byte{1};  // the measurement
+    EXPECT_EQ(run(altered).agreement, Agreement::differ);
+    EXPECT_EQ(run(altered).deciding_node, "report.signature");
+    altered = cbor;
+    altered.pop_back();
+    EXPECT_EQ(run(altered).agreement, Agreement::differ);
+    EXPECT_EQ(run(altered).deciding_node, "quote.syntax");
+    EXPECT_THAT(run(altered).detail, ::testing::HasSubstr("tsm.cbor"));
+    altered = cbor;
+    altered[0] = std::byte{0xa2};  // two members, and something behind them
+    EXPECT_EQ(run(altered).deciding_node, "quote.syntax");
+    altered[0] = std::byte{0xa3};
+    altered[as_chars(cbor).find("auxblob")] = std::byte{'b'};
+    EXPECT_EQ(run(altered).deciding_node, "quote.syntax");
 }
 
 /// A case over files that the test made from real Azure evidence, whose nonce is "challenge".
@@ -511,6 +630,27 @@ TEST_F(AzureCases, PiecesAreToldApartByTheirContent) {
     expect(names, "REJECT", Agreement::agree, "quote.signature");
     expect({"hcl.bin", "tpm.json"}, "VALID", Agreement::differ, "quote.syntax");
     expect({"tpm.json", "td.bin"}, "VALID", Agreement::differ, "quote.syntax");
+}
+
+TEST_F(AzureCases, ARejectionForAnotherReasonDiffers) {
+    const std::vector<std::string> names{"hcl.bin", "td.bin", "tpm.json"};
+    expect(names, "REJECT: PCR digest (nonce \"wrong\")", Agreement::differ, "tpm.nonce");
+    json::Value quote = whole_["tpm_quote"];
+    std::string signature = quote["signature"].get<std::string>();
+    signature.front() = signature.front() == '0' ? '1' : '0';
+    quote["signature"] = signature;
+    write("tpm.json", json::compact(quote));
+    for (const char* stated : {"REJECT", "REJECT: TPM quote signature", "REJECT: AK signature"}) {
+        expect(names, stated, Agreement::agree, "tpm.signature");
+    }
+    for (const char* stated : {"REJECT: nonce", "REJECT: report signature", "REJECT: CRL"}) {
+        expect(names, stated, Agreement::differ, "tpm.signature");
+    }
+    Bytes hcl = bytes_of("hcl_report");
+    hcl[as_chars(hcl).find("HCLEkPub")] = std::byte{'h'};
+    write("hcl.bin", as_chars(hcl));
+    expect({"hcl.bin", "td.bin"}, "REJECT: runtime data", Agreement::agree, "hcl.report_data");
+    expect({"hcl.bin", "td.bin"}, "REJECT: quote signature", Agreement::differ, "hcl.report_data");
 }
 
 TEST_F(AzureCases, TheHardwareAloneBindsTheRuntimeData) {

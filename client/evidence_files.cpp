@@ -8,6 +8,9 @@
 #include "common/attestation/evidence/quote.h"
 #include "common/base/codec.h"
 #include "common/base/encoding.h"
+#include "common/ratls/foreign_constellation.h"
+#include "common/ratls/foreign_leaf.h"
+#include "common/ratls/leaf.h"
 
 namespace eos::client {
 namespace {
@@ -55,6 +58,17 @@ std::optional<Bytes> report_of_open_enclave(ByteView file) {
     return to_bytes(report.first(size));
 }
 
+/// Whether another project made it: nothing in it is of this one, and something of theirs.
+bool is_foreign(const x509::Certificate& leaf) {
+    const Result<ratls::LeafClaimsView> own = ratls::read_leaf(leaf);
+    if (own && (own->evidence || !own->values.empty())) return false;
+    const auto is_known = [](const auto& read) {
+        return read || read.error().code() != ratls::no_foreign_evidence;
+    };
+    return is_known(ratls::read_foreign_leaf(leaf)) ||
+           is_known(ratls::read_constellation_leaf(leaf));
+}
+
 }  // namespace
 
 EvidenceFile unwrap_evidence(Bytes file) {
@@ -74,6 +88,28 @@ EvidenceFile unwrap_evidence(Bytes file) {
 
 Result<EvidenceFile> read_evidence(const std::filesystem::path& path) {
     return unwrap_evidence(EOS_TRY(read_file(path)));
+}
+
+bool is_evidence(ByteView bytes) {
+    namespace evidence = attestation::evidence;
+    constexpr std::size_t kVendorAt = 12;
+    const bool has_vendor = bytes.size() > kVendorAt + evidence::kIntelQeVendorId.size() &&
+                            equal(bytes.subspan(kVendorAt, evidence::kIntelQeVendorId.size()),
+                                  evidence::kIntelQeVendorId);
+    return has_vendor || evidence::parse_evidence(bytes).has_value();
+}
+
+Result<std::vector<x509::Certificate>> read_shown_certificates(const std::filesystem::path& path,
+                                                               const std::string& remedy) {
+    if (is_evidence(EOS_TRY(read_evidence(path)).bytes)) {
+        return fail(evidence_alone, path.string() + ": " + remedy);
+    }
+    std::vector<x509::Certificate> out = EOS_TRY(read_certificates(path));
+    if (!out.empty() && is_foreign(out.front())) {
+        return fail(foreign_certificate,
+                    path.string() + ": `enclavectl evidence check` looks at it (docs/evidence.md)");
+    }
+    return out;
 }
 
 }  // namespace eos::client

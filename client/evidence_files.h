@@ -5,11 +5,19 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "common/base/bytes.h"
 #include "common/base/result.h"
+#include "common/x509/certificate.h"
 
 namespace eos::client {
+
+inline constexpr Code evidence_alone{"client", "evidence_alone",
+                                     "this is a quote or report, not a certificate"};
+inline constexpr Code foreign_certificate{
+    "client", "foreign_certificate",
+    "the certificate carries the evidence of another project, which no policy accepts"};
 
 /// Evidence, and what it lay in.
 struct EvidenceFile {
@@ -27,5 +35,15 @@ EvidenceFile unwrap_evidence(Bytes file);
 
 /// errors: file_unreadable.
 [[nodiscard]] Result<EvidenceFile> read_evidence(const std::filesystem::path& path);
+
+/// Whether it is a quote or report by its looks; a quote may be damaged.
+bool is_evidence(ByteView bytes);
+
+/// The certificates of a file that a server of this project's showed, leaf first. A quote has
+/// certificates within, and is none.
+/// in:     remedy: of evidence_alone, what to do.
+/// errors: evidence_alone, foreign_certificate, those of read_certificates().
+[[nodiscard]] Result<std::vector<x509::Certificate>> read_shown_certificates(
+    const std::filesystem::path& path, const std::string& remedy);
 
 }  // namespace eos::client

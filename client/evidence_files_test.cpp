@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "client/evidence_files.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "client/files.h"
+#include "client/platform_needs.h"
 #include "common/attestation/evidence/quote.h"
+#include "common/attestation/verify/synthetic_intel_test.h"
 #include "common/base/codec.h"
 #include "common/base/encoding.h"
+#include "common/ratls/foreign_constellation_test.h"
 
 namespace eos::client {
 namespace {
@@ -97,6 +102,54 @@ TEST(UnwrapEvidence, LeavesEverythingElseAlone) {
     expect_untouched(framed(2, size - 1, Bytes(size, std::byte{7})));
     expect_untouched(framed(2, 0, {}));
     expect_untouched(framed(2, ~std::uint64_t{0}, quote()));
+}
+
+/// A folder for one file.
+class ShownCertificates : public ::testing::Test {
+  protected:
+    void TearDown() override { std::filesystem::remove(file_); }
+    void write(ByteView content) const { ASSERT_TRUE(write_file(file_, content, {}).has_value()); }
+    std::string refusal() const {
+        const auto out = read_shown_certificates(file_, "do this");
+        return out ? "" : out.error().message();
+    }
+
+    const std::filesystem::path file_ =
+        std::filesystem::path(::testing::TempDir()) / "shown-certificates";
+};
+
+TEST_F(ShownCertificates, AQuoteIsNoneThoughItHasSomeWithin) {
+    attestation::testing::SyntheticIntel intel;
+    Bytes altered = intel.quote();
+    altered.push_back(std::byte{1});
+    for (const Bytes& file : {intel.quote(), to_bytes(hex(intel.quote())), altered}) {
+        write(file);
+        EXPECT_THAT(refusal(), ::testing::StartsWith("this is a quote or report, not a"));
+        EXPECT_THAT(refusal(), ::testing::EndsWith("do this"));
+    }
+}
+
+TEST_F(ShownCertificates, OneOfAnotherProjectIsSaidToBe) {
+    const oid::Oid variant = oid::kConstellationGcpSnp;
+    const auto foreign =
+        ratls::testing::certificate({{variant, x509::Critical::kNo, to_bytes("{}")}});
+    write(foreign.der());
+    EXPECT_THAT(refusal(), ::testing::HasSubstr("of another project"));
+    EXPECT_THAT(refusal(), ::testing::HasSubstr("evidence check"));
+    const auto plain = ratls::testing::certificate({});
+    write(plain.der());
+    EXPECT_EQ(refusal(), "");
+    EXPECT_EQ(read_shown_certificates(file_, "").value().front().der().size(), plain.der().size());
+    write(to_bytes("neither"));
+    EXPECT_NE(refusal(), "");
+}
+
+TEST_F(ShownCertificates, WhatAPlatformNeedsIsReadFromItsQuote) {
+    attestation::testing::SyntheticIntel intel;
+    write(intel.quote());
+    const auto needs = needs_of_file(file_, {});
+    ASSERT_TRUE(needs.has_value()) << needs.error().message();
+    EXPECT_FALSE(needs->empty());
 }
 
 }  // namespace

@@ -68,26 +68,46 @@ bool is_about(std::string_view stated, std::size_t rtmr) {
     return first <= rtmr && rtmr <= (is_range ? number(stated[3]) : first);
 }
 
+/// The registers that the statement is about and that did not replay; then the content.
+std::vector<const verify::Check*> refuted(const verify::Check& checks, std::string_view stated) {
+    std::vector<const verify::Check*> out;
+    const auto ask = [&](const std::string& id) {
+        const verify::Check* node = find_check(checks, id);
+        if (node->verdict != verify::Verdict::pass) out.push_back(node);
+    };
+    for (std::size_t rtmr = 0; rtmr < event_log::kRtmrCount; ++rtmr) {
+        if (is_about(stated, rtmr)) ask("event_log.rtmr" + std::to_string(rtmr));
+    }
+    ask("event_log.content");
+    return out;
+}
+
+bool states_refusal(std::string_view stated) {
+    return stated.starts_with("REJECT") || stated.find("not replay") != stated.npos;
+}
+
+bool is_as_stated(std::string_view stated, const CaseResult& result) {
+    if (result.found == "REJECT") {
+        return states_refusal(stated) && is_stated_reason(stated, result.failed);
+    }
+    return !states_refusal(stated) && stated.find("replay") != stated.npos;
+}
+
 CaseResult replayed(const evidence::TdxQuote& quote, const event_log::EventLog& log,
                     const EvidenceCase& one) {
     const verify::Check checks = event_log::check_event_log(quote.report.rtmr, log);
     CaseResult out;
     out.found = "replays";
     out.deciding_node = "event_log";
-    for (std::size_t rtmr = 0; rtmr < quote.report.rtmr.size(); ++rtmr) {
-        const std::string id = "event_log.rtmr" + std::to_string(rtmr);
-        const verify::Check* node = find_check(checks, id);
-        const bool has_passed = node != nullptr && node->verdict == verify::Verdict::pass;
-        if (has_passed || !is_about(one.verdict, rtmr)) continue;
-        out.found = "REJECT";
-        out.deciding_node = id;
-        break;
+    for (const verify::Check* node : refuted(checks, one.verdict)) {
+        if (out.failed.empty()) {
+            out.found = "REJECT";
+            out.deciding_node = node->id;
+            out.detail = node->notes.front();
+        }
+        out.failed.push_back(node->id);
     }
-    const bool is_negative =
-        one.verdict.starts_with("REJECT") || one.verdict.find("not replay") != std::string::npos;
-    const bool is_stated = is_negative || one.verdict.find("replay") != std::string::npos;
-    const bool agrees = is_stated && is_negative == (out.found == "REJECT");
-    out.agreement = agrees ? Agreement::agree : Agreement::differ;
+    out.agreement = is_as_stated(one.verdict, out) ? Agreement::agree : Agreement::differ;
     return out;
 }
 

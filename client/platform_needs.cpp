@@ -21,8 +21,10 @@ using snp_arch::Product;
 using snp_arch::SigningKey;
 
 Result<Bytes> evidence_in(const std::filesystem::path& file) {
+    EvidenceFile whole = EOS_TRY(read_evidence(file));
+    if (is_evidence(whole.bytes)) return std::move(whole.bytes);
     Result<std::vector<x509::Certificate>> chain = read_certificates(file);
-    if (!chain) return EOS_TRY(read_evidence(file)).bytes;
+    if (!chain) return std::move(whole.bytes);
     ratls::LeafClaimsView claims = EOS_TRY(ratls::read_leaf(chain->front()));
     if (!claims.evidence) return fail(no_platform, file.string() + ": no evidence in it");
     return to_bytes(claims.evidence->bytes);

@@ -27,13 +27,6 @@ bool is_tpm_quote(ByteView text) {
     return value && value->is_object() && value->contains("message");
 }
 
-bool is_certificate(std::string_view file) {
-    if (file.starts_with("0\x82")) return true;  // DER: a SEQUENCE of some size
-    // A quote has its PCK certificates as PEM within, but begins with its version.
-    return !file.empty() && file.front() >= '\t' &&
-           file.find("-----BEGIN CERTIFICATE") != file.npos;
-}
-
 void sort_in(Bytes file, Files& out) {
     const std::string_view text = as_chars(file);
     const std::size_t first = text.find_first_not_of(" \t\r\n");
@@ -41,7 +34,7 @@ void sort_in(Bytes file, Files& out) {
         (is_tpm_quote(file) ? out.tpm_quote : out.whole) = std::move(file);
     } else if (text.starts_with("HCLA")) {
         out.hcl = std::move(file);
-    } else if (is_certificate(text)) {
+    } else if (holds_certificate(text)) {
         out.certificates.push_back(std::move(file));
     } else {
         out.td_quote = unwrap_evidence(std::move(file)).bytes;
@@ -93,6 +86,7 @@ Result<CaseResult> run_hcl_alone(const Files& files,
     CaseResult out;
     out.found = is_bound ? "VALID" : "REJECT";
     out.deciding_node = "hcl.report_data";
+    if (!is_bound) out.failed = {out.deciding_node};
     return out;
 }
 

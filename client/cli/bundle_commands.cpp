@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include <algorithm>
 
+#include "client/bundle_file.h"
 #include "client/cli/bundle_report.h"
 #include "client/cli/cli.h"
 #include "client/collateral_source.h"
@@ -80,13 +81,6 @@ Result<crypto::P256PrivateKey> maker_key(const Cli& cli, const BundleOptions& op
     if (!std::filesystem::exists(path, error))
         EOS_TRY(write_private_key(path, crypto::P256PrivateKey::generate()));
     return read_private_key(path);
-}
-
-Result<Bundle> read_bundle(const std::string& file) {
-    Bytes text = EOS_TRY(read_file(file));
-    Result<Bundle> bundle = attestation::endorsements::parse_bundle(text);
-    if (!bundle) return fail(std::move(bundle.error()).within(file));
-    return bundle;
 }
 
 Result<void> save(const Cli& cli, const BundleOptions& options, const std::string& file,

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: AGPL-3.0-only
+#include <algorithm>
 #include <map>
 
 #include "client/cli/cli.h"
@@ -22,18 +23,29 @@ std::string_view word(Agreement agreement) {
     __builtin_unreachable();
 }
 
-std::string padded(std::string text, std::size_t width) {
-    if (text.size() < width) text.resize(width, ' ');
-    return text;
+/// As wide as the longest text of a column, but for a few that would push the others out of sight.
+std::size_t width_of(const std::vector<CaseResult>& results, std::string CaseResult::* column) {
+    constexpr std::size_t kMaxWidth = 64;
+    std::size_t out = 0;
+    for (const CaseResult& result : results) out = std::max(out, (result.*column).size());
+    return std::min(out, kMaxWidth);
 }
 
+std::string padded(std::string text, std::size_t width) {
+    text.resize(std::max(text.size(), width), ' ');
+    return text + "  ";
+}
+
+/// Id and verdict.
+struct Widths {
+    std::size_t id;
+    std::size_t found;
+};
+
 /// One line: id, agreement, our verdict, the node that decided; the rest where it helps.
-std::string row_of(const CaseResult& result) {
-    constexpr std::size_t kAgreementWidth = 8;
-    constexpr std::size_t kIdWidth = 34;
-    constexpr std::size_t kVerdictWidth = 34;
-    std::string out = padded(std::string(word(result.agreement)), kAgreementWidth) +
-                      padded(result.id, kIdWidth) + padded(result.found, kVerdictWidth) +
+std::string row_of(const CaseResult& result, const Widths& widths) {
+    std::string out = padded(std::string(word(result.agreement)), word(Agreement::not_run).size()) +
+                      padded(result.id, widths.id) + padded(result.found, widths.found) +
                       result.deciding_node;
     if (result.agreement == Agreement::differ) {
         out += "  (stated: " + result.stated + "; " + result.detail + ")";
@@ -44,35 +56,44 @@ std::string row_of(const CaseResult& result) {
     return printable(as_bytes(out), 1024);
 }
 
-Result<int> check(const Cli& cli, const std::string& folder) {
-    std::vector<EvidenceCase> cases = EOS_TRY(read_cases(folder));
-    std::map<Agreement, std::size_t> count;
-    std::string text;
-    json::Value rows = json::Value::array();
-    for (const EvidenceCase& one : cases) {
-        CaseResult result = run_case(folder, one);
-        ++count[result.agreement];
-        text += row_of(result) + "\n";
-        rows.push_back({{"id", result.id},
-                        {"agreement", word(result.agreement)},
-                        {"stated", result.stated},
-                        {"verdict", result.found},
-                        {"node", result.deciding_node},
-                        {"detail", result.detail},
-                        {"takenOff", result.taken_off},
-                        {"leftAlone", result.left_alone}});
-    }
-    const std::size_t differ = count[Agreement::differ];
-    text +=
-        std::to_string(count[Agreement::agree]) + " agree, " + std::to_string(differ) + " differ";
+json::Value json_of(const CaseResult& result) {
+    return {{"id", result.id},
+            {"agreement", word(result.agreement)},
+            {"stated", result.stated},
+            {"verdict", result.found},
+            {"node", result.deciding_node},
+            {"detail", result.detail},
+            {"takenOff", result.taken_off},
+            {"leftAlone", result.left_alone}};
+}
+
+std::string totals_of(std::map<Agreement, std::size_t>& count) {
+    std::string out = std::to_string(count[Agreement::agree]) + " agree, " +
+                      std::to_string(count[Agreement::differ]) + " differ";
     if (count[Agreement::not_run] != 0) {
-        text += " (" + std::to_string(count[Agreement::not_run]) + " not run)";
+        out += " (" + std::to_string(count[Agreement::not_run]) + " not run)";
     }
+    return out;
+}
+
+Result<int> check(const Cli& cli, const std::string& folder) {
+    std::map<Agreement, std::size_t> count;
+    std::vector<CaseResult> results;
+    json::Value rows = json::Value::array();
+    for (const EvidenceCase& one : EOS_TRY(read_cases(folder))) {
+        results.push_back(run_case(folder, one));
+        ++count[results.back().agreement];
+        rows.push_back(json_of(results.back()));
+    }
+    const Widths widths{width_of(results, &CaseResult::id), width_of(results, &CaseResult::found)};
+    std::string text;
+    for (const CaseResult& result : results) text += row_of(result, widths) + "\n";
+    text += totals_of(count);
     cli.print(text, {{"cases", rows},
                      {"agree", count[Agreement::agree]},
-                     {"differ", differ},
+                     {"differ", count[Agreement::differ]},
                      {"not_run", count[Agreement::not_run]}});
-    return differ == 0 ? kExitOk : kExitFailed;
+    return count[Agreement::differ] == 0 ? kExitOk : kExitFailed;
 }
 
 struct ShowOptions {

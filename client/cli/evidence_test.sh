@@ -25,6 +25,8 @@ expect() {  # expect EXIT LINE…: what the command must end with and print
 
 index "REJECT: 793 bytes instead of 1184"
 expect 0 '^agree +short +REJECT +quote\.syntax$' '^not-run +poem +\(cases of this kind are not run: a poem\)$' '^1 agree, 0 differ'
+sed -i 's/"id": "short"/"id": "an-id-of-forty-characters-and-some-more-1"/' "$folder/index.json"
+expect 0 '^agree +an-id-of-forty-characters-and-some-more-1  REJECT  quote\.syntax$' '^not-run  poem {37}'
 index "VALID"
 expect 1 '^differ +short +REJECT +quote\.syntax +\(stated: VALID' '^0 agree, 1 differ'
 index "REJECT: report signature"

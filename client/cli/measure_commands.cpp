@@ -298,6 +298,10 @@ Result<int> why(const Cli& cli, const WhyOptions& options) {
     const attestation::verify::Summary summary = summarise(tree);
     cli.remark("compared, not verified: whether the evidence is genuine, `enclavectl verify` says");
     json::Value value = {{"tree", render_json(tree)}};
+    if (!quoted.taken_off.empty()) {
+        cli.remark("taken off the file: " + quoted.taken_off);
+        value["takenOff"] = quoted.taken_off;
+    }
     std::string first = "no difference";
     if (!summary.failed.empty()) {
         value["first_difference"] = summary.failed.front();

@@ -5,6 +5,7 @@
 #include <ranges>
 
 #include "client/cli/cli.h"
+#include "client/evidence_files.h"
 #include "client/files.h"
 #include "client/rehearsal.h"
 #include "common/crypto/random.h"
@@ -32,7 +33,8 @@ Result<Exhibit> exhibit_of_file(const std::string& file, const Target& target) {
                 .handshake = {},
                 .server_name = target.server_name,
                 .anchors = target.anchors};
-    for (const x509::Certificate& certificate : EOS_TRY(read_certificates(file)))
+    constexpr const char* kRemedy = "give the certificate that carries it, or a server";
+    for (const x509::Certificate& certificate : EOS_TRY(read_shown_certificates(file, kRemedy)))
         out.chain.push_back(to_bytes(certificate.der()));
     return out;
 }

@@ -40,7 +40,8 @@ Result<AttestationResult> appraise_bare(const Cli& cli, const std::string& file,
 // A stored certificate or chain: no handshake, so only its deterministic form can be checked.
 Result<AttestationResult> appraise_file(const Cli& cli, const std::string& file) {
     Target target = EOS_TRY(make_policy_only_target(cli));
-    std::vector<x509::Certificate> certificates = EOS_TRY(read_certificates(file));
+    std::vector<x509::Certificate> certificates =
+        EOS_TRY(read_shown_certificates(file, "give --report-data"));
     std::vector<Bytes> chain;
     for (const x509::Certificate& certificate : certificates)
         chain.push_back(to_bytes(certificate.der()));

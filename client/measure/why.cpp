@@ -5,6 +5,7 @@
 #include <array>
 #include <variant>
 
+#include "client/evidence_files.h"
 #include "common/attestation/event_log/log_checks.h"
 #include "common/attestation/event_log/replay.h"
 #include "common/attestation/evidence/quote.h"
@@ -81,14 +82,14 @@ Result<Variant> parse_variant(const std::string& tee, const json::Value& value,
 }
 
 Quoted sgx_measurements(const sgx_arch::ReportBody& report) {
-    Quoted out{"sgx", {}, {}};
+    Quoted out{"sgx", {}, {}, {}};
     out.registers.push_back({"mr_enclave", to_bytes(report.mr_enclave)});
     out.registers.push_back({"mr_signer", to_bytes(report.mr_signer)});
     return out;
 }
 
 Quoted tdx_measurements(const evidence::TdReport& report) {
-    Quoted out{"tdx", {}, report.rtmr};
+    Quoted out{"tdx", {}, report.rtmr, {}};
     out.registers.push_back({"mr_td", to_bytes(report.mr_td)});
     out.registers.push_back({"mr_config_id", to_bytes(report.mr_config_id)});
     out.registers.push_back({"mr_owner", to_bytes(report.mr_owner)});
@@ -99,27 +100,28 @@ Quoted tdx_measurements(const evidence::TdReport& report) {
 }
 
 Quoted snp_measurements(const snp_arch::Report& report) {
-    Quoted out{"snp", {}, {}};
+    Quoted out{"snp", {}, {}, {}};
     out.registers.push_back({"measurement", to_bytes(report.measurement)});
     out.registers.push_back({"host_data", to_bytes(report.host_data)});
     out.registers.push_back({"id_key_digest", to_bytes(report.id_key_digest)});
     return out;
 }
 
-/// The bytes that a text of hexadecimal digits stands for, or the input itself.
-Bytes decoded(ByteView input) {
-    std::string digits;
-    for (char c : as_chars(input)) {
-        if (c != ' ' && c != '\n' && c != '\r' && c != '\t') digits.push_back(c);
-    }
-    Result<Bytes> bytes = from_hex(digits);
-    return bytes && !bytes->empty() ? *std::move(bytes) : to_bytes(input);
-}
-
 /// A quote says at byte 2 with what kind of key it is signed; there a report has zeros, the upper
 /// half of its version.
 bool is_snp_report(ByteView bytes) {
     return bytes.size() >= 4 && bytes[2] == std::byte{0} && bytes[3] == std::byte{0};
+}
+
+Result<Quoted> measurements_of(ByteView bytes) {
+    if (is_snp_report(bytes)) {
+        return snp_measurements(EOS_TRY(evidence::parse_snp_evidence(bytes)).report);
+    }
+    const evidence::Evidence parsed = EOS_TRY(evidence::parse_quote(bytes));
+    if (const auto* sgx = std::get_if<evidence::SgxQuote>(&parsed.quote())) {
+        return sgx_measurements(sgx->report);
+    }
+    return tdx_measurements(std::get<evidence::TdxQuote>(parsed.quote()).report);
 }
 
 const Bytes* find_value(const std::vector<Register>& registers, std::string_view name) {
@@ -194,16 +196,11 @@ Result<Expectation> parse_expectation(ByteView text) {
     return out;
 }
 
-Result<Quoted> quoted_measurements(ByteView input) {
-    const Bytes bytes = decoded(input);
-    if (is_snp_report(bytes)) {
-        return snp_measurements(EOS_TRY(evidence::parse_snp_evidence(bytes)).report);
-    }
-    const evidence::Evidence parsed = EOS_TRY(evidence::parse_quote(bytes));
-    if (const auto* sgx = std::get_if<evidence::SgxQuote>(&parsed.quote())) {
-        return sgx_measurements(sgx->report);
-    }
-    return tdx_measurements(std::get<evidence::TdxQuote>(parsed.quote()).report);
+Result<Quoted> quoted_measurements(Bytes file) {
+    const EvidenceFile inside = unwrap_evidence(std::move(file));
+    Quoted out = EOS_TRY(measurements_of(inside.bytes));
+    out.taken_off = inside.taken_off;
+    return out;
 }
 
 verify::Check explain(const Expectation& expected, const Quoted& quoted,

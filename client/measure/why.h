@@ -41,6 +41,7 @@ struct Quoted {
     std::string tee;
     std::vector<Register> registers;
     std::optional<attestation::event_log::Rtmrs> rtmrs;  ///< TDX
+    std::string taken_off = {};                          ///< EvidenceFile::taken_off
 };
 
 /// in:     {"tee","mr_enclave"|"mr_td"|"rtmr0"|"measurement"|…, "variants"?, "events"?}, at most
@@ -49,9 +50,9 @@ struct Quoted {
 ///         size), those of common/json and of event_log::parse_runtime_log().
 [[nodiscard]] Result<Expectation> parse_expectation(ByteView text);
 
-/// in:     an Intel quote or an SEV-SNP report: its bytes, or their hexadecimal digits.
+/// in:     a file of an Intel quote or an SEV-SNP report, as unwrap_evidence() takes it.
 /// errors: those of evidence::parse_quote() and evidence::parse_snp_evidence().
-[[nodiscard]] Result<Quoted> quoted_measurements(ByteView evidence);
+[[nodiscard]] Result<Quoted> quoted_measurements(Bytes file);
 
 /// One node for each expected register, "why.<register>"; what differs has a note that says what
 /// the quoted value is, if a variant or the log tells, and as remedy what to look at. With a log

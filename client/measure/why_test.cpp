@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "client/measure/why.h"
 
+#include <gmock/gmock.h>
+
 #include "client/measure/reference_test.h"
 #include "common/attestation/event_log/log_builder_test.h"
 #include "common/attestation/event_log/replay.h"
 #include "common/attestation/evidence/tdx_report.h"
 #include "common/attestation/verify/corpus_test.h"
+#include "common/base/codec.h"
 #include "common/json/json.h"
 
 namespace eos::client::measure {
@@ -142,6 +145,17 @@ TEST_F(WhyCorpus, RealEvidenceShowsItsMeasurements) {
         EXPECT_EQ(quoted->tee, "tdx");
         EXPECT_TRUE(hex(quoted->registers[0].value).starts_with("dae67181d3d65e07"));
     }
+    Bytes framed{std::byte{1}, {}, {}, {}, std::byte{2}, {}, {}, {}};
+    append(framed, Writer().u64le(quote.size()).view());
+    append(framed, quote);
+    EXPECT_EQ(quoted_measurements(framed).value().taken_off, "Open Enclave's header");
+    Bytes padded = quote;
+    padded.resize(8000);
+    const Quoted from_padded = quoted_measurements(padded).value();
+    EXPECT_THAT(from_padded.taken_off, ::testing::EndsWith("bytes of zero padding"));
+    EXPECT_EQ(from_padded.registers[0].value, quoted_measurements(quote)->registers[0].value);
+    padded.back() = std::byte{1};
+    EXPECT_FALSE(quoted_measurements(padded).has_value());
     Result<Quoted> snp = quoted_measurements(file("dstack/snp/snp3-milan-dstack.report.bin"));
     ASSERT_TRUE(snp.has_value()) << snp.error().message();
     EXPECT_EQ(snp->tee, "snp");
