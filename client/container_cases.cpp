@@ -111,8 +111,7 @@ Result<CaseResult> run_dstack(const std::filesystem::path& folder, const Evidenc
     std::vector<Bytes> beside, attestations;
     for (const std::string& name : one.files) {
         Bytes file = EOS_TRY(read_file(folder / name));
-        const bool is_beside = is_certificate(name) || holds_certificate(as_chars(file));
-        (is_beside ? beside : attestations).push_back(std::move(file));
+        (is_certificate(name, file) ? beside : attestations).push_back(std::move(file));
     }
     CaseResult out;
     for (const Bytes& file : attestations) {

@@ -302,11 +302,6 @@ bool is_collateral(const std::filesystem::path& name) {
     return name.parent_path().filename() == "collateral";
 }
 
-bool is_certificate(const std::filesystem::path& name) {
-    constexpr std::array<std::string_view, 4> kExtensions{".der", ".pem", ".crt", ".cer"};
-    return std::ranges::find(kExtensions, name.extension().string()) != kExtensions.end();
-}
-
 bool holds_certificate(std::string_view file) {
     if (file.starts_with("0\x82")) return true;  // DER: a SEQUENCE of some size
     // As PEM they also stand within JSON, and within quotes.
@@ -314,17 +309,11 @@ bool holds_certificate(std::string_view file) {
     return first != file.npos && file.substr(first).starts_with("-----BEGIN CERTIFICATE");
 }
 
-namespace {
-
-/// A file beside the evidence, if it is a certificate by its name or by what it holds.
-Result<std::optional<Bytes>> read_certificate(const std::filesystem::path& folder,
-                                              const std::filesystem::path& name) {
-    Bytes file = EOS_TRY(read_file(folder / name));
-    if (!is_certificate(name) && !holds_certificate(as_chars(file))) return std::optional<Bytes>();
-    return std::optional(std::move(file));
+bool is_certificate(const std::filesystem::path& name, ByteView file) {
+    constexpr std::array<std::string_view, 4> kExtensions{".der", ".pem", ".crt", ".cer"};
+    return std::ranges::find(kExtensions, name.extension().string()) != kExtensions.end() ||
+           holds_certificate(as_chars(file));
 }
-
-}  // namespace
 
 Result<CaseEvidence> load_case(const std::filesystem::path& folder, const EvidenceCase& one) {
     if (one.files.empty()) return fail(bad_case, one.id + ": it has no files");
@@ -335,11 +324,11 @@ Result<CaseEvidence> load_case(const std::filesystem::path& folder, const Eviden
     std::vector<Bytes> certificates;
     for (std::size_t i = 1; i < one.files.size(); ++i) {
         const std::filesystem::path name = one.files[i];
+        Bytes file = EOS_TRY(read_file(folder / name));
         if (is_collateral(name)) {
-            Bytes text = EOS_TRY(read_file(folder / name));
-            out.endorsements = EOS_TRY(endorsements::parse_endorsements(text));
-        } else if (std::optional<Bytes> file = EOS_TRY(read_certificate(folder, name))) {
-            certificates.push_back(*std::move(file));
+            out.endorsements = EOS_TRY(endorsements::parse_endorsements(file));
+        } else if (is_certificate(name, file)) {
+            certificates.push_back(std::move(file));
         }
     }
     out.endorsements.amd.certificates = std::move(certificates);

@@ -61,11 +61,12 @@ struct CaseEvidence {
 /// Whether a file of a case is collateral: it lies in a folder of that name.
 bool is_collateral(const std::filesystem::path& name);
 
-/// Whether a file of a case is a certificate of AMD's, by its name: .der, .pem, .crt or .cer.
-bool is_certificate(const std::filesystem::path& name);
-
 /// Whether a file begins as a certificate in DER or PEM does.
 bool holds_certificate(std::string_view file);
+
+/// Whether a file of a case is a certificate of AMD's, by its name (.der, .pem, .crt or .cer) or by
+/// what it holds.
+bool is_certificate(const std::filesystem::path& name, ByteView file);
 
 /// Loads the files of a case of a quote or report: the evidence as by read_evidence(), collateral,
 /// and certificates, by their name or content; originals in other containers are left alone.

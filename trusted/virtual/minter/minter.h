@@ -158,8 +158,8 @@ class Minter {
     runtime::PendingAuthority pending_ca_;
     std::shared_ptr<runtime::Served> served_;  // null until there is a first quote
     std::map<crypto::Digest32, AttestedKey> attested_;
-    std::map<crypto::Digest32, std::uint64_t>
-        forgotten_;  ///< attested keys of before, and until when
+    /// Attested keys of before, and until when they are refused.
+    std::map<crypto::Digest32, std::uint64_t> forgotten_;
     std::map<crypto::Digest32, std::vector<Answer>> attesting_;
     std::map<std::uint64_t, DraftOnItsWay> drafts_;
     std::uint64_t last_draft_ = 0;
