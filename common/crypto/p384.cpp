@@ -46,6 +46,12 @@ Result<void> P384PublicKey::verify_raw(ByteView message, ByteView signature) con
     return ecdsa::verify(key_.get(), hash(HashKind::kSha384, message), signature);
 }
 
+Result<void> P384PublicKey::verify_der(HashKind kind, ByteView message, ByteView signature) const {
+    ByteArray<kP384RawSignatureBytes> raw{};
+    EOS_TRY(ecdsa::to_raw(signature, raw));
+    return ecdsa::verify(key_.get(), hash(kind, message), raw);
+}
+
 P384PrivateKey P384PrivateKey::generate() {
     PkeyHandle key(EVP_EC_gen("P-384"));
     EOS_ASSERT(key != nullptr);

@@ -32,6 +32,11 @@ class P384PublicKey {
     /// errors: bad_signature.
     [[nodiscard]] Result<void> verify_raw(ByteView message, ByteView signature) const;
 
+    /// ECDSA with the hash that is named; signature as Ecdsa-Sig-Value, in DER.
+    /// errors: bad_signature.
+    [[nodiscard]] Result<void> verify_der(HashKind kind, ByteView message,
+                                          ByteView signature) const;
+
     friend bool operator==(const P384PublicKey& a, const P384PublicKey& b) {
         return a.spki_ == b.spki_;
     }

@@ -39,6 +39,7 @@ constexpr auto kRows = [] {
         {kEcdsaWithSha256, "ecdsa_with_sha256", "signature ECDSA with SHA-256"},
         {kEcdsaWithSha384, "ecdsa_with_sha384", "signature ECDSA with SHA-384"},
         {kRsaEncryption, "rsa_encryption", "RSA key"},
+        {kSha256WithRsa, "sha256_with_rsa", "signature RSA PKCS #1 v1.5 with SHA-256"},
         {kRsaPss, "rsa_pss", "signature RSASSA-PSS"},
         {kMgf1, "mgf1", "mask generation function of RSASSA-PSS"},
         {kSha384, "sha384", "hash function SHA-384"},

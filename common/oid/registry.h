@@ -64,6 +64,7 @@ inline constexpr Oid kPrime256v1 = Oid::literal("1.2.840.10045.3.1.7");
 inline constexpr Oid kEcdsaWithSha256 = Oid::literal("1.2.840.10045.4.3.2");
 inline constexpr Oid kEcdsaWithSha384 = Oid::literal("1.2.840.10045.4.3.3");
 inline constexpr Oid kRsaEncryption = Oid::literal("1.2.840.113549.1.1.1");
+inline constexpr Oid kSha256WithRsa = Oid::literal("1.2.840.113549.1.1.11");
 inline constexpr Oid kRsaPss = Oid::literal("1.2.840.113549.1.1.10");
 inline constexpr Oid kMgf1 = Oid::literal("1.2.840.113549.1.1.8");
 inline constexpr Oid kSha384 = Oid::literal("2.16.840.1.101.3.4.2.2");

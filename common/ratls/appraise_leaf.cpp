@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "common/ratls/appraise_leaf.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "common/base/assert.h"
 #include "common/base/encoding.h"
 #include "common/crypto/hash.h"
 #include "common/oid/registry.h"
+#include "common/ratls/certificate_checks.h"
 #include "common/x509/chain.h"
 
 namespace eos::ratls {
@@ -260,6 +264,10 @@ AttestationResult appraise_leaf(const LeafInput& input,
             claims.more.push_back(check_evidence_kind(parsed.claims.evidence, verification));
         }
         claims.more.push_back(check_chain(parsed, input, time, claims.chain));
+        if (input.anchors.empty()) {
+            std::ranges::move(check_without_ca(*parsed.leaf, input.server_name, time),
+                              std::back_inserter(claims.more));
+        }
         claims.leaf_binding = from_result(kLeafBinding, check_leaf_binding(*parsed.leaf));
         Purpose purpose = purpose_of(input);
         std::optional<UnixTime> made;

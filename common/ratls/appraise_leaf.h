@@ -34,7 +34,8 @@ struct ChannelEvidence {
 struct LeafInput {
     std::span<const Bytes> chain;  ///< DER, leaf first; as received
     /// Roots of the operator's private PKI. Empty: the chain is not evaluated, which the verdict
-    /// says and which does not stand in the way (an enclave without owner signs its leaf itself).
+    /// says and which does not stand in the way (an enclave without owner signs its leaf itself);
+    /// what check_without_ca() looks at is demanded then.
     std::span<const x509::Certificate> anchors;
     std::string server_name;  ///< that the leaf must be for; empty: any
     /// Absent for a stored certificate or a handshake without challenge: then the report data must

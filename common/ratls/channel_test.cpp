@@ -197,6 +197,21 @@ TEST_F(Channels, ALeafForModeCIsNotForTheOtherModes) {
     }
 }
 
+TEST_F(Channels, WithoutRootCaTheLeafMustStillBeOfThisTimeAndName) {
+    Link link = connect();
+    const std::vector<Bytes> chain = link.client->peer_chain();
+    LeafInput input{.chain = chain, .anchors = {}, .server_name = "other.example.test"};
+    input.channel = ChannelEvidence{*link.client->bind_channel(AttestedEnd::kServer, link.context),
+                                    answer(link, link.context)};
+    EXPECT_THAT(refused_by(appraise_leaf(input, {}, policy_, kNow)),
+                ElementsAre("certificate.name"));
+    input.server_name = "shop.example.test";
+    EXPECT_EQ(appraise_leaf(input, {}, policy_, kNow).outcome(), Outcome::accepted_emulated);
+    const UnixTime end = x509::Certificate::parse(chain.front())->validity().not_after;
+    EXPECT_THAT(refused_by(appraise_leaf(input, {}, policy_, end + 1)),
+                Contains("certificate.validity"));
+}
+
 TEST_F(Channels, AnAnswerThatCallsTheEvidenceAnotherKindIsRefused) {
     Link link = connect();
     AttestResponse response = answer(link, link.context);
