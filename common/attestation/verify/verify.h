@@ -133,6 +133,12 @@ class Verification {
     UnixTime time_;
 };
 
+/// What verify() takes of the heap at its height, beside its inputs: with the statements and lists
+/// that vendors issue, and with the largest that the limits of their parsers let through, filled
+/// with what is dearest to hold. Measured by memory_test.cpp.
+inline constexpr std::int64_t kUsualVerificationBytes = 128 * 1024;
+inline constexpr std::int64_t kMaxVerificationBytes = 16 * 1024 * 1024;
+
 /// Makes every check that the inputs allow, and reports every failure, not only the first. The
 /// checks and their order are in docs/formats/verdict.md.
 /// in:      time: the instant to verify at; certificates, lists and statements must be valid then.
@@ -142,10 +148,8 @@ class Verification {
 /// returns: never fails to return a tree.
 /// source:  docs/formats/verification.md; Intel SGX DCAP quote verification.
 /// bound:   Intel: at most 3 + 2 + 2 × 3 + 2 P-256 verifications; AMD: one of P-384 and 16 of RSA
-/// (the
-///          given certificates, to tell issuers apart, chain and lists); memory: a multiple of the
-///          inputs, which are bounded: kMaxQuoteBytes, kMaxCollateralBytes a statement,
-///          x509::kMaxCrlBytes.
+///          (the given certificates, to tell issuers apart, chain and lists); memory:
+///          kMaxVerificationBytes.
 [[nodiscard]] Verification verify(const evidence::Evidence& evidence, const Collateral& collateral,
                                   const Roots& roots, UnixTime time, SignatureMemo* memo = nullptr);
 
