@@ -8,18 +8,15 @@
 #include "client/case_outcomes.h"
 #include "client/evidence_files.h"
 #include "client/files.h"
-#include "common/attestation/event_log/log_checks.h"
+#include "client/foreign_evidence.h"
 #include "common/base/encoding.h"
 #include "common/json/json.h"
-#include "common/ratls/foreign_constellation.h"
-#include "common/ratls/foreign_leaf.h"
 
 namespace eos::client {
 namespace {
 
 namespace endorsements = attestation::endorsements;
 namespace evidence = attestation::evidence;
-namespace event_log = attestation::event_log;
 namespace verify = attestation::verify;
 
 constexpr std::size_t kMaxTextBytes = 4096;
@@ -149,79 +146,44 @@ Result<CaseResult> run_certificate(const std::filesystem::path& folder, const Ev
     return outcome_of(*vek, vek->verdict, "vek.chain");
 }
 
-/// What verified so far is rejected after all, by this node.
-void reject(const EvidenceCase& one, std::string node, CaseResult& out) {
+/// What verified so far is rejected after all, if anything of this stands in the way.
+void reject_by(const verify::Check& tree, const EvidenceCase& one, CaseResult& out) {
+    verify::Summary summary = summarise(tree);
+    std::ranges::move(summary.not_evaluated, std::back_inserter(summary.failed));
+    if (summary.failed.empty()) return;
     out.found = "REJECT";
-    out.failed.push_back(node);
-    out.deciding_node = std::move(node);
+    out.failed = std::move(summary.failed);
+    out.deciding_node = out.failed.front();
+    const verify::Check* node = find_check(tree, out.deciding_node);
+    out.detail = node->notes.empty() ? node->remedy : node->notes.front();
     compare(one, out);
 }
 
-/// What dstack's guest says it measured must replay to RTMR3, of which it has all, and say so.
-void replay_runtime_log(const std::optional<event_log::EventLog>& log, const EvidenceCase& one,
-                        const verify::Verification& verification, CaseResult& out) {
-    if (!log.has_value() || verification.evidence() == nullptr) return;
-    const verify::Check checks = event_log::check_event_log(verification, *log);
-    for (const char* id : {"event_log.rtmr3", "event_log.content"}) {
-        const verify::Check* node = find_check(checks, id);
-        if (node->verdict == verify::Verdict::pass) continue;
-        out.detail = node->notes.front();
-        return reject(one, node->id, out);
-    }
-}
-
-/// Constellation's nonce in base64, as it went over the wire.
-Result<std::optional<ratls::ConstellationNonce>> constellation_nonce(std::string_view stated) {
-    const std::optional<Bytes> text = stated_nonce(stated);
-    if (!text.has_value()) return std::optional<ratls::ConstellationNonce>();
-    const Bytes nonce = EOS_TRY(from_base64(as_chars(*text)));
-    if (nonce.size() != 32) return fail(bad_case, "the nonce must be 32 bytes in base64");
-    return to_array<32>(nonce);
-}
-
-Result<CaseResult> run_constellation_leaf(const ratls::ConstellationLeaf& leaf,
-                                          const CaseEvidence& loaded, const EvidenceCase& one) {
-    const verify::VtpmVerification verification = verify_constellation_leaf(
-        leaf, loaded.endorsements, verify::Roots::of({verify::Vendor::intel, verify::Vendor::amd}),
-        EOS_TRY(constellation_nonce(one.verdict)), one.time.value_or(UnixTime{}));
-    CaseResult out;
-    describe_outcome(*verification.hardware, out);
-    compare(one, out);
-    if (verification.hardware->evidence() == nullptr || verification.is_genuine) return out;
-    out.failed = summarise(verification.tree).failed;
-    reject(one, out.failed.front(), out);
-    out.detail = find_check(verification.tree, out.deciding_node)->remedy;
-    return out;
+/// Constellation's nonce, which stands in base64, as it went over the wire.
+Result<std::optional<Bytes>> nonce_of(const EvidenceCase& one) {
+    const std::optional<Bytes> text = stated_nonce(one.verdict);
+    if (!text.has_value()) return std::optional<Bytes>();
+    return EOS_TRY(from_base64(as_chars(*text)));
 }
 
 /// A certificate of another project: its evidence, and whether it is bound to the certificate's
 /// key.
 Result<CaseResult> run_foreign_leaf(const std::filesystem::path& folder, const EvidenceCase& one) {
-    CaseEvidence loaded = EOS_TRY(load_case(folder, one));
+    const CaseEvidence loaded = EOS_TRY(load_case(folder, one));
     Result<std::vector<x509::Certificate>> chain = read_certificates(folder / one.files.front());
     if (!chain) return refused_syntax(chain.error());
-    Result<ratls::ConstellationLeaf> constellation = ratls::read_constellation_leaf(chain->front());
-    if (constellation) return run_constellation_leaf(*constellation, loaded, one);
-    if (constellation.error().code() != ratls::no_foreign_evidence) {
-        return refused_syntax(constellation.error());
-    }
-    Result<ratls::ForeignLeaf> leaf = ratls::read_foreign_leaf(chain->front());
-    if (!leaf) return refused_syntax(leaf.error());
-    std::ranges::move(leaf->certificates, std::back_inserter(loaded.endorsements.amd.certificates));
     const verify::Roots roots = verify::Roots::of({verify::Vendor::intel, verify::Vendor::amd});
-    const verify::Verification verification = verify::verify_quote(
-        leaf->quote, loaded.endorsements, roots, one.time.value_or(UnixTime{}));
+    Result<ForeignVerification> verified =
+        verify_foreign_leaf(chain->front(), EOS_TRY(nonce_of(one)),
+                            {loaded.endorsements, roots, one.time.value_or(UnixTime{})});
+    if (!verified) return refused_syntax(verified.error());
     CaseResult out;
-    describe_outcome(verification, out);
+    describe_outcome(verified->hardware, out);
     compare(one, out);
-    replay_runtime_log(leaf->runtime_log, one, verification, out);
-    if (verification.evidence() == nullptr || out.found == "REJECT") return out;
-    const ByteArray<64>& found = std::visit(
-        [](const auto& claims) -> const ByteArray<64>& { return claims.report.report_data; },
-        verification.evidence()->claims());
-    const verify::Check binding = check_foreign_binding(*leaf, found);
-    if (binding.verdict == verify::Verdict::pass) return out;
-    reject(one, binding.id, out);
+    if (verified->hardware.evidence() == nullptr || out.found == "REJECT") return out;
+    std::vector<verify::Check> around = std::move(verified->more);
+    around.push_back(std::move(verified->report_data));
+    reject_by(verify::group("foreign", std::move(around)), one, out);
     return out;
 }
 
@@ -262,7 +224,9 @@ CaseResult run_loaded(const CaseEvidence& loaded, const EvidenceCase& one) {
     describe_outcome(verification, out);
     out.taken_off = loaded.taken_off;
     compare(one, out);
-    replay_runtime_log(loaded.runtime_log, one, verification, out);
+    if (loaded.runtime_log && verification.evidence() != nullptr) {
+        reject_by(check_runtime_log(verification, *loaded.runtime_log), one, out);
+    }
     return out;
 }
 
@@ -300,13 +264,6 @@ Result<std::vector<EvidenceCase>> read_cases(const std::filesystem::path& folder
 
 bool is_collateral(const std::filesystem::path& name) {
     return name.parent_path().filename() == "collateral";
-}
-
-bool holds_certificate(std::string_view file) {
-    if (file.starts_with("0\x82")) return true;  // DER: a SEQUENCE of some size
-    // As PEM they also stand within JSON, and within quotes.
-    const std::size_t first = file.find_first_not_of(" \t\r\n");
-    return first != file.npos && file.substr(first).starts_with("-----BEGIN CERTIFICATE");
 }
 
 bool is_certificate(const std::filesystem::path& name, ByteView file) {

@@ -61,9 +61,6 @@ struct CaseEvidence {
 /// Whether a file of a case is collateral: it lies in a folder of that name.
 bool is_collateral(const std::filesystem::path& name);
 
-/// Whether a file begins as a certificate in DER or PEM does.
-bool holds_certificate(std::string_view file);
-
 /// Whether a file of a case is a certificate of AMD's, by its name (.der, .pem, .crt or .cer) or by
 /// what it holds.
 bool is_certificate(const std::filesystem::path& name, ByteView file);

@@ -5,12 +5,10 @@
 #include <optional>
 
 #include "client/files.h"
+#include "client/foreign_evidence.h"
 #include "common/attestation/evidence/quote.h"
 #include "common/base/codec.h"
 #include "common/base/encoding.h"
-#include "common/ratls/foreign_constellation.h"
-#include "common/ratls/foreign_leaf.h"
-#include "common/ratls/leaf.h"
 
 namespace eos::client {
 namespace {
@@ -58,17 +56,6 @@ std::optional<Bytes> report_of_open_enclave(ByteView file) {
     return to_bytes(report.first(size));
 }
 
-/// Whether another project made it: nothing in it is of this one, and something of theirs.
-bool is_foreign(const x509::Certificate& leaf) {
-    const Result<ratls::LeafClaimsView> own = ratls::read_leaf(leaf);
-    if (own && (own->evidence || !own->values.empty())) return false;
-    const auto is_known = [](const auto& read) {
-        return read || read.error().code() != ratls::no_foreign_evidence;
-    };
-    return is_known(ratls::read_foreign_leaf(leaf)) ||
-           is_known(ratls::read_constellation_leaf(leaf));
-}
-
 }  // namespace
 
 EvidenceFile unwrap_evidence(Bytes file) {
@@ -99,15 +86,27 @@ bool is_evidence(ByteView bytes) {
     return has_vendor || evidence::parse_evidence(bytes).has_value();
 }
 
-Result<std::vector<x509::Certificate>> read_shown_certificates(const std::filesystem::path& path,
-                                                               const std::string& remedy) {
+bool holds_certificate(std::string_view file) {
+    if (file.starts_with("0\x82")) return true;  // DER: a SEQUENCE of some size
+    // As PEM they also stand within JSON, and within quotes.
+    const std::size_t first = file.find_first_not_of(" \t\r\n");
+    return first != file.npos && file.substr(first).starts_with("-----BEGIN CERTIFICATE");
+}
+
+Result<std::vector<x509::Certificate>> read_carrying_certificates(const std::filesystem::path& path,
+                                                                  const std::string& remedy) {
     if (is_evidence(EOS_TRY(read_evidence(path)).bytes)) {
         return fail(evidence_alone, path.string() + ": " + remedy);
     }
-    std::vector<x509::Certificate> out = EOS_TRY(read_certificates(path));
+    return read_certificates(path);
+}
+
+Result<std::vector<x509::Certificate>> read_shown_certificates(const std::filesystem::path& path,
+                                                               const std::string& remedy) {
+    std::vector<x509::Certificate> out = EOS_TRY(read_carrying_certificates(path, remedy));
     if (!out.empty() && is_foreign(out.front())) {
         return fail(foreign_certificate,
-                    path.string() + ": `enclavectl evidence check` looks at it (docs/evidence.md)");
+                    path.string() + ": `enclavectl verify` takes it (docs/evidence.md)");
     }
     return out;
 }

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "common/base/bytes.h"
@@ -17,7 +18,7 @@ inline constexpr Code evidence_alone{"client", "evidence_alone",
                                      "this is a quote or report, not a certificate"};
 inline constexpr Code foreign_certificate{
     "client", "foreign_certificate",
-    "the certificate carries the evidence of another project, which no policy accepts"};
+    "the certificate carries the evidence of another project, which is not taken here"};
 
 /// Evidence, and what it lay in.
 struct EvidenceFile {
@@ -39,10 +40,18 @@ EvidenceFile unwrap_evidence(Bytes file);
 /// Whether it is a quote or report by its looks; a quote may be damaged.
 bool is_evidence(ByteView bytes);
 
-/// The certificates of a file that a server of this project's showed, leaf first. A quote has
-/// certificates within, and is none.
+/// Whether a file begins as a certificate in DER or PEM does.
+bool holds_certificate(std::string_view file);
+
+/// The certificates of a file, of which the first carries evidence. A quote has certificates
+/// within, and is none.
 /// in:     remedy: of evidence_alone, what to do.
-/// errors: evidence_alone, foreign_certificate, those of read_certificates().
+/// errors: evidence_alone, those of read_certificates().
+[[nodiscard]] Result<std::vector<x509::Certificate>> read_carrying_certificates(
+    const std::filesystem::path& path, const std::string& remedy);
+
+/// The same of a server of this project's.
+/// errors: as above; foreign_certificate.
 [[nodiscard]] Result<std::vector<x509::Certificate>> read_shown_certificates(
     const std::filesystem::path& path, const std::string& remedy);
 

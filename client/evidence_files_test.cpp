@@ -135,7 +135,7 @@ TEST_F(ShownCertificates, OneOfAnotherProjectIsSaidToBe) {
         ratls::testing::certificate({{variant, x509::Critical::kNo, to_bytes("{}")}});
     write(foreign.der());
     EXPECT_THAT(refusal(), ::testing::HasSubstr("of another project"));
-    EXPECT_THAT(refusal(), ::testing::HasSubstr("evidence check"));
+    EXPECT_THAT(refusal(), ::testing::HasSubstr("enclavectl verify"));
     const auto plain = ratls::testing::certificate({});
     write(plain.der());
     EXPECT_EQ(refusal(), "");

@@ -1,60 +1,14 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-#include <algorithm>
-
 #include "client/case_outcomes.h"
-#include "client/evidence_files.h"
 #include "client/files.h"
+#include "client/vtpm_files.h"
 #include "common/attestation/verify/vtpm.h"
-#include "common/json/json.h"
 
 namespace eos::client {
 namespace {
 
 namespace evidence = attestation::evidence;
 namespace verify = attestation::verify;
-
-/// The files of a case, by what they are.
-struct Files {
-    std::optional<Bytes> whole;  ///< everything in one JSON object
-    std::optional<Bytes> hcl;
-    std::optional<Bytes> tpm_quote;
-    std::optional<Bytes> td_quote;
-    std::vector<Bytes> certificates;
-};
-
-bool is_tpm_quote(ByteView text) {
-    Result<json::Value> value = json::parse(text, {.size_bytes = evidence::kMaxVtpmJsonBytes});
-    return value && value->is_object() && value->contains("message");
-}
-
-void sort_in(Bytes file, Files& out) {
-    const std::string_view text = as_chars(file);
-    const std::size_t first = text.find_first_not_of(" \t\r\n");
-    if (first != text.npos && text[first] == '{') {
-        (is_tpm_quote(file) ? out.tpm_quote : out.whole) = std::move(file);
-    } else if (text.starts_with("HCLA")) {
-        out.hcl = std::move(file);
-    } else if (holds_certificate(text)) {
-        out.certificates.push_back(std::move(file));
-    } else {
-        out.td_quote = unwrap_evidence(std::move(file)).bytes;
-    }
-}
-
-Result<evidence::AzureVtpmEvidence> parse_azure(Files files) {
-    if (files.whole.has_value()) {
-        evidence::AzureVtpmEvidence out = EOS_TRY(evidence::parse_azure_vtpm(*files.whole));
-        std::ranges::move(files.certificates, std::back_inserter(out.certificates));
-        return out;
-    }
-    if (!files.hcl.has_value()) return fail(evidence::bad_vtpm_evidence, "no HCL report");
-    if (!files.tpm_quote.has_value()) return fail(evidence::bad_vtpm_evidence, "no TPM quote");
-    return evidence::AzureVtpmEvidence{
-        .hcl = EOS_TRY(evidence::parse_hcl_report(*files.hcl)),
-        .quote = EOS_TRY(evidence::parse_azure_tpm_quote(*files.tpm_quote)),
-        .certificates = std::move(files.certificates),
-        .td_quote = std::move(files.td_quote).value_or(Bytes())};
-}
 
 const verify::Roots& roots() {
     static const verify::Roots roots =
@@ -63,7 +17,7 @@ const verify::Roots& roots() {
 }
 
 /// Hardware evidence with the runtime data that it binds, and no TPM's quote under its key.
-Result<CaseResult> run_hcl_alone(const Files& files,
+Result<CaseResult> run_hcl_alone(const VtpmFiles& files,
                                  attestation::endorsements::Endorsements endorsements,
                                  UnixTime time) {
     Result<evidence::HclReport> hcl = evidence::parse_hcl_report(*files.hcl);
@@ -128,17 +82,17 @@ Result<CaseResult> run_vtpm(const std::filesystem::path& folder, const EvidenceC
     const CaseEvidence loaded = EOS_TRY(load_case(folder, one));
     const verify::TpmDemands demands{
         .nonce = stated_nonce(one.verdict), .pcrs = {}, .selected = {}};
-    Files files;
+    VtpmFiles files;
     for (const std::string& name : one.files) {
         Bytes file = EOS_TRY(read_file(folder / name));
         if (one.kind.starts_with("TPM ")) return run_plain(file, demands);
-        if (!is_collateral(name)) sort_in(std::move(file), files);
+        if (!is_collateral(name)) EOS_TRY(sort_in(std::move(file), files));
     }
     const UnixTime time = one.time.value_or(UnixTime{});
     if (!files.whole && files.hcl && !files.tpm_quote) {
         return run_hcl_alone(files, loaded.endorsements, time);
     }
-    Result<evidence::AzureVtpmEvidence> azure = parse_azure(std::move(files));
+    Result<evidence::AzureVtpmEvidence> azure = parse_vtpm(std::move(files));
     if (!azure) return refused_syntax(azure.error());
     attestation::endorsements::Endorsements endorsements = loaded.endorsements;
     endorsements.amd.certificates.clear();  // they are the evidence's

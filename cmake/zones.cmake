@@ -54,7 +54,8 @@ set(EOS_ARROWS
   "emulation/proxy|trusted/virtual/proxy trusted/virtual/mint_protocol trusted/virtual/config trusted/runtime trusted/os COMMON"
   "client|COMMON"
   "client/measure|client COMMON"
-  "client/cli|client client/measure COMMON"
+  "client/policy|client COMMON"
+  "client/cli|client client/measure client/policy COMMON"
   "client/bindings/c|client COMMON"
   "client/bindings/node|client/bindings/c"
 )

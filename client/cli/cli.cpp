@@ -8,6 +8,7 @@
 #include "client/event_log_files.h"
 #include "client/files.h"
 #include "client/pki.h"
+#include "client/policy/policy_file.h"
 #include "client/stapled.h"
 #include "common/base/encoding.h"
 #include "common/http/authority.h"
@@ -57,10 +58,7 @@ Result<Policy> pinned_policy(const TargetOptions& options) {
 
 Result<Policy> read_policy(const TargetOptions& options) {
     if (!options.policy.empty()) {
-        Bytes text = EOS_TRY(read_file(options.policy));
-        Result<Policy> policy = attestation::appraise::parse_policy(text);
-        if (!policy) return fail(std::move(policy.error()).within(options.policy));
-        return policy;
+        return EOS_TRY(policy::read_policy_file(options.policy)).policy;
     }
     if (!options.mr_enclave.empty()) return pinned_policy(options);
     return fail(no_policy, "give --policy FILE or --mrenclave HEX, or a context that has a policy");
@@ -221,7 +219,9 @@ Result<json::Value> call(const Cli& cli, VerifiedServer& server, http::Method me
 
 int exit_code_of(const Cli& cli, const Error& error) {
     const Code& code = error.code();
-    if (code == no_policy || code == no_context || code == stale_mode) return kExitUsage;
+    for (const Code& each : {no_policy, no_context, stale_mode, misplaced_option}) {
+        if (code == each) return kExitUsage;
+    }
     for (const Code& each : {connect_failed, handshake_failed, name_unknown, challenge_limited,
                              mode_unsupported, server_unready, connection_lost, timed_out}) {
         if (code == each) return kExitNoConnection;
@@ -254,7 +254,8 @@ void add_target_options(CLI::App& command, Cli& cli) {
         "name to ask for (SNI) and to find in the certificate, \"\" for none; default: "
         "the host of the address, if that is a name other than localhost");
     command.add_option("--policy", t.policy,
-                       "appraisal policy, a JSON file (docs/formats/policy.md)");
+                       "appraisal policy: JSON, or YAML if it is named .yaml or .yml "
+                       "(docs/formats/policy.md)");
     command.add_option("--mrenclave", t.mr_enclave,
                        "instead of a policy: accept exactly this enclave (hex)");
     command.add_option("--test-root", t.test_root,

@@ -98,6 +98,8 @@ inline constexpr Code no_policy{"client/cli", "no_policy",
                                 "nothing is sent to a server that is not judged by a policy"};
 inline constexpr Code stale_mode{"client/cli", "stale_mode",
                                  "nothing is sent where the evidence may be a day old"};
+inline constexpr Code misplaced_option{"client/cli", "misplaced_option",
+                                       "an option does not go with what is looked at"};
 inline constexpr Code no_owner_key{
     "client/cli", "no_owner_key", "only the owner may: give --owner-key, or a context that has it"};
 inline constexpr Code rejected{"client/cli", "rejected", "the server was rejected"};

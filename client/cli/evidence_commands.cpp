@@ -6,6 +6,8 @@
 #include "client/evidence_cases.h"
 #include "client/evidence_files.h"
 #include "client/files.h"
+#include "client/vtpm_files.h"
+#include "common/attestation/verify/vtpm.h"
 #include "common/base/encoding.h"
 
 namespace eos::client::cli {
@@ -101,9 +103,20 @@ struct ShowOptions {
     std::string at;
 };
 
+/// That one key signed a TPM's quote, and which PCRs it has: nothing vouches for the key.
+Result<int> show_plain_tpm(const Cli& cli, ByteView file) {
+    namespace verify = attestation::verify;
+    const auto evidence = EOS_TRY(attestation::evidence::parse_plain_tpm(file));
+    const verify::VtpmVerification verification = verify::verify_plain_tpm(evidence, {});
+    cli.print(render_text(verification.tree), {{"tree", render_json(verification.tree)}});
+    return verification.is_genuine ? kExitOk : attestation::appraise::kExitNotGenuine;
+}
+
 /// Claims of evidence under no policy at all: for looking at it, not for relying on it.
 Result<int> show(const Cli& cli, const ShowOptions& options) {
-    const EvidenceFile evidence = EOS_TRY(read_evidence(options.file));
+    const Bytes file = EOS_TRY(read_file(options.file));
+    if (is_plain_tpm(file)) return show_plain_tpm(cli, file);
+    const EvidenceFile evidence = unwrap_evidence(file);
     const UnixTime time = options.at.empty() ? Cli::now() : EOS_TRY(parse_rfc3339(options.at));
     attestation::appraise::Policy open;
     open.name = "show (nothing is demanded)";
@@ -148,7 +161,8 @@ void add_evidence_commands(CLI::App& program, Cli& cli) {
     CLI::App* show_command = evidence->add_subcommand(
         "show", "verify one quote or report and print what it says; nothing is demanded of it");
     show_command
-        ->add_option("file", options->file, "a quote, or an SNP report with or without table")
+        ->add_option("file", options->file,
+                     "a quote, an SNP report with or without table, or a TPM's quote with its key")
         ->required();
     show_command->add_option("--collateral", cli.target.collateral,
                              "endorsements: the JSON collateral object, or a bundle");

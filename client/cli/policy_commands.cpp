@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "client/cli/cli.h"
 #include "client/files.h"
+#include "client/policy/policy_file.h"
 #include "common/base/encoding.h"
 #include "common/crypto/hash.h"
 #include "common/oid/registry.h"
@@ -33,10 +34,7 @@ struct PolicyOptions {
 };
 
 Result<Policy> load(const std::string& file) {
-    Bytes text = EOS_TRY(read_file(file));
-    Result<Policy> policy = attestation::appraise::parse_policy(text);
-    if (!policy) return fail(std::move(policy.error()).within(file));
-    return policy;
+    return EOS_TRY(policy::read_policy_file(file)).policy;
 }
 
 // NAME=HEX, where NAME is a row of the OID table or a dotted identifier.
@@ -161,6 +159,13 @@ Result<int> show(const Cli& cli, const PolicyOptions& options) {
     return kExitOk;
 }
 
+// What the library reads: it takes JSON only.
+Result<int> convert(const Cli& cli, const PolicyOptions& options) {
+    const policy::PolicyFile file = EOS_TRY(policy::read_policy_file(options.first));
+    cli.print(json::pretty(file.json), file.json);
+    return kExitOk;
+}
+
 Result<int> diff(const Cli& cli, const PolicyOptions& options) {
     Policy before = EOS_TRY(load(options.first));
     Policy after = EOS_TRY(load(options.second));
@@ -221,6 +226,13 @@ void add_policy_commands(CLI::App& program, Cli& cli) {
     showing->add_option("file", options->first)->required();
     showing->callback(
         [&cli, options] { cli.action = [&cli, options] { return show(cli, *options); }; });
+
+    CLI::App* converting = policy->add_subcommand(
+        "convert", "a policy as JSON, as the library reads it; nothing is added, its hash stays");
+    converting->add_option("file", options->first, "YAML if it is named .yaml or .yml, else JSON")
+        ->required();
+    converting->callback(
+        [&cli, options] { cli.action = [&cli, options] { return convert(cli, *options); }; });
 
     CLI::App* comparing = policy->add_subcommand(
         "diff", "what differs between two policies; exit code 1 if anything");

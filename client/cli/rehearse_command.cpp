@@ -7,6 +7,7 @@
 #include "client/cli/cli.h"
 #include "client/evidence_files.h"
 #include "client/files.h"
+#include "client/policy/policy_file.h"
 #include "client/rehearsal.h"
 #include "common/crypto/random.h"
 
@@ -21,10 +22,8 @@ struct RehearseOptions {
 };
 
 Result<NamedPolicy> read_policy(const std::string& file) {
-    Bytes text = EOS_TRY(read_file(file));
-    auto policy = attestation::appraise::parse_policy(text);
-    if (!policy) return fail(std::move(policy.error()).within(file));
-    return NamedPolicy{std::filesystem::path(file).filename().string(), *std::move(policy)};
+    policy::PolicyFile read = EOS_TRY(policy::read_policy_file(file));
+    return NamedPolicy{std::filesystem::path(file).filename().string(), std::move(read.policy)};
 }
 
 Result<Exhibit> exhibit_of_file(const std::string& file, const Target& target) {

@@ -165,8 +165,11 @@ typedef struct eos_handshake {
 
 /// Verifies an RA-TLS certificate with its chain, leaf first (PEM, or one in DER).
 /// in:      server_name: that the leaf must be for if there are anchors; NULL: any. handshake:
-///          NULL for a stored certificate, whose evidence then must be of the deterministic form.
-/// returns: the verdict's status, or EOS_E_ARGUMENT, EOS_E_INPUT (no certificate), EOS_E_INTERNAL.
+///          NULL for a stored certificate, whose evidence then must be of the deterministic form,
+///          or be another project's (docs/evidence.md): that is held against the certificate's key
+///          if the policy takes the binding report-data. The caller must see that a peer holds it.
+/// returns: the verdict's status, or EOS_E_ARGUMENT, EOS_E_INPUT (no certificate, or another
+///          project's that is malformed), EOS_E_INTERNAL.
 int eos_verify_certificate(const eos_verifier* verifier, const void* chain, size_t chain_size,
                            const char* server_name, const eos_handshake* handshake, int64_t time,
                            eos_verdict** verdict, eos_error** error);

@@ -11,6 +11,7 @@
 
 #include "client/bindings/c/scene_test.h"
 #include "common/base/encoding.h"
+#include "common/ratls/foreign_constellation_test.h"
 
 namespace eos::client::bindings::c {
 namespace {
@@ -182,6 +183,28 @@ TEST_F(EvidenceTest, AnchorsDecideAboutTheChain) {
     ASSERT_EQ(eos_verifier_set_anchors(verifier_.get(), root.data(), root.size(), nullptr), EOS_OK);
     EXPECT_EQ(verify_chain(scene_.deterministic_leaf().pem), EOS_NOT_BOUND);
     EXPECT_THAT(eos_verdict_summary(verdict_.get()), HasSubstr("certificate.chain"));
+}
+
+TEST_F(EvidenceTest, ACertificateOfAnotherProjectIsHeldAgainstItsKey) {
+    const auto leaf = [&] {
+        return ratls::testing::certificate(
+            {{oid::kGramineLegacy, x509::Critical::kNo, scene_.intel.quote()}});
+    };
+    EXPECT_EQ(verify_chain(as_chars(leaf().der())), EOS_NOT_BOUND);
+    scene_.intel.report.report_data = ratls::testing::report_data(ratls::testing::key_hash());
+    EXPECT_EQ(verify_chain(as_chars(leaf().der())), EOS_ACCEPTED_EMULATED)
+        << eos_verdict_text(verdict_.get());
+    EXPECT_THAT(eos_verdict_text(verdict_.get()), HasSubstr("neither that a peer holds that key"));
+    const Bytes nonce(32), binder(32);
+    const eos_handshake handshake{sizeof handshake, nonce.data(), 32, binder.data(), 32};
+    EXPECT_GE(verify_chain(as_chars(leaf().der()), &handshake), EOS_NOT_GENUINE);
+    use(scene_.leaf_policy());
+    EXPECT_EQ(verify_chain(as_chars(leaf().der())), EOS_NOT_BOUND);
+    const auto refused =
+        ratls::testing::certificate({{oid::kGramineLegacy, x509::Critical::kNo, {}},
+                                     {oid::kConstellationGcpEs, x509::Critical::kNo, {}}});
+    EXPECT_EQ(verify_chain(as_chars(refused.der())), EOS_E_INPUT);
+    EXPECT_THAT(error_.code(), HasSubstr("bad_foreign_leaf"));
 }
 
 TEST_F(EvidenceTest, WhatCannotBeReadIsNamed) {

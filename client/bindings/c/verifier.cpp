@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // Policy, evidence and certificates: everything without a socket.
 #include "client/bindings/c/handles.h"
+#include "client/foreign_evidence.h"
 #include "common/ratls/appraise_leaf.h"
 #include "common/x509/pem.h"
 
@@ -150,6 +151,17 @@ Result<int> hand_over(const eos_verifier& verifier,
     return (*out)->status;
 }
 
+// A certificate of another project, under no handshake of ours.
+Result<attestation::appraise::AttestationResult> appraise_stored_foreign(
+    const eos_verifier& verifier, const x509::Certificate& leaf, UnixTime at) {
+    const client::Target& target = verifier.target;
+    const auto endorsements = EOS_TRY(endorsements_of(verifier));
+    const ForeignVerification verified =
+        EOS_TRY(verify_foreign_leaf(leaf, std::nullopt, {endorsements, target.policy.roots, at}));
+    return appraise_foreign(
+        verified, {.event_log = nullptr, .has_anchors = !target.anchors.empty()}, target.policy);
+}
+
 }  // namespace
 
 Result<attestation::endorsements::Endorsements> endorsements_of(const eos_verifier& verifier) {
@@ -286,8 +298,15 @@ int eos_verify_certificate(const eos_verifier* verifier, const void* chain, size
         }
         UnixTime at = EOS_TRY(checked_time(time));
         ByteView in = EOS_TRY((Buffer{chain, chain_size, "chain"}.view()));
+        const std::vector<x509::Certificate> certificates = EOS_TRY(parse_certificates(in));
+        // In a handshake with our challenge nobody else's certificate has anything to say.
+        if (handshake == nullptr && client::is_foreign(certificates.front())) {
+            return hand_over(*verifier,
+                             EOS_TRY(appraise_stored_foreign(*verifier, certificates.front(), at)),
+                             verdict);
+        }
         std::vector<Bytes> der;
-        for (const x509::Certificate& certificate : EOS_TRY(parse_certificates(in)))
+        for (const x509::Certificate& certificate : certificates)
             der.push_back(to_bytes(certificate.der()));
         const client::Target& target = verifier->target;
         ratls::LeafInput input{.chain = der,

@@ -158,7 +158,8 @@ class Verifier {
       this.#handle, bytes(evidence, "evidence"), bytes(reportData, "reportData"), seconds(time))).verdict);
   }
 
-  /** A certificate with its chain, PEM or DER; nonce and binder: of the handshake that showed it. */
+  /** A certificate with its chain, PEM or DER; nonce and binder: of the handshake that showed it. Without
+   *  them it may be another project's, if the policy takes the binding report-data. */
   verifyCertificate(chain, { serverName, nonce, binder, time } = {}) {
     return new Verdict(must(addon.verifyCertificate(
       this.#handle, bytes(chain, "chain"), text(serverName, "serverName"), bytes(nonce, "nonce"),

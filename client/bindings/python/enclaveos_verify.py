@@ -270,7 +270,8 @@ class Verifier:
         return self._verdict("eos_verify_evidence", evidence, len(evidence), binding, self._time(time))
 
     def verify_certificate(self, chain, server_name=None, nonce=None, binder=None, time=None):
-        """A certificate with its chain, PEM or DER; nonce and binder: of the handshake that showed it."""
+        """A certificate with its chain, PEM or DER; nonce and binder: of the handshake that showed it.
+        Without them it may be another project's, if the policy takes the binding report-data."""
         handshake = None
         if nonce is not None or binder is not None:
             nonce, binder = nonce or b"", binder or b""
