@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "common/attestation/event_log/log_checks.h"
+#include "common/ratls/certificate_checks.h"
 #include "common/ratls/foreign_constellation.h"
 #include "common/ratls/foreign_leaf.h"
 #include "common/ratls/leaf.h"
@@ -85,6 +86,26 @@ ForeignVerification verify_leaf(const ratls::ForeignLeaf& leaf, const ForeignInp
     return out;
 }
 
+/// The evidence in a certificate, and its binding to the key.
+Result<ForeignVerification> verify_carried(const x509::Certificate& leaf,
+                                           const std::optional<Bytes>& nonce,
+                                           const ForeignInput& input) {
+    const Result<ratls::ConstellationLeaf> constellation = ratls::read_constellation_leaf(leaf);
+    if (constellation) {
+        ForeignVerification out =
+            from_tree(verify_constellation_leaf(*constellation, input.endorsements, input.roots,
+                                                EOS_TRY(constellation_nonce(nonce)), input.time));
+        out.key = kCertificatesKey;
+        return out;
+    }
+    if (constellation.error().code() != ratls::no_foreign_evidence) {
+        return fail(constellation.error());
+    }
+    const ratls::ForeignLeaf foreign = EOS_TRY(ratls::read_foreign_leaf(leaf));
+    if (nonce) return fail(bad_nonce, "certificates of this format are not made for one");
+    return verify_leaf(foreign, input);
+}
+
 }  // namespace
 
 verify::Check check_runtime_log(const verify::Verification& hardware,
@@ -109,20 +130,10 @@ bool is_foreign(const x509::Certificate& leaf) {
 Result<ForeignVerification> verify_foreign_leaf(const x509::Certificate& leaf,
                                                 const std::optional<Bytes>& nonce,
                                                 const ForeignInput& input) {
-    const Result<ratls::ConstellationLeaf> constellation = ratls::read_constellation_leaf(leaf);
-    if (constellation) {
-        ForeignVerification out =
-            from_tree(verify_constellation_leaf(*constellation, input.endorsements, input.roots,
-                                                EOS_TRY(constellation_nonce(nonce)), input.time));
-        out.key = kCertificatesKey;
-        return out;
-    }
-    if (constellation.error().code() != ratls::no_foreign_evidence) {
-        return fail(constellation.error());
-    }
-    const ratls::ForeignLeaf foreign = EOS_TRY(ratls::read_foreign_leaf(leaf));
-    if (nonce) return fail(bad_nonce, "certificates of this format are not made for one");
-    return verify_leaf(foreign, input);
+    ForeignVerification out = EOS_TRY(verify_carried(leaf, nonce, input));
+    std::ranges::move(ratls::check_without_ca(leaf, input.server_name, input.time),
+                      std::back_inserter(out.more));
+    return out;
 }
 
 ForeignVerification verify_vtpm(const attestation::evidence::AzureVtpmEvidence& evidence,

@@ -21,7 +21,8 @@ struct ForeignVerification {
     attestation::verify::Verification hardware;
     /// Node "report_data": whether the hardware's is what the key demands.
     attestation::verify::Check report_data;
-    /// What else must pass: a nonce, a TPM and what ties it to the hardware, a log.
+    /// What else must pass: a certificate's own signature, dates and name, a nonce, a TPM and what
+    /// ties it to the hardware, a log.
     std::vector<attestation::verify::Check> more;
     /// What the report data leads to, for a person: "the certificate's key".
     std::string_view key;
@@ -32,6 +33,7 @@ struct ForeignInput {
     const attestation::endorsements::Endorsements& endorsements;
     const attestation::verify::Roots& roots;
     UnixTime time;
+    std::string_view server_name = {};  ///< that a certificate must be for; empty: any
 };
 
 /// What dstack's guest says it measured must replay to RTMR3, of which it has all; of the other
@@ -42,8 +44,8 @@ attestation::verify::Check check_runtime_log(const attestation::verify::Verifica
 /// Whether another project made it: nothing in it is of this one, and something of theirs.
 bool is_foreign(const x509::Certificate& leaf);
 
-/// Takes the evidence out of a certificate of another project, and verifies it and its binding to
-/// the certificate's key. The certificate's signature and dates are not looked at.
+/// Takes the evidence out of a certificate of another project, and verifies it, its binding to the
+/// certificate's key, and the certificate as ratls::check_without_ca() does.
 /// in:      nonce: the 32 bytes that a certificate of Constellation was made for; else absent.
 /// errors:  bad_nonce (of another size, or for a format that has none); those of
 ///          read_foreign_leaf() and read_constellation_leaf().

@@ -17,6 +17,7 @@ namespace appraise = attestation::appraise;
 namespace verify = attestation::verify;
 using attestation::testing::kNow;
 using attestation::testing::SyntheticIntel;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -101,6 +102,24 @@ TEST_F(ForeignLeaves, WithoutGenuineEvidenceNothingIsSaidOfTheKey) {
     const auto result = judge(gramine(), policy());
     EXPECT_EQ(result.exit_code(), appraise::kExitNotGenuine);
     EXPECT_EQ(node(result, "report_data").verdict, verify::Verdict::not_evaluated);
+}
+
+TEST_F(ForeignLeaves, TheCertificateMustBeOfThisTimeAndNameAndAsItWasSigned) {
+    bind(ratls::testing::report_data(ratls::testing::key_hash()));
+    const x509::Certificate leaf = gramine();
+    const verify::Roots roots = intel_.roots();
+    const auto judged = [&](const x509::Certificate& one, UnixTime time, std::string_view name) {
+        const attestation::endorsements::Endorsements all = intel_.endorsements();
+        return failed(appraise_foreign(
+            verify_foreign_leaf(one, {}, {all, roots, time, name}).value(), {}, policy()));
+    };
+    EXPECT_THAT(judged(leaf, kNow, ""), ::testing::IsEmpty());
+    EXPECT_THAT(judged(leaf, kNow, "other.example.test"), ElementsAre("certificate.name"));
+    EXPECT_THAT(judged(leaf, leaf.validity().not_after + 1, ""), Contains("certificate.validity"));
+    Bytes der = to_bytes(leaf.der());
+    der.back() ^= std::byte{1};
+    EXPECT_THAT(judged(x509::Certificate::parse(der).value(), kNow, ""),
+                ElementsAre("certificate.signature"));
 }
 
 TEST_F(ForeignLeaves, APolicyForServersOfOursTakesNone) {

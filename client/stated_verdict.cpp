@@ -17,6 +17,9 @@ struct Reason {
 /// The first row whose words occur decides, so that the narrower ones stand above the wider.
 /// docs/evidence.md has the same table.
 constexpr auto kReasons = std::to_array<Reason>({
+    {"self-signature", {"certificate.signature"}},
+    {"sha-1", {"certificate.signature"}},
+    {"sha1", {"certificate.signature"}},
     {"no pck chain", {"quote.syntax"}},
     {"bytes instead of", {"quote.syntax"}},
     {"tcb info signature", {"tcb_info.signature"}},
@@ -52,8 +55,10 @@ constexpr auto kReasons = std::to_array<Reason>({
     {"certificate revoked", {"crl."}},
     {"revoked certificate", {"crl."}},
     {"revoked", {"crl.", "tcb.", "tdx_module.", "qe.level"}},
-    {"expired", {"pck.validity", "vek.validity", "tcb_info.", "qe_identity.", "crl."}},
-    {"not yet valid", {"pck.validity", "vek.validity", "tcb_info.", "qe_identity.", "crl."}},
+    {"expired",
+     {"pck.validity", "vek.validity", "tcb_info.", "qe_identity.", "crl.", "certificate.validity"}},
+    {"not yet valid",
+     {"pck.validity", "vek.validity", "tcb_info.", "qe_identity.", "crl.", "certificate.validity"}},
     {"does not parse", {"quote.syntax", "pck.certificates", "vek.certificates"}},
     {"pcr", {"tpm.pcr_digest", "tpm.pcrs", "tpm.selection"}},
     {"nonce", {"nonce", "tpm.nonce", "report_data"}},
@@ -67,7 +72,7 @@ constexpr auto kReasons = std::to_array<Reason>({
     {"event log content", {"event_log.content"}},
     {"event log", {"event_log.", "quote.syntax"}},
     {"chip id", {"report.chip_id"}},
-    {"certificate signature", {"pck.", "vek.", "quote.syntax"}},
+    {"certificate signature", {"pck.", "vek.", "quote.syntax", "certificate.signature"}},
     {"pck", {"pck.", "quote.syntax"}},
     {"intermediate", {"pck.", "vek.", "quote.syntax"}},
     {"vcek", {"vek.", "report.", "quote.syntax"}},

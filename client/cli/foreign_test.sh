@@ -53,10 +53,15 @@ import json, sys
 verdict = json.load(sys.stdin)
 assert (verdict["version"], verdict["outcome"], verdict["exit_code"]) == (1, "accepted", 0), verdict'
 
+# The certificate was altered behind what its key signed; it is for another name.
+head -c -1 "$der" > altered.der && printf '\000' >> altered.der
+expect 21 'rejected: certificate\.signature$' altered.der --policy sgx.yaml "${maa[@]}"
+expect 21 'rejected: certificate\.name$' "$der" --policy sgx.yaml "${maa[@]}" --server-name shop.example.test
+
 # The key of the certificate is another: the quote is genuine, and not bound.
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null -subj /CN=other -out other.pem 2>/dev/null \
     -addext "1.3.6.1.4.1.311.105.1=DER:$(openssl asn1parse -inform der -in "$der" | awk -F'[][]' '/1.3.6.1.4.1.311.105.1/ { getline; sub(".*:", "", $0); print $0 }')"
-expect 21 'rejected: report_data' other.pem --policy sgx.yaml "${maa[@]}"
+expect 21 'rejected: .*report_data' other.pem --policy sgx.yaml "${maa[@]}"
 
 # A virtual TPM: one file, then its pieces.
 vtpm=$corpus/trustee/vtpm

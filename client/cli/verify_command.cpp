@@ -102,9 +102,9 @@ Result<AttestationResult> appraise_certificates(const Target& target,
         return appraise_own(target, certificates);
     }
     return appraise_foreign_file(
-        target,
-        EOS_TRY(verify_foreign_leaf(certificates.front(), EOS_TRY(nonce_of(options)),
-                                    {target.endorsements, target.policy.roots, target.now})));
+        target, EOS_TRY(verify_foreign_leaf(
+                    certificates.front(), EOS_TRY(nonce_of(options)),
+                    {target.endorsements, target.policy.roots, target.now, target.server_name})));
 }
 
 // N=HEX: the value that a PCR must have.

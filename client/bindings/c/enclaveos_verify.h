@@ -164,7 +164,7 @@ typedef struct eos_handshake {
 } eos_handshake;
 
 /// Verifies an RA-TLS certificate with its chain, leaf first (PEM, or one in DER).
-/// in:      server_name: that the leaf must be for if there are anchors; NULL: any. handshake:
+/// in:      server_name: that the leaf must be for; NULL: any. handshake:
 ///          NULL for a stored certificate, whose evidence then must be of the deterministic form,
 ///          or be another project's (docs/evidence.md): that is held against the certificate's key
 ///          if the policy takes the binding report-data. The caller must see that a peer holds it.

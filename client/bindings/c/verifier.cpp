@@ -153,11 +153,12 @@ Result<int> hand_over(const eos_verifier& verifier,
 
 // A certificate of another project, under no handshake of ours.
 Result<attestation::appraise::AttestationResult> appraise_stored_foreign(
-    const eos_verifier& verifier, const x509::Certificate& leaf, UnixTime at) {
+    const eos_verifier& verifier, const x509::Certificate& leaf, const std::string& server_name,
+    UnixTime at) {
     const client::Target& target = verifier.target;
     const auto endorsements = EOS_TRY(endorsements_of(verifier));
-    const ForeignVerification verified =
-        EOS_TRY(verify_foreign_leaf(leaf, std::nullopt, {endorsements, target.policy.roots, at}));
+    const ForeignVerification verified = EOS_TRY(verify_foreign_leaf(
+        leaf, std::nullopt, {endorsements, target.policy.roots, at, server_name}));
     return appraise_foreign(
         verified, {.event_log = nullptr, .has_anchors = !target.anchors.empty()}, target.policy);
 }
@@ -299,11 +300,13 @@ int eos_verify_certificate(const eos_verifier* verifier, const void* chain, size
         UnixTime at = EOS_TRY(checked_time(time));
         ByteView in = EOS_TRY((Buffer{chain, chain_size, "chain"}.view()));
         const std::vector<x509::Certificate> certificates = EOS_TRY(parse_certificates(in));
+        const std::string name = EOS_TRY(checked_name(server_name, "server_name"));
         // In a handshake with our challenge nobody else's certificate has anything to say.
         if (handshake == nullptr && client::is_foreign(certificates.front())) {
-            return hand_over(*verifier,
-                             EOS_TRY(appraise_stored_foreign(*verifier, certificates.front(), at)),
-                             verdict);
+            return hand_over(
+                *verifier,
+                EOS_TRY(appraise_stored_foreign(*verifier, certificates.front(), name, at)),
+                verdict);
         }
         std::vector<Bytes> der;
         for (const x509::Certificate& certificate : certificates)
@@ -311,7 +314,7 @@ int eos_verify_certificate(const eos_verifier* verifier, const void* chain, size
         const client::Target& target = verifier->target;
         ratls::LeafInput input{.chain = der,
                                .anchors = target.anchors,
-                               .server_name = EOS_TRY(checked_name(server_name, "server_name")),
+                               .server_name = name,
                                .handshake = EOS_TRY(handshake_of(handshake))};
         const auto collateral = EOS_TRY(collateral_of(*verifier));
         return hand_over(*verifier, ratls::appraise_leaf(input, collateral, target.policy, at),
