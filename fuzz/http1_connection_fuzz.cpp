@@ -119,7 +119,7 @@ class ScriptDispatcher final : public RequestDispatcher {
 
 class ScriptObserver final : public ExchangeObserver {
   public:
-    void answered(const ExchangeRecord& record) override {
+    void answered(const ConnectionInfo&, const ExchangeRecord& record) override {
         methods.push_back(record.method.value_or(http::Method::kGet));
     }
     std::vector<http::Method> methods;

@@ -33,7 +33,7 @@ class Listener final : public ResponseHandler {
     void on_response(http::ReceivedResponse response) override {
         EOS_ASSERT(status == 0);
         status = response.head.status;
-        rewrite_response(response.head);
+        if (!rewrite_response(response.head)) return;
         for (std::size_t i = 0; i < response.head.headers.count(); ++i) {
             const std::string_view name = response.head.headers[i].name;
             EOS_ASSERT(!http::is_connection_specific(name) && !name.starts_with("x-privasys-"));

@@ -155,6 +155,10 @@ def request(quote, collateral=None, **more):
 def wrong_configurations_are_refused(stage):
     good = stage.check(stage.tokens)
     assert good.returncode == 0 and "keys from a file" in good.stdout, good
+    assert "metrics for attestation-server:monitoring" in good.stdout, good
+    several = [stage.tokens["issuers"][0] | {"issuer": name} for name in ("https://a.test", "https://b.test")]
+    good = stage.check({"issuers": several})
+    assert good.returncode == 0 and good.stdout.count("metrics for none of its callers") == 2, good
 
     def refused(config, why, *arguments):
         done = stage.check(config, *arguments)
@@ -164,6 +168,9 @@ def wrong_configurations_are_refused(stage):
     refused(stage.tokens, "contradicts", "--no-auth")
     refused({"accept_emulated": True}, "not known here", "--no-auth")
     refused("{", "not well-formed", "--no-auth")
+    stage.write("leaves.json", {"version": 1, "name": "m", "roots": {"vendor": ["intel"]},
+                                "allow_any_identity": "i-understand-any-enclave-is-accepted"})
+    refused({"policy_file": "leaves.json"}, '"require_leaf_binding": false', "--no-auth")
     refused({"key_file": "missing.key"}, "missing.key", "--no-auth")
     (stage.folder / "open.key").write_bytes((stage.folder / "server.key").read_bytes())
     (stage.folder / "open.key").chmod(0o644)
@@ -238,19 +245,20 @@ def requests_are_bounded(stage):
 
 
 def nobody_takes_all_places(stage):
-    limits = {"in_flight_per_caller": 2, "connections_per_address": 6, "body_bytes": 65536,
-              "body_memory_bytes": 131072}
+    limits = {"in_flight_per_caller": 3, "connections_per_address": 6, "body_bytes": 65536,
+              "body_memory_bytes": 262144}
     service = Service(stage, "enclave-os-attestd", stage.tokens | {"limits": limits})
     token, bob = stage.issuer.token(), stage.issuer.token(sub="bob")
-    slow = [service.connect() for _ in range(2)]
-    take_place(slow[0], 50000, token)
-    assert service.ask("POST", "/", b"x" * 40000, token).status == 503, "a caller's share of the memory"
-    take_place(slow[1], 10000, token)
-    assert service.verify(request(bytes(9)), token).status == 429, "a third one of the same caller"
+    slow = [service.connect() for _ in range(3)]
+    take_place(slow[0], 65000, token)
+    take_place(slow[1], 65000, token)
+    assert service.ask("POST", "/", b"x" * 10000, token).status == 503, "a caller's share of the memory"
+    begin(slow[2], 10000, token)
+    assert service.verify(request(bytes(9)), token).status == 429, "a fourth one of the same caller"
     assert service.ask("POST", "/", b"x" * 60000, bob).status == 400, "others have theirs"
     assert service.verify(request(bytes(9)), bob).status == 200
     # Those of the requests above may still be about to be forgotten.
-    more = [wait_for("a place", lambda: connected(service)) for _ in range(4)]
+    more = [wait_for("a place", lambda: connected(service)) for _ in range(3)]
     assert connected(service) is None, "a seventh connection of one address"
     for channel in slow + more:
         channel.close()

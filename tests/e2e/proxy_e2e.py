@@ -19,7 +19,7 @@ import time
 import traceback
 from pathlib import Path
 
-from rig import end, free_ports, wait_for
+from rig import end, free_ports, number_of, wait_for
 
 NAME = "a.example.test"
 RAW = "raw.example.test"
@@ -473,6 +473,12 @@ class Stage:
             with proxy.connect() as slow:
                 slow.sendall(b"GET / HTTP/1.1\r\nX: ")
                 assert b" 408 " in read_to_end(slow)
+            wait_for("its line", lambda: "route=r0 method=- status=408 outcome=refused" in proxy.text())
+            metrics = proxy.metrics()
+            assert number_of(metrics, 'proxy_requests_refused_total{status="408"}') == 1, metrics
+            assert number_of(metrics, 'proxy_requests_total{route="r0",outcome="refused"}') == 1, metrics
+            assert number_of(metrics, 'proxy_tls_handshakes_completed_total{kind="ordinary"}') == 1002, metrics
+            assert number_of(metrics, "proxy_client_connections_accepted_total") == 1002, metrics
         finally:
             proxy.stop()
 
@@ -489,6 +495,7 @@ class Stage:
                 raise AssertionError("without a header nothing is answered")
             except OSError:
                 pass
+            wait_for("its count", lambda: "proxy_tls_handshakes_failed_total 1\n" in proxy.metrics())
         finally:
             proxy.stop()
 

@@ -35,7 +35,7 @@ def wait_for(what, condition, seconds=120):
 
 
 def number_of(metrics, name):
-    """Of a metric without labels."""
+    """Of a metric, with its labels if it has any."""
     return int(re.search(rf"^{re.escape(name)} (\d+)$", metrics, re.M).group(1))
 
 

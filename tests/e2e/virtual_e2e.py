@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: AGPL-3.0-only
 """Minter and proxy together, as a machine's owner and clients meet them: in an emulated guest of TDX and of SEV-SNP."""
+import http.client
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import attestd_stage
 from proxy_e2e import Proxy, Upstream, echo_everything, request
-from rig import end, free_ports, wait_for
+from rig import end, free_ports, number_of, wait_for
 
 PLATFORM = "vm.example.test"
 SHOP = "shop.example.test"
@@ -28,7 +29,7 @@ class Machine:
 
     def __init__(self, bin_folder, work, tee):
         self.bin, self.work, self.tee = bin_folder, work, tee
-        self.port, = free_ports(1)
+        self.port, self.ops_port = free_ports(2)
         self.upstream = Upstream(echo_everything)
         self.config, self.socket = work / "virtual.yaml", work / "minter.sock"
         self.write_config()
@@ -57,6 +58,7 @@ class Machine:
     def write_config(self, more=""):
         self.config.write_text(
             f"version: 1\nplatform:\n  name: {PLATFORM}\n  listen:\n    - address: 127.0.0.1:{self.port}\n"
+            f"  metrics:\n    address: 127.0.0.1:{self.ops_port}\n"
             "  policy:\n    drain_time_s: 5\n  limits:\n    threads: 2\n    connections: 1000\nroutes:\n"
             f"  - name: shop\n    hostname: {SHOP}\n    upstream:\n      tcp: 127.0.0.1:{self.upstream.port}\n{more}"
             f"  - name: kept\n    hostname: {KEPT}\n    upstream:\n      tcp: 127.0.0.1:{self.upstream.port}\n")
@@ -94,6 +96,12 @@ class Machine:
                   "--policy", self.guest() / "policy.json", "--root", self.work / "pki/root.pem",
                   "--owner-key", self.work / "pki/owner.key", "--collateral", self.collateral)
 
+    def ops(self, path):
+        connection = http.client.HTTPConnection("127.0.0.1", self.ops_port, timeout=60)
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+
     def connect(self, name):
         """With nothing but the owner's root."""
         context = ssl.create_default_context(cafile=self.work / "pki/root.pem")
@@ -118,6 +126,19 @@ def shows_evidence(machine):
     plain = socket.create_connection(("127.0.0.1", machine.port), 120)
     with context.wrap_socket(plain, server_hostname=SHOP) as connection:
         return len(connection.getpeercert(binary_form=True)) > 3000
+
+
+def can_be_watched(machine, status):
+    """By this machine's monitoring."""
+    assert machine.ops("/readyz") == (200, "ready\n")
+    metrics = machine.ops("/metrics")[1]
+    assert number_of(metrics, "proxy_minter_up") == 1, metrics
+    assert number_of(metrics, "proxy_minter_requests_total") > 0, metrics
+    for kind in ("ordinary", "challenge"):
+        assert number_of(metrics, f'proxy_tls_handshakes_completed_total{{kind="{kind}"}}') > 0, metrics
+    for what, end_of in (("evidence", status["evidence"]), ("ca", status["ca"])):
+        seconds = number_of(metrics, f"proxy_{what}_not_after_timestamp_seconds")
+        assert time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds)) == end_of["not_after"], (what, seconds, status)
 
 
 def asks_as_owner(machine):
@@ -168,9 +189,12 @@ def story(machine):
     machine.context("shop", SHOP)
     verdict = machine.ctl("--json", "verify")
     assert verdict.returncode == 10, (verdict.stdout, verdict.stderr)
+    verdict = machine.ctl("--json", "verify", "--mode", "v1-challenge")
+    assert verdict.returncode == 10, (verdict.stdout, verdict.stderr)
     machine.must("context", "use", "vm")
     status = json.loads(machine.must("--json", "mini", "status"))
     assert status["platform_name"] == PLATFORM and status["routes"] == 2, status
+    can_be_watched(machine, status)
     print("  verified by evidence", flush=True)
     asks_as_owner(machine)
     kept = machine.connect(KEPT)

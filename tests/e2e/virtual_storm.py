@@ -339,11 +339,13 @@ def ca_expiry(machine, load):
     load.excuse()  # clients meet a leaf that has ended until the next one is there
     machine.clock.set(24 * 3600 + 1800)
     wait_for("expired", lambda: machine.ctl("mini", "status").returncode == 21)
+    wait_for("not ready", lambda: machine.ops("/readyz") == (503, "the CA certificate has expired\n"))
     wait_for("renewed", lambda: machine.ctl("mini", "rotate-ca", "--pki", machine.work / "pki", "--permit", "example.test",
                                             "--ca-expired", "--days", "30").returncode in (0, 10))
     status = machine.status()
     assert status["evidence"]["made_at"] > made and status["time_trust"] == "unconfirmed", status
     wait_for("leaves", lambda: is_served(machine))
+    assert machine.ops("/readyz")[0] == 200
     load.settle()
     load.progress()
 

@@ -122,14 +122,17 @@ class Connections::Row final : public EventHandler {
     }
     const ByteArray<16>& peer_address() const { return peer_address_; }
     bool is_admitted() const { return is_admitted_; }
-    bool had_handshake() const {
-        return plain_ != nullptr || (connection_ && connection_->info().has_value());
+    bool has_failed() const {
+        const bool is_open = plain_ != nullptr || (connection_ && connection_->info().has_value());
+        return !is_open && !is_refused_;
     }
+    bool is_draining() const { return connection_ && connection_->is_draining(); }
 
     std::uint64_t id() const { return id_; }
 
     std::optional<std::uint64_t> timer_ms;
     bool is_touched = false;
+    bool counts_as_draining = false;
 
   private:
     enum class Phase : std::uint8_t { preface, open, flushing, lingering };
@@ -155,9 +158,9 @@ class Connections::Row final : public EventHandler {
         const auto preface = preface_(preface_bytes_);
         const bool is_waiting = preface && !*preface;
         if (is_waiting && preface_bytes_.size() < kMaxPrefaceBytes) return;
-        if (!preface || is_waiting || !owner_.admit((*preface)->client.value_or(peer_address_))) {
-            return stream_.abort();
-        }
+        if (!preface || is_waiting) return stream_.abort();
+        is_refused_ = !owner_.admit((*preface)->client.value_or(peer_address_));
+        if (is_refused_) return stream_.abort();
         const std::size_t size = (*preface)->size;
         const Bytes received = std::exchange(preface_bytes_, {});
         open((*preface)->client.value_or(peer_address_));
@@ -201,6 +204,7 @@ class Connections::Row final : public EventHandler {
     Bytes preface_bytes_;
     Phase phase_ = Phase::preface;
     bool is_admitted_ = false;
+    bool is_refused_ = false;  ///< for the limit of one address
     std::uint32_t interest_ = EPOLLIN;
     std::uint64_t deadline_ms_ = 0;
     std::uint64_t linger_end_ms_ = 0;
@@ -233,7 +237,7 @@ bool Connections::admit(const ByteArray<16>& client_address) {
         ++count;
         return true;
     }
-    ++counters_.refused;
+    ++counters_.refused_per_address;
     return false;
 }
 
@@ -257,7 +261,7 @@ void Connections::accepted_plain(UniqueFd fd) {
 
 bool Connections::has_room() {
     if (accepting_ && rows_.size() < limits_.in_all) return true;
-    ++counters_.refused;
+    ++counters_.refused_in_all;
     return false;
 }
 
@@ -276,7 +280,8 @@ void Connections::touch(Row& row) {
 /// in: a row that is settled: it stays touched, so that what dies in it may still say that it
 ///     changed.
 void Connections::forget(Row& row) {
-    if (!row.had_handshake()) ++counters_.handshakes_failed;
+    if (row.has_failed()) ++counters_.handshakes_failed;
+    if (row.counts_as_draining) --draining_;
     cancel_timer(row);
     if (row.is_admitted()) {
         auto of_address = per_address_.find(network_of(row.peer_address()));
@@ -288,7 +293,14 @@ void Connections::forget(Row& row) {
 void Connections::settle(Row& row) {
     if (row.settle(services_.clock().monotonic_ms())) return forget(row);
     row.is_touched = false;
+    note_draining(row);
     reschedule(row);
+}
+
+void Connections::note_draining(Row& row) {
+    if (row.counts_as_draining || !row.is_draining()) return;
+    row.counts_as_draining = true;
+    ++draining_;
 }
 
 // Timers are only moved forward lazily: an entry that fires too early looks again.

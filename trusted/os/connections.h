@@ -63,10 +63,16 @@ class Connections {
 
     std::size_t count() const { return rows_.size(); }
 
+    /// How many of them let what is under way end, and take no more.
+    std::size_t draining() const { return draining_; }
+
     struct Counters {
         std::uint64_t opened = 0;
-        std::uint64_t refused = 0;
-        std::uint64_t handshakes_failed = 0;
+        std::uint64_t refused_in_all = 0;  ///< for the limits, by which of them
+        std::uint64_t refused_per_address = 0;
+        std::uint64_t handshakes_failed = 0;  ///< or what comes before them; without the refused
+
+        std::uint64_t refused() const { return refused_in_all + refused_per_address; }
     };
     const Counters& counters() const { return counters_; }
 
@@ -78,6 +84,7 @@ class Connections {
     Row& add(UniqueFd fd, ReadPreface preface);
     void touch(Row& row);
     void settle(Row& row);
+    void note_draining(Row& row);
     void reschedule(Row& row);
     void cancel_timer(Row& row);
     void forget(Row& row);
@@ -93,6 +100,7 @@ class Connections {
     std::set<std::pair<std::uint64_t, std::uint64_t>> timers_;  ///< when, and which: one each
     std::uint64_t last_id_ = 0;
     Counters counters_;
+    std::size_t draining_ = 0;
     bool accepting_ = true;
 };
 

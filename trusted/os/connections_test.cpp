@@ -30,11 +30,11 @@ class Echo final : public runtime::ConnectionProtocol {
 };
 
 /// Serves nothing, so every handshake is refused, with an alert.
-class NothingServed final : public runtime::ConnectionServices {
+class NothingServed : public runtime::ConnectionServices {
   public:
     class Clock final : public runtime::Clock {
       public:
-        UnixTime now() const override { return {}; }
+        UnixTime now() const override { return {784111777}; }
         std::uint64_t monotonic_ms() const override { return ms; }
         std::uint64_t ms = 1000;
     };
@@ -47,6 +47,51 @@ class NothingServed final : public runtime::ConnectionServices {
         return std::make_unique<Echo>(sink);
     }
     Clock time;
+};
+
+/// Evidence that is none.
+class InstantEvidence final : public runtime::EvidenceSource {
+  public:
+    void request(const ratls::ReportData&, runtime::Done<Bytes> done) override { done(Bytes(100)); }
+};
+
+/// Lets what is under way end when it is told to drain: a request that nobody has answered yet.
+class Patient final : public runtime::ConnectionProtocol {
+  public:
+    std::size_t receive(ByteView plaintext) override { return plaintext.size(); }
+    bool wants_input() const override { return true; }
+    void input_ended() override {}
+    void writable() override {}
+    void drain() override {}
+    void tick(std::uint64_t) override {}
+    std::optional<std::uint64_t> next_deadline_ms() const override { return std::nullopt; }
+};
+
+/// Serves one name, whose connections wait for an answer.
+class OneServed final : public NothingServed {
+  public:
+    OneServed() {
+        InstantEvidence evidence;
+        runtime::ServedName row{.name = "a.example", .kind = runtime::NameKind::kApp};
+        runtime::make_epoch(evidence, time, [&](auto made) { row.epoch = *made; });
+        served_->platform_name = row.name;
+        runtime::add_name(*served_, std::move(row));
+    }
+    std::shared_ptr<const runtime::Served> served() const override { return served_; }
+    void leaf(std::shared_ptr<const runtime::Served> shown, const ratls::HandshakeOffer& offer,
+              const ByteArray<16>&, runtime::Done<runtime::CredentialPtr> done) override {
+        done(leaves_.get(*shown, *shown->find(offer.server_name), offer.scheme, time.now()));
+    }
+    std::unique_ptr<runtime::ConnectionProtocol> start_protocol(const runtime::ConnectionInfo&,
+                                                                runtime::PlaintextSink&) override {
+        ++opened;
+        return std::make_unique<Patient>();
+    }
+    int opened = 0;
+
+  private:
+    std::shared_ptr<runtime::Served> served_ = std::make_shared<runtime::Served>();
+    runtime::LeafCache leaves_;
 };
 
 /// "!x" names the client x; anything else is none.
@@ -106,6 +151,7 @@ TEST_F(ConnectionsTest, AConnectionBeginsWithItsPrefaceOrEnds) {
     const UniqueFd bad = connect(exclamation);
     say(bad, "\x16\x03\x01");
     EXPECT_EQ(heard(bad), "end");
+    EXPECT_EQ(connections.counters().handshakes_failed, 1U) << "the other has not ended";
 }
 
 TEST_F(ConnectionsTest, APrefaceThatDoesNotComeIsNotAwaitedForEver) {
@@ -131,6 +177,10 @@ TEST_F(ConnectionsTest, TheLimitOfAnAddressCountsForTheClientBehindTheBalancer) 
     EXPECT_EQ(heard(other), "-");
     const UniqueFd over = connect(exclamation);  // the limit of all
     EXPECT_EQ(heard(over), "end");
+    EXPECT_EQ(connections.counters().opened, 4U);
+    EXPECT_EQ(connections.counters().refused_per_address, 1U);
+    EXPECT_EQ(connections.counters().refused_in_all, 1U);
+    EXPECT_EQ(connections.counters().handshakes_failed, 0U) << "none of them is refused and failed";
 }
 
 TEST_F(ConnectionsTest, DrainingEndsWhoIsStillBeingWaitedFor) {
@@ -159,7 +209,7 @@ TEST_F(ConnectionsTest, WithoutTlsOnlyTheLimitOfAllCounts) {
     }
     const UniqueFd over = connect_plain();
     EXPECT_EQ(heard(over), "end");
-    EXPECT_EQ(connections.counters().refused, 1U);
+    EXPECT_EQ(connections.counters().refused_in_all, 1U);
 }
 
 TEST_F(ConnectionsTest, WithoutTlsADrainEndsWhatIsIdle) {
@@ -168,6 +218,46 @@ TEST_F(ConnectionsTest, WithoutTlsADrainEndsWhatIsIdle) {
     EXPECT_EQ(heard(fd), "end");
     const UniqueFd late = connect_plain();
     EXPECT_EQ(heard(late), "end");
+}
+
+TEST(Connections, ThoseThatDrainAreCountedUntilTheyEnd) {
+    OneServed services;
+    EventLoop loop;
+    const ratls::ServerContext tls = ratls::ServerContext::make().value();
+    Connections connections(loop, tls, services, {});
+    int ends[2];
+    ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+    const UniqueFd fd(ends[1]);
+    connections.accepted(UniqueFd(ends[0]), {});
+    const ratls::ClientContext context = ratls::ClientContext::make().value();
+    const auto client = context.connect({.server_name = "a.example"}).value();
+    for (int i = 0; i < 20 && services.opened == 0; ++i) {
+        client->advance();
+        const ByteView output = client->output();
+        if (!output.empty()) {
+            ASSERT_EQ(::send(fd.get(), output.data(), output.size(), 0),
+                      static_cast<ssize_t>(output.size()));
+            client->output_taken(output.size());
+        }
+        loop.turn(0);
+        connections.turn();
+        ByteArray<65536> buffer;
+        const ssize_t count = ::recv(fd.get(), buffer.data(), buffer.size(), 0);
+        if (count > 0) client->receive(ByteView(buffer).first(static_cast<std::size_t>(count)));
+    }
+    ASSERT_EQ(services.opened, 1) << client->failure();
+    EXPECT_EQ(connections.draining(), 0U);
+    runtime::Served changed = *services.served();
+    changed.names.begin()->second.tag[0] ^= std::byte{1};
+    connections.served_changed(changed, 1000);
+    connections.turn();
+    EXPECT_EQ(connections.draining(), 1U);
+    EXPECT_EQ(connections.count(), 1U);
+    services.time.ms += 1000;
+    connections.turn();
+    EXPECT_EQ(connections.draining(), 0U);
+    EXPECT_EQ(connections.count(), 0U);
+    EXPECT_EQ(connections.counters().handshakes_failed, 0U);
 }
 
 TEST(NetworkOf, IsHalfOfIpv6AndAllOfIpv4) {

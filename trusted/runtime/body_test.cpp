@@ -14,16 +14,19 @@ constexpr std::size_t kLimit = 300'000;
 /// Collects every body and answers with its size.
 class BodyWorld {
   public:
-    explicit BodyWorld(std::size_t budget_bytes) : budget(budget_bytes) {
-        peer.dispatcher.serve = [this](http::RequestHead head, const ConnectionInfo&,
-                                       Exchange exchange) {
-            return collect_body(head.body, kLimit, budget, std::move(exchange),
-                                [this](Exchange answer, CollectedBody body) {
-                                    ++calls;
-                                    last_body = std::move(body.bytes);
-                                    free_at_call = budget.free_bytes();
-                                    EXPECT_TRUE(answer.respond(ok_head(), to_bytes("ok")));
-                                });
+    explicit BodyWorld(std::size_t budget_bytes, Lending lending = Lending::kAtOnce)
+        : budget(budget_bytes) {
+        peer.dispatcher.serve = [this, lending](http::RequestHead head, const ConnectionInfo&,
+                                                Exchange exchange) {
+            return collect_body(
+                head.body, kLimit, budget, std::move(exchange),
+                [this](Exchange answer, CollectedBody body) {
+                    ++calls;
+                    last_body = std::move(body.bytes);
+                    free_at_call = budget.free_bytes();
+                    EXPECT_TRUE(answer.respond(ok_head(), to_bytes("ok")));
+                },
+                lending);
         };
     }
 
@@ -71,6 +74,25 @@ TEST(CollectBody, OfKnownSizeIsLentBeforeTheFirstByte) {
     EXPECT_EQ(world.free_at_call, 400u);
     EXPECT_EQ(world.budget.free_bytes(), 1000u);
     EXPECT_EQ(read_response(world.peer.sink.written).status, 200);
+}
+
+TEST(CollectBody, WhatIsAnnouncedIsNotLentWhereItIsLentAsItComes) {
+    BodyWorld world(500'000, Lending::kAsItComes);
+    world.peer.send(post("Content-Length: 250000", "x"));
+    EXPECT_EQ(world.budget.free_bytes(), 500'000U - 64 * 1024);
+    world.peer.send(std::string(249'999, 'x'));
+    EXPECT_EQ(world.last_body.size(), 250'000U);
+    EXPECT_GE(world.free_at_call, 500'000U - 2 * 250'000);
+    EXPECT_EQ(world.budget.free_bytes(), 500'000U);
+    EXPECT_EQ(read_response(world.peer.sink.written).status, 200);
+    // A small one takes no more than it announces.
+    BodyWorld small(600, Lending::kAsItComes);
+    small.peer.send(post("Content-Length: 600", std::string(600, 'x')));
+    EXPECT_EQ(small.last_body.size(), 600U);
+    BodyWorld poor(200'000, Lending::kAsItComes);
+    poor.peer.send(post("Content-Length: 250000", std::string(250'000, 'x')));
+    EXPECT_EQ(read_response(poor.peer.sink.written).status, 503);
+    EXPECT_EQ(poor.calls, 0);
 }
 
 TEST(CollectBody, WithoutABodyThereIsAnEmptyOne) {

@@ -184,15 +184,22 @@ class RequestDispatcher {
 struct ExchangeRecord {
     StaticText route;                    ///< empty: refused before a route was found
     std::optional<http::Method> method;  ///< absent: the head was never understood
-    int status = 0;
+    int status = 0;                      ///< 0: refused without an answer
     std::uint64_t duration_ms = 0;
 };
 
-/// Hears of every response whose head was sent.
+/// Hears what became of requests. `connection` is where they came from.
 class ExchangeObserver {
   public:
     virtual ~ExchangeObserver() = default;
-    virtual void answered(const ExchangeRecord& record) = 0;
+    /// Of every response whose head was sent.
+    virtual void answered(const ConnectionInfo& connection, const ExchangeRecord& record) = 0;
+    /// A request that no dispatcher saw was refused without an answer: in HTTP/2 its stream was
+    /// reset, or the connection ended for what was wrong with its head.
+    virtual void turned_away(const ConnectionInfo& connection, const ExchangeRecord& record) {
+        (void)connection;
+        (void)record;
+    }
 };
 
 /// What a connection of any version of HTTP uses; all outlive it. `observer` may be null.

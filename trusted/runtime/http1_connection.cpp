@@ -203,7 +203,7 @@ void Http1Connection::refuse_input(int status, std::string_view text) {
         {clock_.now(), http::Persistence::kClose, http::Version::kHttp11});
     EOS_ASSERT(written.has_value());
     if (record.method != http::Method::kHead) append(output_, body);
-    if (observer_ != nullptr) observer_->answered(record);
+    if (observer_ != nullptr) observer_->answered(info_, record);
 }
 
 void Http1Connection::input_ended() {

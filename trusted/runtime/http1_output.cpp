@@ -214,8 +214,8 @@ void Http1Connection::end_exchange_if_over() {
 void Http1Connection::report() {
     const int status = std::exchange(current_->status, 0);
     if (observer_ == nullptr || status == 0) return;
-    observer_->answered(
-        {current_->route, current_->method, status, clock_.monotonic_ms() - current_->started_ms});
+    observer_->answered(info_, {current_->route, current_->method, status,
+                                clock_.monotonic_ms() - current_->started_ms});
 }
 
 /// Reads on for a while without looking: closing with unread input would make the peer's system

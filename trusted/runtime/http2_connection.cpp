@@ -102,6 +102,8 @@ void Http2Connection::fail_connection(std::uint32_t error_code) {
 void Http2Connection::linger() {
     phase_ = Phase::kLingering;
     linger_deadline_ms_ = now_ms() + limits_.linger_ms;
+    // A head that was still on its way is read no further.
+    for (auto& [number, stream] : streams_) stream->is_turned_away |= stream->draft != nullptr;
     abandon_streams();
 }
 

@@ -142,6 +142,7 @@ class Http2Connection final : public ConnectionProtocol, private ExchangeBackend
     void refuse(Stream& stream, int status, std::string_view text);
     void refuse_body(Stream& stream);
     void answer(Stream& stream, int status, std::string_view text);
+    void turn_away(Stream& stream, std::uint32_t error_code);
     void reset(Stream& stream, std::uint32_t error_code);
 
     // Output, in http2_output.cpp

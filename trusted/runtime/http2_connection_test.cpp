@@ -213,6 +213,8 @@ TEST(Http2Connection, ARequestThatCouldBeReadInTwoWaysIsReset) {
         EXPECT_TRUE(peer.dispatcher.paths.empty());
         EXPECT_FALSE(peer.is_over());
         EXPECT_EQ(peer.goaway(), -1);
+        EXPECT_TRUE(peer.observer.records.empty());
+        EXPECT_EQ(peer.observer.refusals.size(), 1U);
         return peer.reset_of(1);
     };
     const auto with = [](const Fields& others) { return request_fields("GET", "/", others); };
@@ -546,6 +548,8 @@ TEST(Http2Drain, UnderAnOldLeafNothingNewIsDispatched) {
     const auto second = peer.request(request_fields("POST", "/2"));
     EXPECT_EQ(peer.dispatcher.paths.size(), 1u);
     EXPECT_EQ(peer.answers[second].error_code, std::uint32_t{NGHTTP2_REFUSED_STREAM});
+    ASSERT_EQ(peer.observer.refusals.size(), 1U);
+    EXPECT_EQ(peer.observer.refusals[0].method, http::Method::kPost);
     ASSERT_TRUE(exchange.respond(ok_head(), to_bytes("one")));
     peer.run();
     EXPECT_EQ(peer.answers[first].body, "one");

@@ -171,6 +171,7 @@ TEST(Http2Abuse, HpackBomb) {
     block += std::string(1000, '\xbe');                // index 62, the newest
     peer.send({NGHTTP2_HEADERS, kWhole, 1, block});
     EXPECT_TRUE(peer.dispatcher.paths.empty());
+    EXPECT_EQ(peer.observer.refusals.size(), 1U);
     expect_calm(peer);
 }
 
@@ -195,6 +196,7 @@ TEST(Http2Abuse, ATableLargerThanOursIsAnError) {
         {NGHTTP2_HEADERS, kWhole, 1, "\x3f\xff\xff\x03" + literals(request_fields("GET", "/"))});
     EXPECT_EQ(peer.goaway(), NGHTTP2_COMPRESSION_ERROR);
     EXPECT_TRUE(peer.dispatcher.paths.empty());
+    EXPECT_EQ(peer.observer.refusals.size(), 1U);
 }
 
 TEST(Http2Abuse, WhatIsNotHttp2IsToldSo) {
@@ -240,6 +242,9 @@ TEST(Http2Limits, AHeadThatDoesNotEndEndsTheConnection) {
     RawPeer peer;
     peer.send({NGHTTP2_HEADERS, NGHTTP2_FLAG_END_STREAM, 1, literals(request_fields("GET", "/"))});
     EXPECT_EQ(peer.advance_to_deadline(), 10'000u);
+    ASSERT_EQ(peer.observer.refusals.size(), 1U);
+    EXPECT_EQ(peer.observer.refusals[0].method, std::nullopt);
+    EXPECT_EQ(peer.observer.refusals[0].status, 0);
     expect_calm(peer);
 }
 

@@ -130,10 +130,10 @@ void Http2Connection::begin_exchange(Stream& stream, Body body) {
     stream.method = head.method;
     stream.expected = head.body;
     stream.draft.reset();
+    stream.is_understood = assembled.has_value();
     if (!assembled) {
         const Error& error = assembled.error();
-        stream.is_understood = false;
-        if (is_about_authority(error)) return reset(stream, NGHTTP2_PROTOCOL_ERROR);
+        if (is_about_authority(error)) return turn_away(stream, NGHTTP2_PROTOCOL_ERROR);
         return answer(stream, http::status_for(error), error.message());
     }
     const auto expect = head.headers.first("expect");
@@ -142,7 +142,7 @@ void Http2Connection::begin_exchange(Stream& stream, Body body) {
         return answer(stream, 421, addressed.error().message());
     }
     // Whoever asks again does so on another connection, and is shown what is served now.
-    if (!sink_.is_current()) return reset(stream, NGHTTP2_REFUSED_STREAM);
+    if (!sink_.is_current()) return turn_away(stream, NGHTTP2_REFUSED_STREAM);
     if (expect && !expects_continue) {
         return answer(stream, 417, "only 100-continue can be expected");
     }
@@ -252,19 +252,26 @@ void Http2Connection::release(Stream& stream) {
     if (handler && !ended) handler->on_abort();
 }
 
-/// Tells the observer of a response whose head was sent; once.
+/// Tells the observer of a response whose head was sent, or of a request that gets none; once.
 void Http2Connection::report(Stream& stream) {
     const int status = std::exchange(stream.status, 0);
-    if (observer_ == nullptr || status == 0) return;
+    const bool is_turned_away = std::exchange(stream.is_turned_away, false);
+    if (observer_ == nullptr || (status == 0 && !is_turned_away)) return;
     ExchangeRecord record{stream.route, std::nullopt, status, now_ms() - stream.started_ms};
     if (stream.is_understood) record.method = stream.method;
-    observer_->answered(record);
+    is_turned_away ? observer_->turned_away(info_, record) : observer_->answered(info_, record);
 }
 
 /// Answers with an error in the usual form.
 void Http2Connection::answer(Stream& stream, int status, std::string_view text) {
     const auto result = respond_on(stream, make_head(status, kJsonType), error_body(text));
     EOS_ASSERT(result.has_value());
+}
+
+/// Refuses what no dispatcher has seen without an answer.
+void Http2Connection::turn_away(Stream& stream, std::uint32_t error_code) {
+    stream.is_turned_away = true;
+    reset(stream, error_code);
 }
 
 /// Ends the stream without a (whole) answer. What that frees is freed when nghttp2 has sent it.

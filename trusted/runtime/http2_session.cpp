@@ -150,7 +150,9 @@ int Http2Connection::Callbacks::on_frame_send(nghttp2_session* session, const ng
     if (frame->hd.type == NGHTTP2_RST_STREAM) {
         // Not one that was decided on here: the peer broke a rule, which it may do only so often.
         const bool decided = stream != nullptr && stream->was_reset;
-        return decided ? 0 : connection.count_reset();
+        if (decided) return 0;
+        if (stream != nullptr && stream->draft) stream->is_turned_away = true;
+        return connection.count_reset();
     }
     if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR) {
         connection.is_terminated_ = true;

@@ -52,7 +52,8 @@ struct Http2Connection::Stream {
     Bytes pending;           ///< received while nobody takes it; the stream's window bounds it
     http::Headers trailers;  ///< of the request
     std::size_t trailer_bytes = 0;
-    bool is_understood = true;  ///< the head could be made sense of
+    bool is_understood = false;   ///< the head could be made sense of
+    bool is_turned_away = false;  ///< refused without an answer; until it was reported
     bool awaits_continue = false;
     bool is_paused = false;
     bool request_complete = false;

@@ -71,8 +71,17 @@ class FakeDispatcher final : public RequestDispatcher {
 /// Records what was counted.
 class FakeObserver final : public ExchangeObserver {
   public:
-    void answered(const ExchangeRecord& record) override { records.push_back(record); }
+    void answered(const ConnectionInfo& connection, const ExchangeRecord& record) override {
+        records.push_back(record);
+        if (also != nullptr) also->answered(connection, record);
+    }
+    void turned_away(const ConnectionInfo& connection, const ExchangeRecord& record) override {
+        refusals.push_back(record);
+        if (also != nullptr) also->turned_away(connection, record);
+    }
     std::vector<ExchangeRecord> records;
+    std::vector<ExchangeRecord> refusals;  ///< without an answer
+    ExchangeObserver* also = nullptr;      ///< hears of everything, too
 };
 
 /// A connection to the platform's name by a client that is nobody.

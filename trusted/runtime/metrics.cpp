@@ -133,7 +133,7 @@ const HttpMetrics::Row& HttpMetrics::row_of(const ExchangeRecord& record) const 
     return found == rows_.end() ? unrouted_ : found->second;
 }
 
-void HttpMetrics::answered(const ExchangeRecord& record) {
+void HttpMetrics::answered(const ConnectionInfo&, const ExchangeRecord& record) {
     const Row& row = row_of(record);
     const auto index = static_cast<std::size_t>(std::clamp(record.status / 100, 2, 5) - 2);
     row.by_class[index]->add();

@@ -73,7 +73,7 @@ class HttpMetrics final : public ExchangeObserver {
     /// Registers a family for every row of the router's table. `registry` outlives this.
     HttpMetrics(MetricRegistry& registry, std::span<const RouteSpec> table);
 
-    void answered(const ExchangeRecord& record) override;
+    void answered(const ConnectionInfo& connection, const ExchangeRecord& record) override;
 
   private:
     static constexpr std::size_t kClassCount = 4;  ///< 2xx to 5xx

@@ -30,11 +30,12 @@ TEST(Metrics, RequestsAreCountedByTemplateMethodAndClass) {
                                {http::Method::kPost, "/a/{x}", RouteNames::kAll}};
     MetricRegistry registry;
     HttpMetrics metrics(registry, table);
-    metrics.answered({"/a/{x}", http::Method::kGet, 200, 3});
-    metrics.answered({"/a/{x}", http::Method::kHead, 204, 4});
-    metrics.answered({"/a/{x}", http::Method::kPost, 503, 5});
-    metrics.answered({{}, std::nullopt, 400, 0});
-    metrics.answered({{}, http::Method::kGet, 404, 6});
+    const ConnectionInfo connection;
+    metrics.answered(connection, {"/a/{x}", http::Method::kGet, 200, 3});
+    metrics.answered(connection, {"/a/{x}", http::Method::kHead, 204, 4});
+    metrics.answered(connection, {"/a/{x}", http::Method::kPost, 503, 5});
+    metrics.answered(connection, {{}, std::nullopt, 400, 0});
+    metrics.answered(connection, {{}, http::Method::kGet, 404, 6});
     const MetricRegistry* workers[] = {&registry};
     const std::string text = MetricRegistry::to_text(workers);
     const auto has = [&](std::string_view line) { return text.contains(line); };

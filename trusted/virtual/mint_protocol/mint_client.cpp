@@ -64,6 +64,7 @@ void MintClient::connect() {
                                          if (auto self = weak.lock()) (*self)->lost(why);
                                      });
                              }});
+    statistics_.is_connected.set(1);
     ask(Hello{}, [](Result<MintReply>) {});
 }
 
@@ -71,6 +72,7 @@ void MintClient::connect() {
 void MintClient::lost(const std::string& why) {
     parts_.log.write(os::Severity::warning, "minter_lost", {{"why", why}});
     channel_.reset();
+    statistics_.is_connected.set(0);
     back_off_ms_ = std::clamp(back_off_ms_ * 2, kMinBackOffMs, kMaxBackOffMs);
     connect_at_ms_ = parts_.clock.monotonic_ms() + back_off_ms_;
     is_attesting_ = false;
@@ -136,12 +138,26 @@ std::optional<std::uint64_t> MintClient::next_deadline_ms() const {
 }
 
 void MintClient::ask(MintRequest request, runtime::Done<MintReply> done) {
-    if (channel_ == nullptr) return done(fail(minter_gone));
-    if (pending_.size() >= kMaxMintRequests) return done(fail(runtime::mint_busy));
+    statistics_.requests.add();
+    runtime::Done<MintReply> counted = [this,
+                                        done = std::move(done)](Result<MintReply> reply) mutable {
+        count(reply);
+        done(std::move(reply));
+    };
+    if (channel_ == nullptr) return counted(fail(minter_gone));
+    if (pending_.size() >= kMaxMintRequests) return counted(fail(runtime::mint_busy));
     const std::uint32_t id = ++last_id_;
     if (id == 0) return channel_->close("as many requests as one connection may have");
-    pending_.emplace(id, Pending{parts_.clock.monotonic_ms() + kMintRequestMs, std::move(done)});
+    pending_.emplace(id, Pending{parts_.clock.monotonic_ms() + kMintRequestMs, std::move(counted)});
     channel_->send(encode(Numbered<MintRequest>{id, std::move(request)}));
+}
+
+void MintClient::count(const Result<MintReply>& reply) {
+    if (!reply) {
+        statistics_.unanswered.add();
+    } else if (std::holds_alternative<Failed>(*reply)) {
+        statistics_.refused.add();
+    }
 }
 
 template <typename Reply>

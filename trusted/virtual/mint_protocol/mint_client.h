@@ -13,6 +13,7 @@
 
 #include "trusted/os/log.h"
 #include "trusted/runtime/leaf_mint.h"
+#include "trusted/runtime/metrics.h"
 #include "trusted/virtual/config/config.h"
 #include "trusted/virtual/mint_protocol/frame_channel.h"
 
@@ -44,7 +45,16 @@ struct MintedState {
 };
 using MintedStatePtr = std::shared_ptr<const MintedState>;
 
-/// One for a proxy process, on the loop of its main thread. threads: that one, but for worker().
+/// What is counted of the way to the minter. Written by the client, read by any thread.
+struct MinterStatistics {
+    runtime::Metric is_connected;  ///< 1 or 0
+    runtime::Metric requests;
+    runtime::Metric unanswered;  ///< requests that the minter did not get, or did not answer
+    runtime::Metric refused;     ///< requests that it answered with a failure
+};
+
+/// One for a proxy process, on the loop of its main thread. threads: that one, but for what
+/// statistics() returns.
 class MintClient {
   public:
     /// All references outlive it.
@@ -71,6 +81,7 @@ class MintClient {
     /// What is served now; null until there is something.
     const MintedStatePtr& state() const { return state_; }
     bool is_connected() const { return channel_ != nullptr; }
+    const MinterStatistics& statistics() const { return statistics_; }
 
     // Each ends with what the minter says, or minter_gone or minter_slow.
     void open_challenge(runtime::Done<OpenChallenge> done);
@@ -110,6 +121,7 @@ class MintClient {
     void lost(const std::string& why);
     void received(const Bytes& frame);
     void ask(MintRequest request, runtime::Done<MintReply> done);
+    void count(const Result<MintReply>& reply);
     template <typename Reply>
     void ask_for(MintRequest request, runtime::Done<Reply> done);
     void state_pushed(State state);
@@ -124,6 +136,7 @@ class MintClient {
     void finish(const std::shared_ptr<Minting>& minting, Result<runtime::CredentialPtr> outcome);
 
     const Parts parts_;
+    MinterStatistics statistics_;
     std::unique_ptr<FrameChannel> channel_;
     std::uint64_t connect_at_ms_ = 0;
     std::uint64_t back_off_ms_ = 0;

@@ -211,6 +211,7 @@ TEST_F(Adversity, AMinterThatRestartsWhileQuotesAreMadeLeavesNobodyWaiting) {
     server.reset();
     until([&] { return code.has_value(); });
     EXPECT_EQ(*code, minter_gone);
+    EXPECT_EQ(client->statistics().unanswered.get(), 1U);
     tee.release();
 }
 
@@ -222,6 +223,7 @@ TEST_F(Adversity, ASlowMinterIsGivenUp) {
     clock.pass(kMintRequestMs / 1000);
     until([&] { return code.has_value(); });
     EXPECT_EQ(*code, minter_slow);
+    EXPECT_EQ(client->statistics().unanswered.get(), 1U);
     tee.release();
     EXPECT_TRUE(leaf(challenge("shop.example.test"))) << "what comes late disturbs nobody";
 }

@@ -633,9 +633,12 @@ TEST_F(MinterRig, WhatIsNoProtocolEndsTheConnectionAndNothingElse) {
 TEST_F(MinterRig, AClientComesBackWhenTheMinterDoes) {
     connect();
     until_published();
+    EXPECT_EQ(client->statistics().is_connected.get(), 1U);
+    EXPECT_EQ(client->statistics().unanswered.get(), 0U);
     server.reset();
     until([this] { return !client->is_connected(); });
     EXPECT_NE(client->state(), nullptr) << "what is served stays";
+    EXPECT_EQ(client->statistics().is_connected.get(), 0U);
     auto made = MinterServer::listen(loop, log, path / "socket", ::getuid());
     ASSERT_TRUE(made);
     server = std::move(*made);

@@ -57,7 +57,7 @@ std::string access_line(const AccessRecord& record, os::LogFormat format, UnixTi
     line.event(rfc3339(now));
     line.word("client", address_text(record.client));
     line.word("route", record.route);
-    line.word("method", http::to_string(record.method));
+    line.word("method", record.method ? http::to_string(*record.method) : "-");
     line.number("status", static_cast<std::uint64_t>(record.status));
     line.word("outcome", to_string(record.outcome));
     line.number("request_bytes", record.request_bytes);
@@ -66,9 +66,20 @@ std::string access_line(const AccessRecord& record, os::LogFormat format, UnixTi
     return std::move(line).take();
 }
 
-void AccessLog::write(const AccessRecord& record, UnixTime now, std::uint64_t now_ms) {
-    lines_ += access_line(record, format_, now);
-    if (!flush_ms_) flush_ms_ = now_ms + kFlushMs;
+void count(RouteStatistics& statistics, const AccessRecord& record) {
+    statistics.outcomes[static_cast<std::size_t>(record.outcome)].add();
+    if (record.status >= 200) {
+        statistics.answers[static_cast<std::size_t>(record.status / 100 - 2)].add();
+    }
+    statistics.duration_ms.add(record.duration_ms);
+    statistics.request_bytes.add(record.request_bytes);
+    statistics.response_bytes.add(record.response_bytes);
+}
+
+void AccessLog::write(const AccessRecord& record, const runtime::Clock& clock) {
+    if (!is_on_) return;
+    lines_ += access_line(record, format_, clock.now());
+    if (!flush_ms_) flush_ms_ = clock.monotonic_ms() + kFlushMs;
     if (lines_.size() >= kFlushBytes) flush();
 }
 

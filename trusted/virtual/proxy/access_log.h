@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: AGPL-3.0-only
-// A line for every request that was forwarded. What is not in AccessRecord cannot get into the log:
-// no path, no query, no field of any message.
+// A line for every request that was forwarded or refused. What is not in AccessRecord cannot get
+// into the log: no path, no query, no field of any message.
 #pragma once
 
 #include <cstdint>
@@ -19,10 +19,10 @@ namespace eos::cvm::proxy {
 
 /// What is written of one request.
 struct AccessRecord {
-    ByteArray<16> client{};  ///< IPv4 mapped into IPv6
-    std::string_view route;  ///< its configured name
-    http::Method method = http::Method::kGet;
-    int status = 0;  ///< 0: the client was gone before there was one
+    ByteArray<16> client{};              ///< IPv4 mapped into IPv6
+    std::string_view route;              ///< its configured name
+    std::optional<http::Method> method;  ///< absent: the head was never understood
+    int status = 0;  ///< 0: the client was gone before, or its stream was reset in its place
     Outcome outcome = Outcome::kAnswered;
     std::uint64_t request_bytes = 0;
     std::uint64_t response_bytes = 0;
@@ -31,6 +31,9 @@ struct AccessRecord {
 
 /// One line, with its end.
 std::string access_line(const AccessRecord& record, os::LogFormat format, UnixTime now);
+
+/// Adds a request that is over to the numbers of its route.
+void count(RouteStatistics& statistics, const AccessRecord& record);
 
 /// Lines of one loop, written in pieces: at kFlushBytes, or after kFlushMs. threads: the loop's.
 class AccessLog {
@@ -51,8 +54,8 @@ class AccessLog {
         format_ = format;
         is_on_ = lines == Lines::kWritten;
     }
-    bool is_on() const { return is_on_; }
-    void write(const AccessRecord& record, UnixTime now, std::uint64_t now_ms);
+    /// If lines are written.
+    void write(const AccessRecord& record, const runtime::Clock& clock);
     /// Once a turn of the loop.
     void turn(std::uint64_t now_ms);
     std::optional<std::uint64_t> next_deadline_ms() const { return flush_ms_; }

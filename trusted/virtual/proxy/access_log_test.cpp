@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "trusted/os/unique_fd.h"
+#include "trusted/runtime/http_test_peer.h"
 
 namespace eos::cvm::proxy {
 namespace {
@@ -33,6 +34,14 @@ TEST(AccessLog, WritesALineInBothForms) {
               "\n");
 }
 
+TEST(AccessLog, ARequestThatNobodyUnderstoodHasNoMethod) {
+    AccessRecord refused = record();
+    refused.method = std::nullopt;
+    EXPECT_NE(access_line(refused, os::LogFormat::text, {}).find(" method=- "), std::string::npos);
+    EXPECT_NE(access_line(refused, os::LogFormat::json, {}).find(R"("method":"-")"),
+              std::string::npos);
+}
+
 TEST(AccessLog, GathersLinesForAWhile) {
     int ends[2];
     ASSERT_EQ(::pipe(ends), 0);
@@ -41,11 +50,12 @@ TEST(AccessLog, GathersLinesForAWhile) {
     os::LineSink sink(writer.get());
     AccessLog log(sink, os::LogFormat::text);
     EXPECT_EQ(log.next_deadline_ms(), std::nullopt);
-    log.write(record(), {}, 1000);
-    EXPECT_EQ(log.next_deadline_ms(), 1000 + AccessLog::kFlushMs);
-    log.turn(1000 + AccessLog::kFlushMs - 1);
+    runtime::FakeClock clock;
+    log.write(record(), clock);
+    EXPECT_EQ(log.next_deadline_ms(), clock.now_ms + AccessLog::kFlushMs);
+    log.turn(clock.now_ms + AccessLog::kFlushMs - 1);
     EXPECT_NE(log.next_deadline_ms(), std::nullopt);
-    log.turn(1000 + AccessLog::kFlushMs);
+    log.turn(clock.now_ms + AccessLog::kFlushMs);
     EXPECT_EQ(log.next_deadline_ms(), std::nullopt);
     std::array<char, 1024> line;
     EXPECT_GT(::read(reader.get(), line.data(), line.size()), 100);

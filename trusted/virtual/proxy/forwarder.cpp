@@ -11,8 +11,6 @@
 namespace eos::cvm::proxy {
 namespace {
 
-constexpr runtime::StaticText kLabel = "/{path...}";
-
 /// What the client is told, and in which words.
 struct FailureAnswer {
     int status;
@@ -75,7 +73,8 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
           target_(std::move(target)),
           exchange_(std::move(exchange)),
           started_ms_(parts.clock.monotonic_ms()),
-          version_(head.version) {
+          version_(head.version),
+          method_(head.method) {
         record_.client = client;
         record_.method = head.method;
         record_.route = target_->route->config.name;
@@ -156,13 +155,13 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
     }
 
     void on_response(http::ReceivedResponse response) override {
-        const http::BodySize body = client_body(response, record_.method);
+        const http::BodySize body = client_body(response, method_);
         const bool switches = response.head.status == 101;
         const auto switched =
             switches ? rewrite_switching(response, version_, websocket_key_) : Result<void>{};
-        rewrite_response(response.head);
+        const auto rewritten = rewrite_response(response.head);
         // A status that HTTP does not have, or a consent to something else.
-        if (!switched ||
+        if (!switched || !rewritten ||
             !(switches ? exchange_.tunnel(response.head) : exchange_.start(response.head, body))) {
             leave();
             return give_up(UpstreamFailure::kMalformed);
@@ -206,19 +205,10 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
     }
 
     void record() {
-        RouteStatistics& statistics = target_->statistics;
-        const std::uint64_t now_ms = parts_.clock.monotonic_ms();
-        record_.duration_ms = now_ms - started_ms_;
-        statistics.active.subtract(1);
-        statistics.outcomes[static_cast<std::size_t>(record_.outcome)].add();
-        if (record_.status >= 200) {
-            statistics.answers[static_cast<std::size_t>(record_.status / 100 - 2)].add();
-        }
-        statistics.duration_ms.add(record_.duration_ms);
-        statistics.request_bytes.add(record_.request_bytes);
-        statistics.response_bytes.add(record_.response_bytes);
-        if (!parts_.access_log.is_on()) return;
-        parts_.access_log.write(record_, parts_.clock.now(), now_ms);
+        record_.duration_ms = parts_.clock.monotonic_ms() - started_ms_;
+        target_->statistics.active.subtract(1);
+        count(target_->statistics, record_);
+        parts_.access_log.write(record_, parts_.clock);
     }
 
     const Forwarder::Parts& parts_;
@@ -226,6 +216,7 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
     runtime::Exchange exchange_;
     const std::uint64_t started_ms_;
     const http::Version version_;  ///< the client's
+    const http::Method method_;
     std::string websocket_key_;
     http::Headers trailers_;
     UpstreamExchange* upstream_ = nullptr;
@@ -266,7 +257,7 @@ runtime::Dispatched Forwarder::dispatch(http::RequestHead head,
     const auto found = targets_.find(connection.server_name);
     if (found == targets_.end()) {
         runtime::respond_error(exchange, 404, "there is no service behind this name any more");
-        return {nullptr, 0, kLabel};
+        return {};
     }
     const RouteConfig& config = found->second->route->config;
     const std::uint64_t limit = config.max_body_bytes == 0
@@ -293,7 +284,8 @@ runtime::Dispatched Forwarder::dispatch(http::RequestHead head,
         return {nullptr, 0, kLabel};
     }
     if (const auto rewritten = rewrite_request(head, connection.client_address); !rewritten) {
-        request->refuse(431, rewritten.error().message(), Outcome::kRefused);
+        const bool is_size = rewritten.error().code() == http::headers_too_large;
+        request->refuse(is_size ? 431 : 400, rewritten.error().message(), Outcome::kRefused);
         return {nullptr, 0, kLabel};
     }
     if (!head.protocol.empty()) {

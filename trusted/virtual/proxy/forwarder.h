@@ -16,6 +16,8 @@ namespace eos::cvm::proxy {
 /// Forwards the requests of one event loop. threads: the loop's.
 class Forwarder final : public runtime::RequestDispatcher {
   public:
+    static constexpr runtime::StaticText kLabel = "/{path...}";
+
     /// What it uses; all outlive it, and it outlives the connections that it serves.
     struct Parts {
         Upstreams& upstreams;
@@ -35,8 +37,8 @@ class Forwarder final : public runtime::RequestDispatcher {
     void set_routes(std::shared_ptr<const RouteTable> routes);
 
     /// On a connection that was opened to a workload's name.
-    /// returns: the route's label is "/{path...}" for all: routes are told apart by
-    /// RouteStatistics.
+    /// returns: the route's label is kLabel for all: routes are told apart by RouteStatistics. No
+    ///          label where there is no route any more.
     runtime::Dispatched dispatch(http::RequestHead head, const runtime::ConnectionInfo& connection,
                                  runtime::Exchange exchange) override;
     bool offers_tunnels() const override { return true; }

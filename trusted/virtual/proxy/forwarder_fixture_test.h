@@ -3,13 +3,17 @@
 // real sockets, in a loop that the test turns.
 #pragma once
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include <chrono>
 
 #include "trusted/runtime/http_test_peer.h"
 #include "trusted/virtual/proxy/fake_upstream_test.h"
 #include "trusted/virtual/proxy/forwarder.h"
+#include "trusted/virtual/proxy/refusals.h"
 
 namespace eos::cvm::proxy {
 
@@ -30,9 +34,19 @@ inline runtime::ConnectionInfo workload_connection() {
     return info;
 }
 
+/// A pipe.
+/// returns: where the log is written to, which stays open: its thread may outlive a test.
+inline int open_log(os::UniqueFd& reader) {
+    int ends[2];
+    EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+    reader = os::UniqueFd(ends[0]);
+    return ends[1];
+}
+
 /// One route, a client of it, and the loop between them.
 struct ForwarderTest : testing::Test {
     ForwarderTest() {
+        client.observer.also = &refusals;
         route.name = "a";
         route.hostname = "a.example";
         route.upstream.tcp = upstream.address;
@@ -50,6 +64,7 @@ struct ForwarderTest : testing::Test {
         config.routes = {route};
         routes = make_routes(config, *routes, 1);
         forwarder.set_routes(routes);
+        refusals.set_routes(routes);
     }
     void turn() {
         loop.turn(1);
@@ -89,6 +104,21 @@ struct ForwarderTest : testing::Test {
     std::uint64_t answers(std::size_t status_class) const {
         return routes->at("a.example")->statistics->at(0).answers[status_class - 2].get();
     }
+    /// The access log's lines so far, without the time: there is one at least.
+    std::string lines() {
+        access_log.turn(client.clock.now_ms + AccessLog::kFlushMs);
+        pollfd readable{log_reader.get(), POLLIN, 0};
+        const auto patience_ms = std::chrono::milliseconds(kPatience).count();
+        if (::poll(&readable, 1, static_cast<int>(patience_ms)) != 1) return "nothing";
+        std::array<char, 4096> text;
+        const ssize_t count = ::read(log_reader.get(), text.data(), text.size());
+        std::string out(text.data(), count > 0 ? static_cast<std::size_t>(count) : 0);
+        const std::string time = rfc3339(client.clock.now()) + " info request ";
+        for (std::size_t at = 0; (at = out.find(time)) != std::string::npos;) {
+            out.erase(at, time.size());
+        }
+        return out;
+    }
     static std::string get(std::string_view path = "/x", std::string_view fields = "") {
         return "GET " + std::string(path) + " HTTP/1.1\r\nHost: a.example\r\n" +
                std::string(fields) + "\r\n";
@@ -104,8 +134,11 @@ struct ForwarderTest : testing::Test {
     TestPeer client{workload_connection(), {}};
     os::EventLoop loop;
     Upstreams upstreams{loop, client.clock};
-    os::LineSink sink{-1};
+    os::UniqueFd log_reader;
+    os::LineSink sink{open_log(log_reader)};
     AccessLog access_log{sink, os::LogFormat::text};
+    LoopMetrics metrics;
+    Refusals refusals{{client.clock, access_log, metrics}, 0};
     Forwarder forwarder{{upstreams, client.clock, access_log}, {}};
 };
 

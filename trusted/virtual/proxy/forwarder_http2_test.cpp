@@ -115,6 +115,19 @@ TEST_F(ForwarderHttp2Test, WhatWasNotLookedAtIsSentAgainWhateverItIs) {
     EXPECT_EQ(upstream.connections.size(), 2U);
 }
 
+TEST_F(ForwarderHttp2Test, WhatNeverWentOutIsSentAgainWhateverItIs) {
+    client.send(get());
+    asked().answer_head(1, kOk);
+    EXPECT_EQ(spoken_answer().status, 200);
+    client.send(post("Content-Length: 0", ""));
+    at(0).close();
+    loop.turn(10'000);
+    Http2Upstream& other = asked(1, 1);
+    EXPECT_EQ(other.requests.at(1).fields.at(":method"), "POST");
+    other.answer_head(1, kOk);
+    EXPECT_EQ(spoken_answer().status, 200);
+}
+
 TEST_F(ForwarderHttp2Test, ABodyThatIsGoneIsNotSentAgain) {
     client.send(post("Content-Length: 2", "ab"));
     asked().reset(1, NGHTTP2_REFUSED_STREAM);
@@ -316,6 +329,12 @@ TEST_F(ForwarderOfHttp2Clients, MaySendAsManyFieldsAsTheLimitSays) {
     EXPECT_EQ(peer.answers[number].status, 200);
     fields.emplace_back("x-a", "b");
     EXPECT_EQ(peer.answers[peer.request(fields)].status, 431);
+}
+
+TEST_F(ForwarderOfHttp2Clients, APostWithoutABodySaysSo) {
+    peer.request(runtime::request_fields("POST", "/x"));
+    until_asked();
+    EXPECT_NE(at(0).received.find("\r\ncontent-length: 0\r\n"), std::string::npos);
 }
 
 TEST_F(ForwarderOfHttp2Clients, APathThatBrowsersSendIsForwardedAsItIs) {

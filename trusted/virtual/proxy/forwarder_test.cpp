@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "trusted/virtual/proxy/forwarder_fixture_test.h"
+#include "trusted/virtual/proxy/request_fields.h"
 
 namespace eos::cvm::proxy {
 namespace {
@@ -66,6 +67,53 @@ TEST_F(ForwarderTest, ASecondAnswerToOneRequestReachesNobody) {
     EXPECT_EQ(at(0).received, "") << "asked once";
     at(1).send(kOk);
     EXPECT_EQ(answer().body, "ok");
+}
+
+TEST_F(ForwarderTest, WhatWasThereBeforeTheRequestIsNoAnswerToIt) {
+    client.send(get());
+    until_asked();
+    at(0).send(kOk);
+    answer();
+    at(0).received.clear();
+    at(0).send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison");
+    loop.wait(10'000);  // it is there, and the turn hears of the client first
+    client.send(get("/second"));
+    upstreams.turn();
+    loop.dispatch();
+    until_asked(1);
+    EXPECT_TRUE(at(1).received.starts_with("GET /second "));
+    EXPECT_EQ(at(0).received, "");
+    at(1).send(kOk);
+    EXPECT_EQ(answer().body, "ok");
+    EXPECT_EQ(outcomes(Outcome::kAnswered), 2U);
+}
+
+TEST_F(ForwarderTest, WhatNeverWentOutIsSentElsewhereWhateverItIs) {
+    client.send(get());
+    until_asked();
+    at(0).send(kOk);
+    answer();
+    at(0).received.clear();
+    client.send(post("Content-Length: 0", ""));
+    at(0).close();
+    loop.turn(10'000);
+    until_asked(1);
+    EXPECT_TRUE(at(1).received.starts_with("POST "));
+    at(1).send(kOk);
+    EXPECT_EQ(answer().status, 200);
+}
+
+TEST_F(ForwarderTest, ConnectionsThatNominateTooMuchAreRefused) {
+    std::string names;
+    for (std::size_t i = 0; i <= kMaxConnectionOptions; ++i) names += "x" + std::to_string(i) + ",";
+    client.send(get("/x", "Connection: " + names + "\r\n"));
+    EXPECT_EQ(answer().status, 400);
+    EXPECT_EQ(outcomes(Outcome::kRefused), 1U);
+    client.send(get());
+    until_asked();
+    at(0).send("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: " + names + "\r\n\r\n");
+    EXPECT_EQ(answer().status, 502);
+    EXPECT_EQ(outcomes(Outcome::kMalformed), 1U);
 }
 
 TEST_F(ForwarderTest, ARequestIsNeverSentTwiceWhereThatCouldMatter) {

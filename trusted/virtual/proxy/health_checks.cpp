@@ -52,9 +52,7 @@ class HealthChecks::Check final : private ResponseHandler {
           route_(std::move(route)),
           pool_(std::make_shared<UpstreamPool>(check_config_of(route_->config), 1)),
           due_ms_(due_ms) {}
-    ~Check() {
-        if (exchange_ != nullptr) exchange_->abandon();
-    }
+    ~Check() { stop(); }
     Check(const Check&) = delete;
     Check& operator=(const Check&) = delete;
 
@@ -67,7 +65,7 @@ class HealthChecks::Check final : private ResponseHandler {
         due_ms_ += ((now_ms - due_ms_) / interval_ms + 1) * interval_ms;
     }
 
-    Begun begin() {
+    Begun begin(std::uint64_t now_ms) {
         // One that is still under way, because the timeout is the longer one, is not over yet.
         if (exchange_ != nullptr) return Begun::kYes;
         is_good_ = false;
@@ -75,10 +73,18 @@ class HealthChecks::Check final : private ResponseHandler {
             owner_.upstreams_.start(pool_, request_of(route_->config), Freshness::kNew, *this);
         if (begun) {
             exchange_ = *begun;
+            deadline_ms_ = now_ms + route_->config.health.timeout_s * 1000;
+            owner_.running_.emplace(deadline_ms_, this);
         } else if (begun.error().code() == no_free_connection) {
             return pool_->open_count() > 0 ? Begun::kStillOpen : Begun::kNoRoom;
         }
         return Begun::kYes;
+    }
+
+    /// Each byte may have come in time, but the whole has not.
+    void expire() {
+        stop();
+        found(false);
     }
 
   private:
@@ -87,13 +93,22 @@ class HealthChecks::Check final : private ResponseHandler {
     }
     std::size_t on_response_body(ByteView piece) override { return piece.size(); }
     void on_response_end(http::Headers) override {
-        exchange_ = nullptr;
+        ended();
         found(is_good_);
     }
     void on_request_room() override {}
     void on_failure(UpstreamFailure, Staleness) override {
-        exchange_ = nullptr;
+        ended();
         found(false);
+    }
+
+    void stop() {
+        if (exchange_ != nullptr) exchange_->abandon();
+        ended();
+    }
+    void ended() {
+        exchange_ = nullptr;
+        owner_.running_.erase({deadline_ms_, this});
     }
 
     void found(bool is_good) {
@@ -110,6 +125,7 @@ class HealthChecks::Check final : private ResponseHandler {
     const std::shared_ptr<UpstreamPool> pool_;
     UpstreamExchange* exchange_ = nullptr;
     std::uint64_t due_ms_;
+    std::uint64_t deadline_ms_ = 0;  ///< of the one under way
     std::uint64_t in_a_row_ = 0;
     bool last_ = true;
     bool is_good_ = false;
@@ -142,10 +158,13 @@ void HealthChecks::set_routes(const RouteTable& routes) {
 void HealthChecks::turn() {
     if (queue_.empty()) return;
     const std::uint64_t now_ms = clock_.monotonic_ms();
+    while (!running_.empty() && running_.begin()->first <= now_ms) {
+        running_.begin()->second->expire();
+    }
     if (now_ms < resume_ms_) return;
     while (queue_.begin()->first <= now_ms) {
         Check& check = *queue_.begin()->second;
-        const Begun begun = check.begin();
+        const Begun begun = check.begin(now_ms);
         if (begun == Begun::kNoRoom) {
             resume_ms_ = now_ms + kStepMs;
             return;
@@ -162,7 +181,8 @@ void HealthChecks::turn() {
 
 std::optional<std::uint64_t> HealthChecks::next_deadline_ms() const {
     if (queue_.empty()) return std::nullopt;
-    return std::max(queue_.begin()->first, resume_ms_);
+    const std::uint64_t next_ms = std::max(queue_.begin()->first, resume_ms_);
+    return running_.empty() ? next_ms : std::min(next_ms, running_.begin()->first);
 }
 
 }  // namespace eos::cvm::proxy

@@ -5,7 +5,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 
 #include "trusted/virtual/proxy/routes.h"
 #include "trusted/virtual/proxy/upstreams.h"
@@ -13,8 +15,9 @@
 namespace eos::cvm::proxy {
 
 /// Checks every route that has a path for it: one GET an interval, on a connection of its own. An
-/// answer of 2xx or 3xx in time is good. Checks are spread over the interval; one that finds no
-/// connection free is tried again soon, ahead of those that had their turn. threads: one loop's.
+/// answer of 2xx or 3xx that is complete in time is good. Checks are spread over the interval; one
+/// that finds no connection free is tried again soon, ahead of those that had their turn.
+/// threads: one loop's.
 class HealthChecks {
   public:
     /// From one try to the next while no connection is free, and at most from one route's first
@@ -27,7 +30,7 @@ class HealthChecks {
 
     /// From now on. A route that stayed the same goes on with what was found out.
     void set_routes(const RouteTable& routes);
-    /// Begins checks that are due. Once a turn of the loop.
+    /// Begins checks that are due, ends those whose time is over. Once a turn of the loop.
     void turn();
     std::optional<std::uint64_t> next_deadline_ms() const;
 
@@ -36,6 +39,7 @@ class HealthChecks {
 
     Upstreams& upstreams_;
     const runtime::Clock& clock_;
+    std::set<std::pair<std::uint64_t, Check*>> running_;  ///< by when each is to be complete
     std::map<std::string, std::unique_ptr<Check>, std::less<>> checks_;  ///< by hostname
     std::multimap<std::uint64_t, Check*> queue_;  ///< by when each is due; the head waits for room
     std::uint64_t resume_ms_ = 0;                 ///< nothing begins before: there was no room

@@ -91,7 +91,28 @@ TEST_F(HealthChecksTest, SilenceIsAFailure) {
         clock.ms += 10'000;
         until([&] { return upstream.connections.size() == i; });
         clock.ms += 5'000;
-        until([&] { return upstreams.count() == 0; });
+        until([&] { return upstream.connections[i - 1].ended; });
+    }
+    EXPECT_FALSE(is_healthy());
+}
+
+TEST_F(HealthChecksTest, AnAnswerThatTricklesInIsAFailure) {
+    for (std::size_t i = 0; i < 2; ++i) {
+        clock.ms += 10'000;
+        until([&] {
+            return upstream.connections.size() > i &&
+                   upstream.connections[i].received.ends_with("\r\n\r\n");
+        });
+        EXPECT_EQ(checks.next_deadline_ms(), clock.ms + 5'000);
+        upstream.connections[i].send("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n");
+        for (int second = 0; second < 5; ++second) {
+            EXPECT_EQ(upstreams.count(), 1U) << second;
+            upstream.connections[i].send("x");
+            loop.turn(100);
+            upstreams.turn();
+            clock.ms += 1'000;
+        }
+        until([&] { return upstream.connections[i].ended; });
     }
     EXPECT_FALSE(is_healthy());
 }

@@ -207,10 +207,12 @@ void Http1Client::lose() {
 void Http1Client::fail(UpstreamFailure failure) {
     lose();
     if (handler_ == nullptr) return;
-    const bool may_be_stale =
-        failure == UpstreamFailure::kClosed && request_count_ > 1 && !has_received_;
-    std::exchange(handler_, nullptr)
-        ->on_failure(failure, may_be_stale ? Staleness::kMaybeStale : Staleness::kNotStale);
+    const bool may_go_again = failure == UpstreamFailure::kClosed && !has_received_;
+    const Staleness staleness = !may_go_again        ? Staleness::kNotStale
+                                : !has_sent_         ? Staleness::kNotProcessed
+                                : request_count_ > 1 ? Staleness::kMaybeStale
+                                                     : Staleness::kNotStale;
+    std::exchange(handler_, nullptr)->on_failure(failure, staleness);
 }
 
 void Http1Client::abandon() {

@@ -46,6 +46,7 @@ class Http1Client final : public UpstreamClient, public UpstreamExchange {
     void tick(std::uint64_t now_ms) override;
     std::optional<std::uint64_t> next_deadline_ms() const override;
     bool is_idle() const override { return handler_ == nullptr && !is_over_ && !is_flushing_; }
+    bool is_dead() const override { return is_over_; }
     bool is_over() const override { return is_over_; }
 
   private:

@@ -98,6 +98,7 @@ TEST_F(Http1ClientTest, TruncatedAnswersAreFailures) {
         Http1Client one(parts, {});
         Recorder recorder;
         ASSERT_TRUE(one.begin(request_head(), recorder));
+        one.output_taken(one.output().size());
         if (!part.empty()) one.receive(as_bytes(part));
         one.input_ended(InputEnd::kOrderly);
         EXPECT_EQ(recorder.outcome, "closed") << part;
@@ -279,14 +280,22 @@ TEST_F(Http1ClientTest, OnlyAReusedConnectionCanBeStale) {
     sent();
     answer(kOk);
     ask();
+    sent();
     end();
     EXPECT_EQ(heard.outcome, "closed, maybe stale");
 
     Http1Client fresh(parts, {});
     Recorder recorder;
     ASSERT_TRUE(fresh.begin(request_head(), recorder));
+    fresh.output_taken(1);
     fresh.input_ended(InputEnd::kBroken);
     EXPECT_EQ(recorder.outcome, "closed");
+}
+
+TEST_F(Http1ClientTest, WhatNeverWentOutWasNotProcessed) {
+    ask(Method::kPost);
+    end();
+    EXPECT_EQ(heard.outcome, "closed, not processed");
 }
 
 TEST_F(Http1ClientTest, WhatComesBeforeTheRequestWentOutIsNoAnswerToIt) {
@@ -296,7 +305,7 @@ TEST_F(Http1ClientTest, WhatComesBeforeTheRequestWentOutIsNoAnswerToIt) {
     ask();
     answer(kOk);
     EXPECT_EQ(heard.status, 0);
-    EXPECT_EQ(heard.outcome, "closed, maybe stale");
+    EXPECT_EQ(heard.outcome, "closed, not processed");
     EXPECT_TRUE(client.is_over());
 
     // On a connection of its own it is nobody else's: that of a service that has no time.

@@ -166,15 +166,16 @@ void Http2Client::fail_all(UpstreamFailure failure) {
     }
     for (auto& [id, stream] : streams) {
         ResponseHandler* handler = stream ? std::exchange(stream->handler, nullptr) : nullptr;
-        if (handler == nullptr) continue;
-        const bool may_be_stale =
-            stream->may_be_stale && !stream->has_head && stream->interim_count == 0;
-        const Staleness staleness = failure != UpstreamFailure::kClosed ? Staleness::kNotStale
-                                    : stream->waiting                   ? Staleness::kNotProcessed
-                                    : may_be_stale                      ? Staleness::kMaybeStale
-                                                                        : Staleness::kNotStale;
-        handler->on_failure(failure, staleness);
+        if (handler != nullptr) handler->on_failure(failure, staleness_of(*stream, failure));
     }
+}
+
+Staleness Http2Client::staleness_of(const Stream& stream, UpstreamFailure failure) const {
+    const bool was_heard_of = stream.has_head || stream.interim_count > 0;
+    if (failure != UpstreamFailure::kClosed || was_heard_of) return Staleness::kNotStale;
+    const bool was_sent = stream.sent_behind && taken_bytes_ > *stream.sent_behind;
+    if (!was_sent) return Staleness::kNotProcessed;
+    return stream.may_be_stale ? Staleness::kMaybeStale : Staleness::kNotStale;
 }
 
 ByteView Http2Client::output() {
@@ -202,6 +203,7 @@ void Http2Client::fill() {
 
 void Http2Client::output_taken(std::size_t count) {
     output_offset_ += count;
+    taken_bytes_ += count;
 }
 
 void Http2Client::output_refused() {

@@ -63,6 +63,7 @@ class Http2Client final : public UpstreamClient {
     void tick(std::uint64_t now_ms) override;
     std::optional<std::uint64_t> next_deadline_ms() const override;
     bool is_idle() const override;
+    bool is_dead() const override { return is_dead_; }
     bool is_over() const override { return (is_dead_ || is_leaving_) && streams_.empty(); }
 
   private:
@@ -82,6 +83,7 @@ class Http2Client final : public UpstreamClient {
     void leave();
     void lose();
     void fail_all(UpstreamFailure failure);
+    Staleness staleness_of(const Stream& stream, UpstreamFailure failure) const;
     void refuse_waiting();
     void expire(Stream& stream);
     void ask_whether_alive(std::uint64_t since_ms);
@@ -118,6 +120,7 @@ class Http2Client final : public UpstreamClient {
     std::uint64_t answered_ = 0;
     Bytes output_;
     std::size_t output_offset_ = 0;
+    std::uint64_t taken_bytes_ = 0;  ///< of the output, in all
     runtime::TokenBucket nuisances_;
     std::uint64_t received_ms_ = 0;                ///< when the upstream last sent anything
     std::optional<std::uint64_t> alive_until_ms_;  ///< unless a PING is answered before

@@ -17,6 +17,7 @@ constexpr auto kConnectionWindowBytes =
 
 nghttp2_session* Http2Client::Callbacks::make_session(Http2Client& client) {
     const runtime::Http2Callbacks callbacks = runtime::make_http2_callbacks<Callbacks>();
+    nghttp2_session_callbacks_set_before_frame_send_callback(callbacks.get(), before_frame_send);
 
     const runtime::Http2Options options = runtime::make_http2_options();
     nghttp2_session* session = nullptr;
@@ -128,6 +129,17 @@ int Http2Client::Callbacks::on_stream_close(nghttp2_session* session, std::int32
                                             std::uint32_t error_code, void* user_data) {
     Stream* stream = stream_of(session, number);
     if (stream != nullptr) self(user_data).stream_closed(*stream, error_code);
+    return 0;
+}
+
+// Called when a frame is about to be put behind the output that is there.
+int Http2Client::Callbacks::before_frame_send(nghttp2_session* session, const nghttp2_frame* frame,
+                                              void* user_data) {
+    const Http2Client& client = self(user_data);
+    const bool is_request =
+        frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat == NGHTTP2_HCAT_REQUEST;
+    Stream* stream = is_request ? stream_of(session, frame->hd.stream_id) : nullptr;
+    if (stream != nullptr) stream->sent_behind = client.taken_bytes_ + client.output_.size();
     return 0;
 }
 

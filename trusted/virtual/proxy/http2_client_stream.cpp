@@ -46,6 +46,7 @@ bool Http2Client::Stream::has_room() {
 void Http2Client::Stream::resume() {
     if (handler == nullptr || held.empty()) return;
     moved_ms = client.now_ms();
+    client.transport_.wake();  // this may be the last that anybody waited for
     client.hand_over(*this, std::exchange(held, {}));
 }
 

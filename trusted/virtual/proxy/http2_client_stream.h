@@ -43,6 +43,7 @@ struct Http2Client::Stream final : public UpstreamExchange {
     std::unique_ptr<http::RequestHead> waiting;  ///< until it may go out
     std::int32_t number = 0;                     ///< nghttp2's; 0: it has none yet, or not any more
     bool may_be_stale = false;                   ///< the connection had served before
+    std::optional<std::uint64_t> sent_behind;    ///< so many bytes of output, once written there
 
     // The request
     http::Method method = http::Method::kGet;
@@ -90,6 +91,8 @@ struct Http2Client::Callbacks {
                              const std::uint8_t* data, std::size_t size, void* user_data);
     static int on_stream_close(nghttp2_session* session, std::int32_t number,
                                std::uint32_t error_code, void* user_data);
+    static int before_frame_send(nghttp2_session* session, const nghttp2_frame* frame,
+                                 void* user_data);
     static int on_frame_send(nghttp2_session* session, const nghttp2_frame* frame, void* user_data);
     static ssize_t read_output(nghttp2_session* session, std::int32_t number, std::uint8_t* unused,
                                std::size_t room, std::uint32_t* flags, nghttp2_data_source* source,

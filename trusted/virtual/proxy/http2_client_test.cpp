@@ -416,6 +416,22 @@ TEST_F(Http2ClientTest, TheEndOfTheConnectionEndsAllAndOnlyWhatMayBeStaleIsCalle
     EXPECT_EQ(heard.outcome, "closed, not processed");  // nothing had gone out
 }
 
+TEST_F(Http2ClientTest, WhatNeverWentOutWasNotProcessed) {
+    get();
+    run();
+    upstream.answer_head(1, kOk);
+    run();
+    Asked& partly = get();
+    Asked& behind = get();
+    ASSERT_FALSE(client.output().empty());
+    client.output_taken(1);  // the socket is full
+    Asked& waiting = post();
+    client.input_ended(InputEnd::kOrderly);
+    EXPECT_EQ(partly.heard.outcome, "closed, maybe stale");
+    EXPECT_EQ(behind.heard.outcome, "closed, not processed");
+    EXPECT_EQ(waiting.heard.outcome, "closed, not processed");
+}
+
 TEST_F(Http2ClientTest, TimesOut) {
     Asked& silent = get();
     Asked& stalled = get();

@@ -22,6 +22,7 @@ class MintLink final : public MinterLink {
     std::optional<std::uint64_t> next_deadline_ms() const override;
     std::unique_ptr<LoopLink> for_loop(LoopPlace place) override;
     void reload(runtime::Done<void> done) override;
+    const MinterStatistics* statistics() const override { return &client_->statistics(); }
     void stop() override { client_.reset(); }
 
   private:

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "trusted/os/event_loop.h"
 #include "trusted/runtime/exchange.h"
@@ -18,7 +19,8 @@ namespace eos::cvm::proxy {
 struct ProgramView {
     std::function<std::string()> metrics;
     std::function<std::size_t()> connections;
-    std::function<bool()> is_ready;
+    /// Why requests cannot be served, if they cannot.
+    std::function<std::vector<std::string>(UnixTime now)> unready_reasons;
     std::size_t loops = 1;
 };
 
@@ -43,7 +45,7 @@ struct LoopPlace {
     const ProgramView& program;
 };
 
-/// threads: the main loop's; what for_loop() made is its loop's.
+/// threads: the main loop's; what for_loop() made is its loop's, statistics() any.
 class MinterLink {
   public:
     using Changed = std::function<void(MintedStatePtr)>;
@@ -58,6 +60,8 @@ class MinterLink {
     virtual std::unique_ptr<LoopLink> for_loop(LoopPlace place) = 0;
     /// Has the configuration read again. What changed is handed over before `done`.
     virtual void reload(runtime::Done<void> done) = 0;
+    /// What is counted of the way to the minter; null: there is none. From start() to stop().
+    virtual const MinterStatistics* statistics() const { return nullptr; }
     /// Lets go of the loop. What for_loop() made is gone.
     virtual void stop() {}
 };

@@ -11,6 +11,7 @@
 #include "trusted/runtime/provisioning.h"
 #include "trusted/runtime/responses.h"
 #include "trusted/runtime/time_guard.h"
+#include "trusted/virtual/proxy/program_report.h"
 
 namespace eos::cvm::proxy {
 namespace {
@@ -43,7 +44,6 @@ int status_of(const Error& error) {
 json::Value status_json(const ApiContext& context) {
     const MintedState& minted = *context.port.state();
     const State& state = minted.state;
-    const UnixTime epoch = runtime::oldest_epoch(*minted.served);
     return {{"instance_id", hex(state.instance.instance_id)},
             {"generation", state.instance.generation},
             {"platform_name", minted.config.platform.name},
@@ -53,8 +53,8 @@ json::Value status_json(const ApiContext& context) {
             {"policy_root", hex(state.policy_root)},
             {"ca", {{"origin", "born_inside"}, {"not_after", rfc3339({state.ca_not_after})}}},
             {"evidence",
-             {{"made_at", rfc3339(epoch)},
-              {"not_after", rfc3339(epoch + ratls::kDeterministicLifeSeconds)}}},
+             {{"made_at", rfc3339(runtime::oldest_epoch(*minted.served))},
+              {"not_after", rfc3339(end_of_evidence(minted))}}},
             {"workers", context.program.loops},
             {"connections", context.program.connections()},
             {"routes", minted.config.routes.size()},
@@ -62,26 +62,8 @@ json::Value status_json(const ApiContext& context) {
             {"time_trust", state.time_trust}};
 }
 
-/// Why requests cannot be served, if they cannot.
-std::vector<std::string> reasons(const ApiContext& context) {
-    std::vector<std::string> out;
-    const MintedState& minted = *context.port.state();
-    const UnixTime now = context.clock.now();
-    if (!context.program.is_ready()) out.emplace_back("the program is stopping");
-    if (minted.state.is_owned && UnixTime{minted.state.ca_not_after} < now) {
-        out.emplace_back("the CA certificate has expired");
-    }
-    if (minted.state.time_trust == runtime::to_string(runtime::TimeTrust::kJumped)) {
-        out.emplace_back("the time jumped: confirm it with enclavectl mini confirm-time");
-    }
-    if (runtime::oldest_epoch(*minted.served) + ratls::kDeterministicLifeSeconds <= now) {
-        out.emplace_back("the evidence is too old and could not be renewed");
-    }
-    return out;
-}
-
 Dispatched handle_ready(const ApiContext& context, RoutedRequest request) {
-    const std::vector<std::string> why = reasons(context);
+    const std::vector<std::string> why = context.program.unready_reasons(context.clock.now());
     json::Value value = {{"status", why.empty() ? "ready" : "not_ready"}};
     if (!why.empty()) value["reasons"] = why;
     runtime::respond_json(request.exchange, why.empty() ? 200 : 503, value);

@@ -9,6 +9,8 @@
 #include <thread>
 #include <utility>
 
+#include "trusted/virtual/proxy/program_report.h"
+
 namespace eos::cvm::proxy {
 namespace {
 
@@ -67,7 +69,7 @@ Program::Program(MinterLink& minter, std::string control_path, os::LineSink& log
       log_lines_(log_lines),
       signals_(loop_, [this](int signal) { received(signal); }),
       view_{[this] { return metrics(); }, [this] { return connection_count(); },
-            [this] { return is_ready_.load(); }},
+            [this](UnixTime now) { return reasons(now); }},
       ops_(loop_, clock_, [this](std::string_view path) { return answer(path); }),
       control_path_(std::move(control_path)),
       control_(loop_, clock_,
@@ -108,10 +110,10 @@ void Program::take(MintedStatePtr state) {
     auto table =
         make_routes(state->config, *routes(), loops_of(opened_with_.value_or(state->config)));
     {
-        const std::lock_guard lock(routes_mutex_);
+        const std::lock_guard lock(served_mutex_);
         routes_ = table;
+        state_ = std::move(state);
     }
-    state_ = std::move(state);
     has_changed_ = true;
     if (workers_.empty()) return;
     for (Worker& worker : workers_) worker.set_state(state_, table);
@@ -122,8 +124,19 @@ void Program::take(MintedStatePtr state) {
 }
 
 std::shared_ptr<const RouteTable> Program::routes() const {
-    const std::lock_guard lock(routes_mutex_);
+    const std::lock_guard lock(served_mutex_);
     return routes_;
+}
+
+MintedStatePtr Program::state() const {
+    const std::lock_guard lock(served_mutex_);
+    return state_;
+}
+
+std::vector<std::string> Program::reasons(UnixTime now) const {
+    std::vector<std::string> out = unready_reasons(*state(), now);
+    if (!is_ready_) out.emplace_back("the program is stopping");
+    return out;
 }
 
 std::uint64_t Program::generation() const {
@@ -242,19 +255,18 @@ std::optional<OpsServer::Answer> Program::answer(std::string_view path) const {
         return OpsServer::Answer{200, runtime::MetricRegistry::kContentType, metrics()};
     if (path == "/healthz") return OpsServer::Answer{200, "text/plain", "ok\n"};
     if (path != "/readyz") return std::nullopt;
-    return is_ready_ ? OpsServer::Answer{200, "text/plain", "ready\n"}
-                     : OpsServer::Answer{503, "text/plain", "draining\n"};
+    std::string lines;
+    for (const std::string& reason : reasons(clock_.now())) lines += reason + "\n";
+    return lines.empty() ? OpsServer::Answer{200, "text/plain", "ready\n"}
+                         : OpsServer::Answer{503, "text/plain", std::move(lines)};
 }
 
 std::string Program::metrics() const {
-    std::string out =
-        "# HELP proxy_client_connections Open connections of clients.\n"
-        "# TYPE proxy_client_connections gauge\nproxy_client_connections ";
-    out += std::to_string(connection_count()) +
-           "\n# HELP proxy_log_lines_dropped_total Lines that nobody read in time.\n"
-           "# TYPE proxy_log_lines_dropped_total counter\nproxy_log_lines_dropped_total " +
-           std::to_string(log_lines_.dropped_lines()) + "\n";
-    return out + route_metrics(*routes());
+    std::vector<const runtime::MetricRegistry*> loops;
+    for (const Worker& worker : workers_) loops.push_back(&worker.metrics().registry());
+    return runtime::MetricRegistry::to_text(loops) +
+           program_metrics({log_lines_.dropped_lines(), minter_.statistics()}, *state()) +
+           route_metrics(*routes());
 }
 
 void Program::say(os::Severity severity, std::string_view event,

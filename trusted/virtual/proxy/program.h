@@ -42,6 +42,8 @@ class Program {
     Result<void> open_listeners();
     int timeout_ms() const;
     std::shared_ptr<const RouteTable> routes() const;
+    MintedStatePtr state() const;
+    std::vector<std::string> reasons(UnixTime now) const;
     std::size_t connection_count() const;
     void received(int signal);
     void reload(runtime::Done<std::uint64_t> done);
@@ -64,10 +66,10 @@ class Program {
     OpsServer ops_;
     const std::string control_path_;
     ControlSocket control_;
-    MintedStatePtr state_;
     bool has_changed_ = false;           ///< since memory was last given back
     std::optional<Config> opened_with_;  ///< what listeners and limits were made from
-    mutable std::mutex routes_mutex_;    ///< loops ask for metrics
+    mutable std::mutex served_mutex_;    ///< loops ask for metrics, and what is ready
+    MintedStatePtr state_;               ///< written by the main thread only
     std::shared_ptr<const RouteTable> routes_ = std::make_shared<const RouteTable>();
     std::list<Worker> workers_;
     std::size_t running_ = 0;

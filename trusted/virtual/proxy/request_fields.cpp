@@ -23,6 +23,13 @@ constexpr std::string_view kWebSocketAccept = "sec-websocket-accept";
 constexpr auto kOwnFields = std::to_array<std::string_view>(
     {"host", "expect", "forwarded", "http2-settings", "proxy", "x-real-ip"});
 
+/// Where services expect what a proxy has seen of the client: its certificate (RFC 9440 §2.4, and
+/// before that by custom), and its address. This one says neither there, so nobody does.
+constexpr auto kProxyFields = std::to_array<std::string_view>(
+    {"client-cert", "client-cert-chain", "x-client-ip", "true-client-ip"});
+constexpr auto kProxyPrefixes =
+    std::to_array<std::string_view>({"x-forwarded-", "x-client-cert", "x-ssl-", "ssl-client-"});
+
 bool is_portable_name(std::string_view name) {
     return std::ranges::all_of(
         name, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-'; });
@@ -47,8 +54,9 @@ std::string_view trim(std::string_view text) {
 }
 
 /// The names that Connection lists beyond those that every connection keeps to itself.
-std::vector<std::string> nominated_by_connection(const http::Headers& headers) {
+Result<std::vector<std::string>> nominated_by_connection(const http::Headers& headers) {
     std::vector<std::string> out;
+    std::size_t count = 0;
     for (std::size_t i = 0; i < headers.count(); ++i) {
         if (headers[i].name != "connection") continue;
         std::string_view rest = headers[i].value;
@@ -56,8 +64,10 @@ std::vector<std::string> nominated_by_connection(const http::Headers& headers) {
             const std::size_t comma = std::min(rest.find(','), rest.size());
             std::string name = lower(trim(rest.substr(0, comma)));
             rest.remove_prefix(std::min(comma + 1, rest.size()));
-            const bool is_usual = name.empty() || name == "close" || name == "keep-alive";
-            if (!is_usual && !http::is_connection_specific(name)) out.push_back(std::move(name));
+            if (name.empty()) continue;
+            if (++count > kMaxConnectionOptions) return fail(too_many_connection_options);
+            const bool is_usual = name == "close" || http::is_connection_specific(name);
+            if (!is_usual) out.push_back(std::move(name));
         }
     }
     return out;
@@ -82,9 +92,17 @@ bool is_mapped_v4(const ByteArray<16>& address) {
 }
 
 bool is_for_nobody_behind(std::string_view name) {
+    const auto is_name = [name](std::string_view other) { return name == other; };
+    const auto is_prefix = [name](std::string_view prefix) { return name.starts_with(prefix); };
     return http::is_connection_specific(name) || !is_portable_name(name) || is_reserved(name) ||
-           name.starts_with("x-forwarded-") ||
-           std::ranges::find(kOwnFields, name) != kOwnFields.end();
+           std::ranges::any_of(kOwnFields, is_name) || std::ranges::any_of(kProxyFields, is_name) ||
+           std::ranges::any_of(kProxyPrefixes, is_prefix);
+}
+
+/// RFC 9110 §8.6: the methods to whose meaning content belongs.
+bool anticipates_content(http::Method method) {
+    return method == http::Method::kPost || method == http::Method::kPut ||
+           method == http::Method::kPatch;
 }
 
 /// RFC 8441 §5: HTTP/2 has neither the key nor the answer to it, which only show that both ends
@@ -119,10 +137,12 @@ std::string address_text(const ByteArray<16>& address) {
 
 Result<void> rewrite_request(http::RequestHead& head, const ByteArray<16>& client) {
     http::Headers& headers = head.headers;
-    const std::vector<std::string> nominated = nominated_by_connection(headers);
+    const std::vector<std::string> nominated = EOS_TRY(nominated_by_connection(headers));
     headers.remove_if([&](const http::HeaderView& field) {
         return is_for_nobody_behind(field.name) || contains(nominated, field.name);
     });
+    const bool is_bodiless = head.body.kind == http::BodyKind::kNone;
+    if (is_bodiless && anticipates_content(head.method)) head.body = http::BodySize::known(0);
     if (head.method == http::Method::kConnect) EOS_TRY(ask_for_websocket(head));
     const std::string address = address_text(client);
     const std::string host = http::to_string(head.authority);
@@ -140,12 +160,13 @@ Result<void> rewrite_request(http::RequestHead& head, const ByteArray<16>& clien
     return headers.add_own("via", via.append(kPseudonym));
 }
 
-void rewrite_response(http::ResponseHead& head) {
-    const std::vector<std::string> nominated = nominated_by_connection(head.headers);
+Result<void> rewrite_response(http::ResponseHead& head) {
+    const std::vector<std::string> nominated = EOS_TRY(nominated_by_connection(head.headers));
     head.headers.remove_if([&](const http::HeaderView& field) {
         return http::is_connection_specific(field.name) || is_reserved(field.name) ||
                contains(nominated, field.name);
     });
+    return {};
 }
 
 Result<std::string> websocket_key(const http::RequestHead& head) {

@@ -74,6 +74,60 @@ TEST(RequestFields, NobodyOutsideSaysWhereARequestComesFrom) {
               "");
 }
 
+TEST(RequestFields, NobodyOutsideSaysWhatAProxyHasSeenOfAClient) {
+    EXPECT_EQ(rewritten({{"Client-Cert", ":AAAA:"},
+                         {"client-cert-chain", ":AAAA:"},
+                         {"x-client-cert", "x"},
+                         {"X-Client-Certificate", "x"},
+                         {"x-client-cert-verified", "1"},
+                         {"x-ssl-client-s-dn", "CN=admin"},
+                         {"X-SSL-Client-Verify", "SUCCESS"},
+                         {"ssl-client-cert", "x"},
+                         {"SSL-Client-Verify", "SUCCESS"},
+                         {"x-client-ip", "10.0.0.1"},
+                         {"True-Client-IP", "10.0.0.1"},
+                         {"x-client-version", "1"},
+                         {"client-certainty", "2"},
+                         {"ssl-mode", "3"}}),
+              "x-client-version=1\nclient-certainty=2\nssl-mode=3\n");
+}
+
+TEST(RequestFields, ConnectionNominatesOnlySoMuch) {
+    const auto with_options = [](std::size_t count) {
+        std::string names;
+        for (std::size_t i = 0; i < count; ++i) names += "y, ,";
+        return Fields{{"connection", names}, {"y", "1"}, {"connection", "close"}};
+    };
+    EXPECT_EQ(rewritten(with_options(kMaxConnectionOptions - 1)), "");
+    http::RequestHead head = request(with_options(kMaxConnectionOptions));
+    const auto refused = rewrite_request(head, kV4);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code(), too_many_connection_options);
+    http::ResponseHead response;
+    response.headers = request(with_options(kMaxConnectionOptions)).headers;
+    const auto malformed = rewrite_response(response);
+    ASSERT_FALSE(malformed);
+    EXPECT_EQ(malformed.error().code(), too_many_connection_options);
+}
+
+TEST(RequestFields, ABodyThatIsExpectedAndMissingIsSaidToBeEmpty) {
+    for (const auto method : {http::Method::kPost, http::Method::kPut, http::Method::kPatch}) {
+        http::RequestHead head = request({});
+        head.method = method;
+        ASSERT_TRUE(rewrite_request(head, kV4));
+        EXPECT_EQ(head.body, http::BodySize::known(0));
+        head.body = http::BodySize::unknown();
+        ASSERT_TRUE(rewrite_request(head, kV4));
+        EXPECT_EQ(head.body, http::BodySize::unknown());
+    }
+    for (const auto method : {http::Method::kGet, http::Method::kDelete}) {
+        http::RequestHead head = request({});
+        head.method = method;
+        ASSERT_TRUE(rewrite_request(head, kV4));
+        EXPECT_EQ(head.body, http::BodySize::none());
+    }
+}
+
 TEST(RequestFields, WhatConcernsTheConnectionStaysBehind) {
     EXPECT_EQ(rewritten({{"Connection", "close, X-Hop ,,te"},
                          {"connection", "upgrade, second"},
@@ -161,15 +215,15 @@ TEST(Switching, IsAnsweredAsTheClientsVersionOfHttpAsksForIt) {
 
 TEST(Trailers, AreHeldToTheSameRules) {
     http::Headers trailers;
-    for (std::string_view name :
-         {"x-sum", "x_sum", "x-forwarded-for", "x-privasys-a", "content-type", "set-cookie"}) {
+    for (std::string_view name : {"x-sum", "x_sum", "x-forwarded-for", "x-privasys-a", "x-ssl-cert",
+                                  "content-type", "set-cookie"}) {
         ASSERT_TRUE(trailers.add(name, "1"));
     }
     http::Headers response = trailers;
     rewrite_request_trailers(trailers);
     EXPECT_EQ(text(trailers), "x-sum=1\n");
     rewrite_response_trailers(response);
-    EXPECT_EQ(text(response), "x-sum=1\nx_sum=1\n");
+    EXPECT_EQ(text(response), "x-sum=1\nx_sum=1\nx-ssl-cert=1\n");
 }
 
 TEST(ResponseFields, ThoseOfTheConnectionStayBehind) {
@@ -184,7 +238,7 @@ TEST(ResponseFields, ThoseOfTheConnectionStayBehind) {
                                             {"server", "nginx"}}) {
         ASSERT_TRUE(head.headers.add(name, value));
     }
-    rewrite_response(head);
+    ASSERT_TRUE(rewrite_response(head));
     EXPECT_EQ(text(head.headers), "set_cookie=kept\nserver=nginx\n");
 }
 

@@ -32,7 +32,7 @@ enum class UpstreamFailure : std::uint8_t {
 enum class Staleness : std::uint8_t {
     kNotStale,
     kMaybeStale,    ///< the connection had served before, and nothing of the answer was seen
-    kNotProcessed,  ///< nothing was sent, or the upstream says that it did nothing with it
+    kNotProcessed,  ///< nothing of it went out, or the upstream says that it did nothing with it
 };
 
 /// What hears of the answer. The client calls it only inside its own calls, and never again after
@@ -142,6 +142,8 @@ class UpstreamClient {
 
     /// Whether no exchange is under way, and one may begin.
     virtual bool is_idle() const = 0;
+    /// Whether no byte passes any more, either way. Answers may still be handed on.
+    virtual bool is_dead() const = 0;
     /// Whether the connection can only be closed.
     virtual bool is_over() const = 0;
 };

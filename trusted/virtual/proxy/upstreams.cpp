@@ -26,6 +26,10 @@ namespace {
 // client's connection takes at once: its window, less what TLS adds to four records.
 constexpr std::size_t kReadBytes = 4 * (os::SocketStream::kWindowBytes - 128);
 
+// A Unix socket whose service has fallen behind says so at once, and does not say when it has
+// caught up.
+constexpr std::uint64_t kConnectAgainMs = 10;
+
 struct SocketAddress {
     sockaddr_storage storage{};
     socklen_t size = 0;
@@ -100,8 +104,14 @@ UpstreamConnection::UpstreamConnection(Upstreams& owner, std::uint64_t id,
 }
 
 UpstreamConnection::~UpstreamConnection() {
-    if (fd_.valid()) owner_.loop_.remove(fd_.get(), *this);
+    close();
     is_lost();
+}
+
+void UpstreamConnection::close() {
+    if (!fd_.valid()) return;
+    owner_.loop_.remove(fd_.get(), *this);
+    fd_ = {};
 }
 
 void UpstreamConnection::wake() {
@@ -128,6 +138,12 @@ void UpstreamConnection::stop_keeping() {
 }
 
 void UpstreamConnection::open() {
+    deadline_ms_ = owner_.clock_.monotonic_ms() + pool_->timeouts_.connect_ms;
+    connect();
+}
+
+void UpstreamConnection::connect() {
+    retry_ms_.reset();
     const UpstreamConfig& config = pool_->config_;
     const bool is_tcp = config.unix_socket.empty();
     const SocketAddress address =
@@ -142,10 +158,14 @@ void UpstreamConnection::open() {
         int on = 1;
         ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
-    const int outcome = ::connect(fd_.get(), address.data(), address.size);
-    cannot_open_ = outcome != 0 && errno != EINPROGRESS;
-    is_connecting_ = outcome != 0;
-    deadline_ms_ = owner_.clock_.monotonic_ms() + pool_->timeouts_.connect_ms;
+    const int error = ::connect(fd_.get(), address.data(), address.size) == 0 ? 0 : errno;
+    is_connecting_ = error != 0;
+    if (error == EAGAIN) {  // unix(7): the queue of the listening socket is full
+        fd_ = {};
+        retry_ms_ = owner_.clock_.monotonic_ms() + kConnectAgainMs;
+        return;
+    }
+    cannot_open_ = error != 0 && error != EINPROGRESS;
     // Edges only, both ways, once and for all: no request costs a call to change what is heard.
     owner_.loop_.add(fd_.get(), EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, *this);
 }
@@ -212,7 +232,7 @@ bool UpstreamConnection::is_alive() const {
 }
 
 std::optional<std::uint64_t> UpstreamConnection::next_deadline_ms() const {
-    if (is_connecting_) return deadline_ms_;
+    if (is_connecting_) return std::min(deadline_ms_, retry_ms_.value_or(deadline_ms_));
     const std::optional<std::uint64_t> inner = client_->next_deadline_ms();
     if (!is_kept_) return inner;
     return std::min(deadline_ms_, inner.value_or(deadline_ms_));
@@ -221,7 +241,9 @@ std::optional<std::uint64_t> UpstreamConnection::next_deadline_ms() const {
 void UpstreamConnection::tick(std::uint64_t now_ms) {
     const auto deadline = next_deadline_ms();
     if (!deadline || now_ms < *deadline) return;
-    if (is_connecting_) {
+    if (is_connecting_ && now_ms < deadline_ms_) {
+        connect();
+    } else if (is_connecting_) {
         client_->fail(UpstreamFailure::kConnectTimeout);
     } else if (is_kept_ && now_ms >= deadline_ms_) {
         client_->close();
@@ -291,9 +313,15 @@ Result<UpstreamExchange*> Upstreams::start(const std::shared_ptr<UpstreamPool>& 
     if (connection == nullptr) return fail(no_free_connection);
     Result<UpstreamExchange*> begun = connection->client_->begin(head, handler);
     touch(*connection);
-    if (!begun && !connection->fd_.valid()) connection->client_->close();
+    const bool is_new = !connection->fd_.valid() && !connection->is_connecting_;
+    if (!begun && is_new) connection->client_->close();
     if (!begun) return begun;
-    if (!connection->fd_.valid()) connection->open();
+    if (is_new) {
+        connection->open();
+    } else if (pool->config_.protocol == UpstreamProtocol::kHttp1) {
+        // What is there already answers nothing: it is read before the request goes out.
+        connection->is_readable_ = true;
+    }
     connection->stop_keeping();
     if (connection->client_->can_begin()) {
         connection->list();
@@ -325,6 +353,7 @@ void Upstreams::settle(UpstreamConnection& connection) {
     connection.flush();
     keep_if_idle(connection);
     if (connection.client_->is_over()) return forget(connection);
+    if (connection.client_->is_dead()) connection.close();
     if (connection.client_->can_begin() && !connection.is_stale_) connection.list();
     reschedule(connection);
 }

@@ -126,7 +126,9 @@ class UpstreamConnection final : public os::EventHandler, private UpstreamTransp
     void is_lost() override;
 
     void open();
+    void connect();
     void connected();
+    void close();
     void read();
     void flush();
     bool is_alive() const;
@@ -141,7 +143,8 @@ class UpstreamConnection final : public os::EventHandler, private UpstreamTransp
     const std::shared_ptr<UpstreamPool> pool_;
     const std::unique_ptr<UpstreamClient> client_;
     os::UniqueFd fd_;
-    std::uint64_t deadline_ms_ = 0;  ///< of connecting, or of being kept
+    std::uint64_t deadline_ms_ = 0;          ///< of connecting, or of being kept
+    std::optional<std::uint64_t> retry_ms_;  ///< when to connect again: there was no room to wait
     std::optional<std::uint64_t> timer_ms_;
     bool is_connecting_ = false;
     bool cannot_open_ = false;

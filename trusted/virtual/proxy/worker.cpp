@@ -118,6 +118,7 @@ Worker::Worker(Parts parts, Forwarder::Loop loop, MintedStatePtr state,
       http_limits_(http_limits_of(state_->config.platform.limits)),
       link_(parts_.minter.for_loop({loop_, clock_, parts_.program})),
       access_log_(parts_.log_lines, format_of(state_->config)),
+      refusals_({clock_, access_log_, metrics_}, loop.index),
       upstreams_(loop_, clock_, parts_.upstream_connections),
       forwarder_({upstreams_, clock_, access_log_}, loop),
       workload_name_(std::make_unique<WorkloadName>(link_->api(), forwarder_)),
@@ -173,6 +174,7 @@ void Worker::take(MintedStatePtr state, std::shared_ptr<const RouteTable> routes
                                                                  : AccessLog::Lines::kDropped);
     link_->take(state_);
     forwarder_.set_routes(routes);
+    refusals_.set_routes(routes);
     if (health_) health_->set_routes(*routes);
     if (state_->served) {
         connections_.served_changed(*state_->served, config.platform.policy.drain_time_s * 1000);
@@ -194,7 +196,8 @@ std::unique_ptr<runtime::ConnectionProtocol> Worker::start_protocol(
     const runtime::ConnectionInfo& info, runtime::PlaintextSink& sink) {
     runtime::RequestDispatcher& dispatcher =
         info.kind == runtime::NameKind::kApp ? *workload_name_ : link_->api();
-    return runtime::start_http(info, {sink, dispatcher, clock_}, http_limits_);
+    metrics_.add_handshake(info);
+    return runtime::start_http(info, {sink, dispatcher, clock_, &refusals_}, http_limits_);
 }
 
 bool Worker::is_done() const {
@@ -225,7 +228,7 @@ void Worker::run() {
         const std::uint64_t now_ms = clock_.monotonic_ms();
         access_log_.turn(now_ms);
         for (const auto& door : doors_) door->listener->turn(now_ms);
-        connection_count_.store(connections_.count(), std::memory_order_relaxed);
+        metrics_.set_connections(connections_);
     }
     parts_.stopped();
 }

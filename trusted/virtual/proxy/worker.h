@@ -2,7 +2,6 @@
 // One event loop with all that runs in it: listeners, clients' connections, upstreams.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,6 +15,7 @@
 #include "trusted/virtual/proxy/forwarder.h"
 #include "trusted/virtual/proxy/health_checks.h"
 #include "trusted/virtual/proxy/minter_link.h"
+#include "trusted/virtual/proxy/refusals.h"
 
 namespace eos::cvm::proxy {
 
@@ -54,7 +54,8 @@ class Worker final : private runtime::ConnectionServices {
     void drain(std::uint64_t drain_ms);
 
     /// How many connections clients have, lately.
-    std::size_t connection_count() const { return connection_count_; }
+    std::size_t connection_count() const { return metrics_.connection_count(); }
+    const LoopMetrics& metrics() const { return metrics_; }
 
   private:
     struct Door;
@@ -82,6 +83,8 @@ class Worker final : private runtime::ConnectionServices {
     const runtime::HttpLimits http_limits_;
     std::unique_ptr<LoopLink> link_;
     AccessLog access_log_;
+    LoopMetrics metrics_;
+    Refusals refusals_;
     Upstreams upstreams_;
     Forwarder forwarder_;
     std::unique_ptr<WorkloadName> workload_name_;
@@ -89,7 +92,6 @@ class Worker final : private runtime::ConnectionServices {
     os::Connections connections_;
     std::vector<std::unique_ptr<Door>> doors_;
     std::optional<std::uint64_t> stop_at_ms_;
-    std::atomic<std::size_t> connection_count_{0};
     std::thread thread_;
 };
 
