@@ -8,12 +8,20 @@
 namespace eos::json {
 namespace {
 
+constexpr std::size_t kBytesPerValue = 16;
+constexpr std::size_t kLeastValues = 65536;
+
+std::size_t most_values(const Limits& limits) {
+    return limits.values.value_or(std::max(kLeastValues, limits.size_bytes / kBytesPerValue));
+}
+
 /// Builds the value and stops at the first repeated member, which nlohmann's own builder would let
 /// overwrite the earlier one. Texts are copied: a moved one would take the lexer's buffer along,
 /// which would then have to grow anew.
 class Builder {
   public:
-    explicit Builder(std::size_t max_depth) : max_depth_(max_depth) {}
+    explicit Builder(const Limits& limits)
+        : max_depth_(limits.depth), max_values_(most_values(limits)) {}
 
     bool null() { return add(nullptr); }
     bool boolean(bool value) { return add(value); }
@@ -53,6 +61,7 @@ class Builder {
             error_.emplace(too_large, "more than " + std::to_string(max_depth_) + " levels");
             return false;
         }
+        if (!count_one()) return false;
         open_.push_back(&place(std::move(container)));
         return true;
     }
@@ -64,9 +73,16 @@ class Builder {
     }
 
     bool add(Value value) {
+        if (!count_one()) return false;
         place(std::move(value));
         done_ = open_.empty();
         return true;
+    }
+
+    bool count_one() {
+        if (++values_ <= max_values_) return true;
+        error_.emplace(too_large, "more than " + std::to_string(max_values_) + " values");
+        return false;
     }
 
     /// Puts the value where it belongs. What is open stays where it is: its own container does not
@@ -78,6 +94,8 @@ class Builder {
     }
 
     std::size_t max_depth_;
+    std::size_t max_values_;
+    std::size_t values_ = 0;
     std::vector<Value*> open_;  ///< from the outermost container inwards
     Value* member_ = nullptr;   ///< of the object that is open: waits for its value
     Value root_;
@@ -97,7 +115,7 @@ Result<Value> parse(ByteView text, const Limits& limits) {
     if (text.size() > limits.size_bytes) {
         return fail(too_large, "more than " + std::to_string(limits.size_bytes) + " bytes");
     }
-    Builder builder(limits.depth);
+    Builder builder(limits);
     const std::string_view chars = as_chars(text);
     Value::sax_parse(chars.begin(), chars.end(), &builder);
     return builder.finish();

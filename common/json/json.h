@@ -26,16 +26,19 @@ inline constexpr Code unknown_member{"common/json", "unknown_member", "a member 
 inline constexpr Code wrong_type{"common/json", "wrong_type", "a member has the wrong type"};
 inline constexpr Code out_of_range{"common/json", "out_of_range", "a member is out of range"};
 
-/// What a document may cost.
+/// What a document may cost. A value takes ten times the memory that its text may (`{},`), so that
+/// values are counted too: scalars, members and what contains them, each as one.
 struct Limits {
     std::size_t size_bytes = 64 * 1024;
     std::size_t depth = 16;
+    /// If left out: one for every 16 of size_bytes, and 65,536 for small texts.
+    std::optional<std::size_t> values = std::nullopt;
 };
 
 /// Parses one JSON text (RFC 8259, UTF-8, nothing but white space after it).
 /// in:      not retained.
-/// errors:  bad_syntax, too_large (size or depth), repeated_member. The detail names the member.
-/// bound:   memory and time linear in the size of the text.
+/// errors:  bad_syntax, too_large (size, depth, values), repeated_member; it names the member.
+/// bound:   time linear in the size; memory in that of the texts in it, and in `values`.
 [[nodiscard]] Result<Value> parse(ByteView text, const Limits& limits);
 
 /// Reads the members of one object; remembers which were asked for, so that finish() can refuse the

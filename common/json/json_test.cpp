@@ -53,6 +53,33 @@ TEST(Json, DepthAndSizeAreBounded) {
     EXPECT_EQ(parse(as_bytes("[10]"), tiny).error().code(), too_large);
 }
 
+// Empty containers cost fifty times what their text does.
+TEST(Json, ValuesAreCounted) {
+    const Limits five{.values = 5};
+    EXPECT_TRUE(parse(as_bytes(R"([{"a":[]},1,""])"), five).has_value());
+    for (std::string_view more : {"[[],[],[],[],[]]", "[{},{},{},{},{}]", "[0,0,0,0,0]",
+                                  R"([{"a":[]},1,{"b":2}])", "[[[[[[]]]]]]"}) {
+        auto value = parse(as_bytes(more), five);
+        ASSERT_FALSE(value.has_value()) << more;
+        EXPECT_EQ(value.error().code(), too_large);
+        EXPECT_EQ(value.error().detail(), "more than 5 values");
+    }
+}
+
+TEST(Json, HowManyValuesThereMayBeFollowsFromTheSize) {
+    auto list = [](std::size_t count) {
+        std::string out = "[0";
+        for (std::size_t i = 1; i < count; ++i) out += ",0";
+        return out + "]";
+    };
+    const Limits small{.size_bytes = 1 << 19};
+    EXPECT_TRUE(parse(as_bytes(list(65535)), small).has_value());
+    EXPECT_EQ(parse(as_bytes(list(65536)), small).error().code(), too_large);
+    const Limits large{.size_bytes = 1 << 22};
+    EXPECT_TRUE(parse(as_bytes(list((1 << 18) - 1)), large).has_value());
+    EXPECT_EQ(parse(as_bytes(list(1 << 18)), large).error().code(), too_large);
+}
+
 TEST(JsonObject, NamesThePlaceOfEveryError) {
     auto value = parse_text(R"({"n":5,"neg":-1,"f":1.5,"s":"abc","l":[1,2],"o":{}})");
     ASSERT_TRUE(value.has_value());

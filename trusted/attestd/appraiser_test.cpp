@@ -223,6 +223,37 @@ TEST(Appraiser, AMemoChangesNothingButTheWork) {
 
 class RealAnswers : public attestation::testing::Corpus {};
 
+// What is not accepted under the policy that decides is not OK, unless what is missing was left to
+// the caller.
+TEST_F(RealAnswers, SayTheSameAsTheVerdictWhereReportDataIsStated) {
+    const attestation::testing::Row& of = row("tdx4-dcapqvl-sample");
+    const Standing standing{default_policy(verify::Roots::intel()), {}, std::nullopt};
+    VerifyRequest request;
+    request.quote = of.quote;
+    request.collateral = of.endorsements;
+    auto ask = [&] { return answer(request, standing, of.time, nullptr).value().body; };
+    const auto stated = to_array<64>(ByteView(of.quote).subspan(568, 64));
+    auto expect = [&](std::string_view with, std::string_view without) {
+        request.report_data = stated;
+        json::Value out = ask();
+        EXPECT_EQ(out["status"], with) << out["message"];
+        EXPECT_EQ(out["verdict"]["outcome"] == "accepted", with == "OK");
+        request.report_data.reset();
+        out = ask();
+        EXPECT_EQ(out["status"], without) << out["message"];
+    };
+    expect("OK", "OK");
+    request.policy = standing.policy;
+    request.policy->leaf_binding = appraise::LeafBindingRule::required;
+    expect("INCOMPLETE", "INCOMPLETE");
+    request.policy = standing.policy;
+    request.policy->waivers.clear();
+    expect("INCOMPLETE", "OK");
+    request.policy = standing.policy;
+    request.policy->waivers.insert("crl.pck");
+    expect("OK", "OK");
+}
+
 // Over all of the corpus: "OK" exactly for what is stated to be up to date and is not in debug
 // mode.
 TEST_F(RealAnswers, AreOkExactlyForWhatIsUpToDate) {

@@ -52,12 +52,24 @@ bool has_role(const json::Value& claims, std::string_view role, const std::strin
     return realm != claims.end() && realm->is_object() && member_names_role(*realm, "roles", role);
 }
 
-std::vector<std::string> TokenVerifier::without_keys() const {
-    std::vector<std::string> out;
-    for (std::size_t i = 0; i < issuers_.size(); ++i) {
-        if (keys_[i] == nullptr || keys_[i]->empty()) out.push_back(issuers_[i].issuer);
+std::vector<std::size_t> TokenVerifier::forget_old_keys(std::uint64_t now_ms) {
+    std::vector<std::size_t> out;
+    for (std::size_t i = 0; i < keys_.size(); ++i) {
+        if (!keys_[i].ends_ms || now_ms < *keys_[i].ends_ms) continue;
+        keys_[i] = {};
+        out.push_back(i);
     }
     return out;
+}
+
+std::size_t TokenVerifier::key_count(std::size_t issuer) const {
+    const KeySetPtr& keys = keys_.at(issuer).set;
+    return keys == nullptr ? 0 : keys->size();
+}
+
+bool TokenVerifier::has_any_keys() const {
+    return std::ranges::any_of(
+        keys_, [](const Keys& keys) { return keys.set != nullptr && !keys.set->empty(); });
 }
 
 Result<std::size_t> TokenVerifier::find_issuer(std::string_view token) const {
@@ -68,12 +80,12 @@ Result<std::size_t> TokenVerifier::find_issuer(std::string_view token) const {
     return static_cast<std::size_t>(found - issuers_.begin());
 }
 
-Result<CallerId> TokenVerifier::identify(const http::RequestHead& head, Role role, UnixTime now) {
+Result<Caller> TokenVerifier::identify(const http::RequestHead& head, Role role, UnixTime now) {
     std::string_view token = EOS_TRY(bearer_token(head));
     const std::size_t index = EOS_TRY(find_issuer(token));
     const IssuerConfig& issuer = issuers_[index];
     static const std::vector<jose::IssuerKey> kNone;
-    const std::vector<jose::IssuerKey>& keys = keys_[index] ? *keys_[index] : kNone;
+    const std::vector<jose::IssuerKey>& keys = keys_[index].set ? *keys_[index].set : kNone;
     Result<json::Value> claims = jose::verify_jwt(token, keys,
                                                   {.issuer = issuer.issuer,
                                                    .audience = issuer.audience,
@@ -87,21 +99,27 @@ Result<CallerId> TokenVerifier::identify(const http::RequestHead& head, Role rol
     }
     const std::string& needed = role == Role::client ? issuer.client_role : issuer.monitoring_role;
     if (!has_role(*claims, needed, issuer.role_claim)) return fail(role_missing, needed);
-    return id_of(issuer.issuer, claims->value("sub", std::string()));
+    return Caller{id_of(issuer.issuer, claims->value("sub", std::string())), index};
+}
+
+CallLimiter::CallLimiter(const Rules& rules, runtime::MemoryBudget& memory)
+    : rules_(rules), rate_(rules.rate), callers_(std::make_shared<Callers>()) {
+    for (std::size_t i = 0; i < rules.issuers; ++i)
+        callers_->issuers.emplace_back(memory, rules.issuer_share_bytes);
 }
 
 CallLimiter::Slot::~Slot() {
-    if (callers_ != nullptr && --row_->second.calls == 0) callers_->erase(row_);
+    if (callers_ != nullptr && --row_->second.calls == 0) callers_->rows.erase(row_);
 }
 
-Result<CallLimiter::Slot> CallLimiter::admit(const CallerId& caller, std::uint64_t now_ms) {
-    auto row = callers_->find(caller);
-    if (row != callers_->end() && row->second.calls >= rules_.in_flight)
+Result<CallLimiter::Slot> CallLimiter::admit(const Caller& caller, std::uint64_t now_ms) {
+    auto row = callers_->rows.find(caller.id);
+    if (row != callers_->rows.end() && row->second.calls >= rules_.in_flight)
         return fail(too_many_calls, "at once");
-    if (!rate_.take(caller, now_ms)) return fail(too_many_calls, "a minute");
-    if (row == callers_->end()) {
-        runtime::MemoryBudget share(memory_, rules_.share_bytes);
-        row = callers_->emplace(caller, Underway{0, share}).first;
+    if (!rate_.take(caller.id, now_ms)) return fail(too_many_calls, "a minute");
+    if (row == callers_->rows.end()) {
+        runtime::MemoryBudget share(callers_->issuers.at(caller.issuer), rules_.share_bytes);
+        row = callers_->rows.emplace(caller.id, Underway{0, share}).first;
     }
     ++row->second.calls;
     return Slot(callers_, row);

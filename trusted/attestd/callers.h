@@ -3,6 +3,8 @@
 // caller.
 #pragma once
 
+#include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -34,6 +36,12 @@ enum class Role { client, monitoring };
 /// Names a caller without saying who it is: 16 bytes of SHA-256(issuer, subject), or an address.
 using CallerId = ByteArray<16>;
 
+/// Who calls.
+struct Caller {
+    CallerId id{};
+    std::size_t issuer = 0;  ///< that vouches for it
+};
+
 using KeySetPtr = std::shared_ptr<const std::vector<jose::IssuerKey>>;
 
 /// Asked for new keys of an issuer, when a token names one that is not known. May do nothing.
@@ -55,21 +63,35 @@ class TokenVerifier {
           source_(source) {}
 
     void set_source(KeySource* source) { source_ = source; }
-    void set_keys(std::size_t issuer, KeySetPtr keys) { keys_.at(issuer) = std::move(keys); }
+    /// Null: there are none.
+    /// in: ends_ms: when the keys are not believed any more, on the clock of forget_old_keys().
+    void set_keys(std::size_t issuer, KeySetPtr keys,
+                  std::optional<std::uint64_t> ends_ms = std::nullopt) {
+        keys_.at(issuer) = {std::move(keys), ends_ms};
+    }
+    /// Drops what has ended, so that age does not depend on anybody who fetches.
+    /// returns: the issuers that have lost their keys by that.
+    std::vector<std::size_t> forget_old_keys(std::uint64_t now_ms);
 
-    /// Names of issuers without keys.
-    std::vector<std::string> without_keys() const;
+    std::size_t issuer_count() const { return issuers_.size(); }
+    /// How many keys of an issuer there are.
+    std::size_t key_count(std::size_t issuer) const;
+    bool has_any_keys() const;
 
     /// Who sent the request.
     /// errors:  no_caller (no token, or of an unknown issuer), those of verify_jwt(), keys_unknown,
     ///          role_missing.
-    [[nodiscard]] Result<CallerId> identify(const http::RequestHead& head, Role role, UnixTime now);
+    [[nodiscard]] Result<Caller> identify(const http::RequestHead& head, Role role, UnixTime now);
 
   private:
+    struct Keys {
+        KeySetPtr set;
+        std::optional<std::uint64_t> ends_ms;
+    };
     Result<std::size_t> find_issuer(std::string_view token) const;
 
     std::vector<IssuerConfig> issuers_;
-    std::vector<KeySetPtr> keys_;
+    std::vector<Keys> keys_;
     std::int64_t leeway_s_;
     KeySource* source_;
 };
@@ -78,27 +100,30 @@ class TokenVerifier {
 /// in realm_access.roles, or in the claim of that name.
 bool has_role(const json::Value& claims, std::string_view role, const std::string& claim);
 
-/// How many calls each may make, how many at once, and how much memory they may hold. threads: one.
+/// How many calls each may make, how many at once, and how much memory they may hold, alone and
+/// together with the other callers of their issuer. threads: one.
 class CallLimiter {
     /// What one caller has under way.
     struct Underway {
         std::size_t calls = 0;
         runtime::MemoryBudget share;
     };
-    using Callers = std::map<CallerId, Underway>;
+    struct Callers {
+        std::deque<runtime::MemoryBudget> issuers;  ///< what all callers of each may hold
+        std::map<CallerId, Underway> rows;
+    };
+    using Row = std::map<CallerId, Underway>::iterator;
 
   public:
     struct Rules {
         runtime::PeerRateLimiter::Limits rate;
         std::size_t in_flight = 8;
         std::size_t share_bytes = 0;  ///< of `memory`, for each
+        std::size_t issuers = 1;
+        std::size_t issuer_share_bytes = 0;  ///< of `memory`, for all callers of one issuer
     };
     /// `memory` outlives the limiter and its slots.
-    CallLimiter(Rules rules, runtime::MemoryBudget& memory)
-        : rules_(rules),
-          memory_(memory),
-          rate_(rules.rate),
-          callers_(std::make_shared<Callers>()) {}
+    CallLimiter(const Rules& rules, runtime::MemoryBudget& memory);
 
     /// Held while a call is under way, and longer than what its memory() lends.
     class Slot {
@@ -111,18 +136,16 @@ class CallLimiter {
 
       private:
         friend class CallLimiter;
-        Slot(std::shared_ptr<Callers> callers, Callers::iterator row)
-            : callers_(std::move(callers)), row_(row) {}
+        Slot(std::shared_ptr<Callers> callers, Row row) : callers_(std::move(callers)), row_(row) {}
         std::shared_ptr<Callers> callers_;
-        Callers::iterator row_;
+        Row row_;
     };
 
     /// errors: too_many_calls.
-    [[nodiscard]] Result<Slot> admit(const CallerId& caller, std::uint64_t now_ms);
+    [[nodiscard]] Result<Slot> admit(const Caller& caller, std::uint64_t now_ms);
 
   private:
     const Rules rules_;
-    runtime::MemoryBudget& memory_;
     runtime::PeerRateLimiter rate_;
     std::shared_ptr<Callers> callers_;
 };

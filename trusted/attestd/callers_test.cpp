@@ -5,38 +5,15 @@
 #include <gtest/gtest.h>
 
 #include "common/base/encoding.h"
+#include "trusted/attestd/testing.h"
 
 namespace eos::attestd {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-
-constexpr UnixTime kNow{1'780'000'000};
-
-/// An identity provider.
-struct Provider {
-    explicit Provider(std::string name) : issuer(std::move(name)) {}
-
-    std::string token(const char* kid, const json::Value& changes = json::Value::object()) const {
-        json::Value claims = {{"iss", issuer},
-                              {"sub", "alice"},
-                              {"aud", "attestation-server"},
-                              {"exp", kNow.seconds + 60},
-                              {"roles", {"attestation-server:client"}}};
-        claims.update(changes);
-        std::string text = base64url(as_bytes(json::compact({{"alg", "ES256"}, {"kid", kid}}))) +
-                           "." + base64url(as_bytes(json::compact(claims)));
-        return text + "." + base64url(key.sign_raw(as_bytes(text)));
-    }
-    KeySetPtr keys(const char* kid) const {
-        return std::make_shared<const std::vector<jose::IssuerKey>>(
-            std::vector<jose::IssuerKey>{{kid, key.public_key()}});
-    }
-
-    std::string issuer;
-    crypto::P256PrivateKey key = crypto::P256PrivateKey::generate();
-};
+using testing::kTokenTime;
+using testing::Provider;
 
 class Source final : public KeySource {
   public:
@@ -61,21 +38,24 @@ class TokensTest : public ::testing::Test {
         verifier.set_keys(1, two.keys("a"));
     }
     Code refusal(const http::RequestHead& head, Role role = Role::client) {
-        Result<CallerId> caller = verifier.identify(head, role, kNow);
+        Result<Caller> caller = verifier.identify(head, role, kTokenTime);
         EXPECT_FALSE(caller.has_value());
         return caller ? Code{} : caller.error().code();
     }
     CallerId caller(const std::string& token, Role role = Role::client) {
-        Result<CallerId> id = verifier.identify(with("Bearer " + token), role, kNow);
+        Result<Caller> id = verifier.identify(with("Bearer " + token), role, kTokenTime);
         EXPECT_TRUE(id.has_value()) << id.error().message();
-        return id.value_or(CallerId{});
+        return id.value_or(Caller{}).id;
     }
 
     Provider one{"https://one.example"};
     Provider two{"https://two.example"};
     Source source;
     TokenVerifier verifier{
-        {{.issuer = "https://one.example"}, {.issuer = "https://two.example"}}, 30, &source};
+        {{.issuer = "https://one.example", .monitoring_role = std::string(kMonitoringRole)},
+         {.issuer = "https://two.example"}},
+        30,
+        &source};
 };
 
 TEST_F(TokensTest, EachIssuerHasItsOwnKeys) {
@@ -97,8 +77,9 @@ TEST_F(TokensTest, WhatIsNoBearerTokenIsNoCaller) {
     http::RequestHead twice = with("Bearer " + one.token("a"));
     ASSERT_TRUE(twice.headers.add("authorization", "Bearer " + two.token("a")).has_value());
     EXPECT_EQ(refusal(twice), no_caller);
-    EXPECT_EQ(caller(one.token("a")),
-              verifier.identify(with("bearer " + one.token("a")), Role::client, kNow).value());
+    EXPECT_EQ(
+        caller(one.token("a")),
+        verifier.identify(with("bearer " + one.token("a")), Role::client, kTokenTime).value().id);
 }
 
 TEST_F(TokensTest, RolesAreNeeded) {
@@ -113,6 +94,10 @@ TEST_F(TokensTest, RolesAreNeeded) {
     caller(one.token("a",
                      {{"roles", 7}, {"realm_access", {{"roles", {"attestation-server:client"}}}}}));
     caller(one.token("a", {{"roles", {"attestation-server:monitoring"}}}), Role::monitoring);
+    // Two has no such role: whatever it calls one, nobody has it.
+    for (const char* role : {"attestation-server:monitoring", ""})
+        EXPECT_EQ(refusal(with("Bearer " + two.token("a", {{"roles", {role}}})), Role::monitoring),
+                  role_missing);
 }
 
 TEST(Roles, AreFoundInTheConfiguredClaim) {
@@ -140,20 +125,37 @@ TEST_F(TokensTest, ANewKeyIsAskedFor) {
 }
 
 TEST_F(TokensTest, WithoutKeysNobodyIsKnown) {
-    EXPECT_THAT(verifier.without_keys(), IsEmpty());
     verifier.set_keys(0, nullptr);
-    EXPECT_THAT(verifier.without_keys(), ElementsAre("https://one.example"));
+    EXPECT_EQ(verifier.key_count(0), 0U);
+    EXPECT_EQ(verifier.key_count(1), 1U);
+    EXPECT_TRUE(verifier.has_any_keys());
     source.answer = false;
     EXPECT_EQ(refusal(with("Bearer " + one.token("a"))), jose::unknown_key);
+    verifier.set_keys(1, std::make_shared<const std::vector<jose::IssuerKey>>());
+    EXPECT_FALSE(verifier.has_any_keys());
 }
 
-CallerId id(std::uint8_t n) {
-    return {std::byte{n}};
+// However long a fetch takes that would bring newer ones.
+TEST_F(TokensTest, KeysEndByTheirAge) {
+    source.answer = false;
+    verifier.set_keys(0, one.keys("a"), 1000);
+    EXPECT_THAT(verifier.forget_old_keys(999), IsEmpty());
+    caller(one.token("a"));
+    EXPECT_THAT(verifier.forget_old_keys(1000), ElementsAre(0U));
+    EXPECT_THAT(verifier.forget_old_keys(1001), IsEmpty()) << "it is said once";
+    EXPECT_EQ(refusal(with("Bearer " + one.token("a"))), jose::unknown_key);
+    // Those of a file have no age.
+    caller(two.token("a"));
+}
+
+Caller id(std::uint8_t n, std::size_t issuer = 0) {
+    return {{std::byte{n}}, issuer};
 }
 
 TEST(CallLimiter, BoundsCallsAtOnceAndAMinute) {
     runtime::MemoryBudget memory(0);
-    CallLimiter limiter({{.burst = 3, .per_minute = 60, .max_peers = 8}, 2}, memory);
+    CallLimiter limiter({.rate = {.burst = 3, .per_minute = 60, .max_peers = 8}, .in_flight = 2},
+                        memory);
     {
         Result<CallLimiter::Slot> first = limiter.admit(id(1), 0);
         Result<CallLimiter::Slot> second = limiter.admit(id(1), 0);
@@ -172,7 +174,7 @@ TEST(CallLimiter, SlotsMayOutliveIt) {
     runtime::MemoryBudget memory(0);
     std::optional<CallLimiter::Slot> slot;
     {
-        CallLimiter limiter({{}, 2}, memory);
+        CallLimiter limiter({.rate = {}, .in_flight = 2}, memory);
         Result<CallLimiter::Slot> made = limiter.admit(id(1), 0);
         slot.emplace(*std::move(made));
     }
@@ -181,7 +183,8 @@ TEST(CallLimiter, SlotsMayOutliveIt) {
 
 TEST(CallLimiter, ACallerHoldsNoMoreThanItsShareOfTheMemory) {
     runtime::MemoryBudget memory(100);
-    CallLimiter limiter({.rate = {}, .in_flight = 2, .share_bytes = 60}, memory);
+    CallLimiter limiter({.rate = {}, .in_flight = 2, .share_bytes = 60, .issuer_share_bytes = 100},
+                        memory);
     CallLimiter::Slot first = limiter.admit(id(1), 0).value();
     CallLimiter::Slot second = limiter.admit(id(1), 0).value();
     CallLimiter::Slot other = limiter.admit(id(2), 0).value();
@@ -197,6 +200,24 @@ TEST(CallLimiter, ACallerHoldsNoMoreThanItsShareOfTheMemory) {
     }
     EXPECT_EQ(memory.free_bytes(), 100U);
     EXPECT_TRUE(runtime::MemoryBudget::Loan(second.memory()).grow_to(60));
+}
+
+// Whoever makes up callers has as many as he wants.
+TEST(CallLimiter, TheCallersOfAnIssuerHoldNoMoreThanItsShareTogether) {
+    runtime::MemoryBudget memory(100);
+    CallLimiter limiter(
+        {.rate = {}, .in_flight = 2, .share_bytes = 40, .issuers = 2, .issuer_share_bytes = 60},
+        memory);
+    CallLimiter::Slot first = limiter.admit(id(1), 0).value();
+    CallLimiter::Slot second = limiter.admit(id(2), 0).value();
+    CallLimiter::Slot other = limiter.admit(id(3, 1), 0).value();
+    runtime::MemoryBudget::Loan of_first(first.memory());
+    runtime::MemoryBudget::Loan of_second(second.memory());
+    runtime::MemoryBudget::Loan of_other(other.memory());
+    EXPECT_TRUE(of_first.grow_to(40));
+    EXPECT_FALSE(of_second.grow_to(21));
+    EXPECT_TRUE(of_second.grow_to(20));
+    EXPECT_TRUE(of_other.grow_to(40)) << "the other issuer's are not concerned";
 }
 
 }  // namespace

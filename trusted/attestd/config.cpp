@@ -94,6 +94,9 @@ Result<void> read_issuers(json::Object& root, Config& out) {
         if (is_known) return fail(bad_config, json::element_path("issuers", i) + ": named twice");
         out.issuers.push_back(std::move(issuer));
     }
+    const bool has_one = out.issuers.size() == 1;
+    if (has_one && out.issuers[0].monitoring_role.empty())
+        out.issuers[0].monitoring_role = kMonitoringRole;
     return {};
 }
 
@@ -120,7 +123,7 @@ Result<void> read_limits(json::Object& root, Limits& out) {
     EOS_TRY(read(object, "connections", {1, 65536}, out.connections));
     EOS_TRY(read(object, "connections_per_address", {1, 65536}, out.connections_per_address));
     EOS_TRY(read(object, "body_bytes", {1024, 16 * kMiB}, out.body_bytes));
-    EOS_TRY(read(object, "body_memory_bytes", {1024, 4095 * kMiB}, out.body_memory_bytes));
+    EOS_TRY(read(object, "body_memory_bytes", {64 * 1024, 4095 * kMiB}, out.body_memory_bytes));
     EOS_TRY(read(object, "requests_per_minute", {1, kMany}, out.requests_per_minute));
     EOS_TRY(read(object, "burst", {1, kMany}, out.burst));
     EOS_TRY(
@@ -131,8 +134,9 @@ Result<void> read_limits(json::Object& root, Limits& out) {
     EOS_TRY(read(object, "threads", {1, 256}, out.threads));
     EOS_TRY(read(object, "cache_entries", {1, kMany}, out.cache_entries));
     EOS_TRY(object.finish());
-    if (out.body_memory_bytes < out.body_bytes) {
-        return fail(bad_config, "limits.body_memory_bytes is less than one body");
+    // A body that grows is there twice while it is copied.
+    if (out.body_memory_bytes / 2 < out.body_bytes) {
+        return fail(bad_config, "limits.body_memory_bytes is less than two bodies");
     }
     return {};
 }

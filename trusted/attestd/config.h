@@ -22,6 +22,8 @@ inline constexpr Code bad_config{"trusted/attestd", "bad_config",
 inline constexpr std::size_t kMaxConfigBytes = 256 * 1024;
 inline constexpr std::size_t kMaxIssuers = 16;
 
+inline constexpr std::string_view kMonitoringRole = "attestation-server:monitoring";
+
 /// An identity provider whose tokens are taken.
 struct IssuerConfig {
     std::string issuer;  ///< exactly as in "iss"
@@ -31,7 +33,9 @@ struct IssuerConfig {
     std::string ca_file;     ///< for discovery, PEM; empty: the CAs of this machine
     std::string role_claim;  ///< looked at beside "roles" and "realm_access.roles"
     std::string client_role = "attestation-server:client";
-    std::string monitoring_role = "attestation-server:monitoring";
+    /// Empty: none of its callers may. Left out it is kMonitoringRole for an only issuer; where
+    /// there are several, none of them reads about the others' callers unless it was named.
+    std::string monitoring_role;
     std::uint32_t refresh_s = 300;
 };
 

@@ -45,6 +45,17 @@ TEST(Config, WhatIsLeftOutHasTheDocumentedValue) {
               (std::set<jose::Algorithm>{jose::Algorithm::es256, jose::Algorithm::rs256}));
 }
 
+// Who may read about all issuers' callers is one issuer's to say only where there is one.
+TEST(Config, OfSeveralIssuersNoneGrantsMonitoringUnnamed) {
+    json::Value config = minimal();
+    config["issuers"] = {{{"issuer", "https://a"}}};
+    EXPECT_EQ(parse(config)->issuers.at(0).monitoring_role, "attestation-server:monitoring");
+    config["issuers"] = {{{"issuer", "https://a"}},
+                         {{"issuer", "https://b"}, {"monitoring_role", "operator"}}};
+    EXPECT_EQ(parse(config)->issuers.at(0).monitoring_role, "");
+    EXPECT_EQ(parse(config)->issuers.at(1).monitoring_role, "operator");
+}
+
 TEST(Config, EverythingUnknownOrOutOfRangeIsRefused) {
     EXPECT_EQ(refusal("debug", true), json::unknown_member);
     EXPECT_EQ(refusal("version", 2), json::out_of_range);
@@ -55,7 +66,8 @@ TEST(Config, EverythingUnknownOrOutOfRangeIsRefused) {
     EXPECT_EQ(refusal("limits", {{"threads", 0}}), json::out_of_range);
     EXPECT_EQ(refusal("limits", {{"threads", 257}}), json::out_of_range);
     EXPECT_EQ(refusal("limits", {{"body_bytes", 1 << 25}}), json::out_of_range);
-    EXPECT_EQ(refusal("limits", {{"body_memory_bytes", 2048}}), bad_config);
+    EXPECT_EQ(refusal("limits", {{"body_memory_bytes", 2048}}), json::out_of_range);
+    EXPECT_EQ(refusal("limits", {{"body_memory_bytes", (1 << 24) - 1}}), bad_config);
     EXPECT_EQ(refusal("limits", {{"conections", 7}}), json::unknown_member);
     EXPECT_EQ(refusal("token", {{"issuer", "us"}}), json::missing_member);
     EXPECT_EQ(refusal("token", {{"issuer", "us"}, {"key_file", "k"}, {"life_s", 301}}),

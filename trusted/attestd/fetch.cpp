@@ -27,8 +27,24 @@
 namespace eos::attestd {
 namespace {
 
-using Deadline = std::chrono::steady_clock::time_point;
 constexpr std::size_t kMaxUrlBytes = 2048;
+/// How soon somebody who waits sees that nobody wants the file any more.
+constexpr std::chrono::milliseconds kLookForStop{100};
+
+/// When a fetch is over, whatever the server does.
+struct Deadline {
+    std::chrono::steady_clock::time_point time;
+    std::stop_token stop;
+
+    /// The time that is left.
+    Result<std::chrono::milliseconds> left() const {
+        if (stop.stop_requested()) return fail(fetch_failed, "it is not wanted any more");
+        auto out = std::chrono::duration_cast<std::chrono::milliseconds>(
+            time - std::chrono::steady_clock::now());
+        if (out.count() <= 0) return fail(fetch_failed, "no answer in time");
+        return out;
+    }
+};
 
 std::string errno_text() {
     char text[128];
@@ -42,13 +58,11 @@ std::string ssl_text() {
     return text == nullptr ? "the connection ended" : text;
 }
 
-Result<void> wait_for(int fd, short events, Deadline deadline) {
+Result<void> wait_for(int fd, short events, const Deadline& deadline) {
     for (;;) {
-        auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-            deadline - std::chrono::steady_clock::now());
-        if (left.count() <= 0) return fail(fetch_failed, "no answer in time");
+        const auto pause = std::min(EOS_TRY(deadline.left()), kLookForStop);
         pollfd entry{fd, events, 0};
-        int ready = ::poll(&entry, 1, static_cast<int>(left.count()) + 1);
+        int ready = ::poll(&entry, 1, static_cast<int>(pause.count()) + 1);
         if (ready > 0) return {};
         if (ready < 0 && errno != EINTR) return fail(fetch_failed, errno_text());
     }
@@ -66,7 +80,7 @@ ByteView address_of(const sockaddr* address) {
     return {};
 }
 
-Result<os::UniqueFd> connect_to(const addrinfo& target, Deadline deadline) {
+Result<os::UniqueFd> connect_to(const addrinfo& target, const Deadline& deadline) {
     os::UniqueFd fd(::socket(target.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!fd.valid()) return fail(fetch_failed, errno_text());
     if (::connect(fd.get(), target.ai_addr, target.ai_addrlen) != 0) {
@@ -82,7 +96,7 @@ Result<os::UniqueFd> connect_to(const addrinfo& target, Deadline deadline) {
 }
 
 /// The address that was checked is the one that is connected to: a name is looked up once.
-Result<os::UniqueFd> connect_to(const Url& url, Reach reach, Deadline deadline) {
+Result<os::UniqueFd> connect_to(const Url& url, Reach reach, const Deadline& deadline) {
     addrinfo hints{};
     hints.ai_socktype = SOCK_STREAM;
     addrinfo* found = nullptr;
@@ -94,6 +108,7 @@ Result<os::UniqueFd> connect_to(const Url& url, Reach reach, Deadline deadline) 
         if (!is_within(reach, address_of(target->ai_addr))) {
             return fail(address_refused, url.host);
         }
+        EOS_TRY(deadline.left());
         Result<os::UniqueFd> fd = connect_to(*target, deadline);
         if (fd) return fd;
         last = std::move(fd).error().within(url.host);
@@ -106,7 +121,7 @@ class Channel {
   public:
     Channel(os::UniqueFd fd, Deadline deadline)
         : fd_(std::move(fd)),
-          deadline_(deadline),
+          deadline_(std::move(deadline)),
           context_(nullptr, SSL_CTX_free),
           ssl_(nullptr, SSL_free) {}
 
@@ -123,6 +138,8 @@ class Channel {
         if (!ssl_ || SSL_set_fd(ssl_.get(), fd_.get()) != 1 || !expect_name(url)) {
             return fail(fetch_failed, ssl_text());
         }
+        // Else one SSL_read() goes on for as long as session tickets and the like come in.
+        SSL_clear_mode(ssl_.get(), SSL_MODE_AUTO_RETRY);
         return repeat([&] { return SSL_connect(ssl_.get()); });
     }
 
@@ -174,6 +191,7 @@ class Channel {
     template <typename Call>
     Result<void> repeat(Call call) {
         for (;;) {
+            EOS_TRY(deadline_.left());
             ERR_clear_error();
             int done = call();
             if (done > 0) return {};
@@ -238,7 +256,7 @@ Result<Bytes> read_answer(Channel& channel, std::size_t max_bytes) {
     }
 }
 
-Result<Bytes> fetch_within(const Url& url, const FetchOptions& options, Deadline deadline) {
+Result<Bytes> fetch_within(const Url& url, const FetchOptions& options, const Deadline& deadline) {
     Channel channel(EOS_TRY(connect_to(url, options.reach, deadline)), deadline);
     if (url.is_https) EOS_TRY(channel.start_tls(url, options.ca_file));
     EOS_TRY(send_request(channel, url));
@@ -302,7 +320,7 @@ Result<Url> parse_url(const std::string& text, Reach reach) {
 
 Result<Bytes> fetch(const std::string& url, const FetchOptions& options) {
     Url parsed = EOS_TRY(parse_url(url, options.reach));
-    Deadline deadline = std::chrono::steady_clock::now() + options.timeout;
+    const Deadline deadline{std::chrono::steady_clock::now() + options.timeout, options.stop};
     Result<Bytes> out = fetch_within(parsed, options, deadline);
     if (out) return out;
     Error error = std::move(out).error();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <stop_token>
 #include <string>
 
 #include "common/base/bytes.h"
@@ -27,11 +28,13 @@ struct FetchOptions {
     Reach reach = Reach::elsewhere;
     std::size_t max_bytes = 256 * 1024;
     std::chrono::milliseconds timeout{5000};
+    std::stop_token stop;  ///< gives up, as the timeout does
 };
 
-/// GET. Redirects are not followed; each address that a name has is held to `reach`. The timeout
-/// does not cover looking up the name, for which the system's resolver takes what it is configured
-/// to: who ends a thread that fetches may wait for that.
+/// GET. Redirects are not followed; each address that a name has is held to `reach`. Whatever the
+/// server sends, it ends soon after the timeout, which counts from the call on. Looking up the name
+/// cannot be interrupted: the system's resolver takes what it is configured to, and if that was
+/// longer than the timeout, nothing is connected to.
 /// returns: the body of an answer with status 200.
 /// errors:  bad_url, address_refused, fetch_failed.
 [[nodiscard]] Result<Bytes> fetch(const std::string& url, const FetchOptions& options);

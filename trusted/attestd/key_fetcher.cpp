@@ -2,6 +2,7 @@
 #include "trusted/attestd/key_fetcher.h"
 
 #include <algorithm>
+#include <thread>
 
 namespace eos::attestd {
 namespace {
@@ -21,9 +22,10 @@ Result<std::string> member(const json::Value& document, const char* name) {
 
 }  // namespace
 
-Result<std::vector<jose::IssuerKey>> discover_keys(const IssuerConfig& issuer, Reach reach) {
+Result<std::vector<jose::IssuerKey>> discover_keys(const IssuerConfig& issuer, Reach reach,
+                                                   const std::stop_token& stop) {
     FetchOptions options{
-        .ca_file = issuer.ca_file, .reach = reach, .max_bytes = kMaxDiscoveryBytes};
+        .ca_file = issuer.ca_file, .reach = reach, .max_bytes = kMaxDiscoveryBytes, .stop = stop};
     std::string base = issuer.issuer;
     if (base.ends_with('/')) base.pop_back();
     Bytes text = EOS_TRY(fetch(base + "/.well-known/openid-configuration", options));
@@ -37,56 +39,59 @@ Result<std::vector<jose::IssuerKey>> discover_keys(const IssuerConfig& issuer, R
 }
 
 KeyFetcher::KeyFetcher(std::vector<IssuerConfig> issuers, Reach reach, Fetched fetched)
-    : reach_(reach), fetched_(std::move(fetched)) {
+    : shared_(std::make_shared<Shared>()) {
+    shared_->reach = reach;
+    shared_->fetched = std::move(fetched);
+    const Time now = Clock::now();
     for (std::size_t i = 0; i < issuers.size(); ++i) {
         if (!issuers[i].jwks_file.empty()) continue;
-        rows_.push_back({i, std::move(issuers[i]), Clock::now(), Clock::now() - kMinPause});
+        shared_->rows.push_back({i, std::move(issuers[i]), now, now - kMinPause});
     }
-    thread_ = std::jthread([this] { run(); });
+    shared_->running = shared_->rows.size();
+    for (Row& row : shared_->rows)
+        std::thread([shared = shared_, &row] { run(*shared, row); }).detach();
 }
 
 KeyFetcher::~KeyFetcher() {
-    {
-        std::lock_guard lock(mutex_);
-        stopping_ = true;
-    }
-    changed_.notify_all();
+    std::unique_lock lock(shared_->mutex);
+    shared_->stop.request_stop();
+    shared_->changed.notify_all();
+    shared_->changed.wait_for(lock, kMaxStop, [this] { return shared_->running == 0; });
 }
 
 bool KeyFetcher::ask(std::size_t issuer) {
-    std::lock_guard lock(mutex_);
-    auto row = std::ranges::find(rows_, issuer, &Row::index);
-    if (row == rows_.end()) return false;
+    std::lock_guard lock(shared_->mutex);
+    auto row = std::ranges::find(shared_->rows, issuer, &Row::index);
+    if (row == shared_->rows.end()) return false;
     const Time now = Clock::now();
     // Anybody can name a key that does not exist.
     if (now - row->last < kMinPause) return row->due <= now;
     row->due = now;
-    changed_.notify_all();
+    shared_->changed.notify_all();
     return true;
 }
 
-void KeyFetcher::run() {
-    std::unique_lock lock(mutex_);
-    while (!stopping_) {
-        auto next = std::ranges::min_element(rows_, {}, &Row::due);
-        if (next == rows_.end()) {
-            changed_.wait(lock);
+void KeyFetcher::run(Shared& shared, Row& row) {
+    const std::stop_token stop = shared.stop.get_token();
+    std::unique_lock lock(shared.mutex);
+    while (!stop.stop_requested()) {
+        const Time due = row.due;
+        if (Clock::now() < due) {
+            shared.changed.wait_until(lock, due);
             continue;
         }
-        if (Clock::now() < next->due) {
-            changed_.wait_until(lock, next->due);
-            continue;
-        }
-        const IssuerConfig issuer = next->issuer;
-        const std::size_t index = next->index;
         lock.unlock();
-        Result<std::vector<jose::IssuerKey>> keys = discover_keys(issuer, reach_);
-        const bool is_good = keys.has_value();
-        fetched_(index, std::move(keys));
+        Result<std::vector<jose::IssuerKey>> keys = discover_keys(row.issuer, shared.reach, stop);
         lock.lock();
-        next->last = Clock::now();
-        next->due = next->last + (is_good ? std::chrono::seconds(issuer.refresh_s) : kMinPause);
+        // Under the lock, so that whoever has stopped this is not called.
+        if (stop.stop_requested()) break;
+        const bool is_good = keys.has_value();
+        shared.fetched(row.index, std::move(keys));
+        row.last = Clock::now();
+        row.due = row.last + (is_good ? std::chrono::seconds(row.issuer.refresh_s) : kMinPause);
     }
+    --shared.running;
+    shared.changed.notify_all();
 }
 
 }  // namespace eos::attestd

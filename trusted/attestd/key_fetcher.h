@@ -5,9 +5,9 @@
 
 #include <condition_variable>
 #include <functional>
+#include <memory>
 #include <mutex>
-#include <string>
-#include <thread>
+#include <stop_token>
 #include <vector>
 
 #include "trusted/attestd/callers.h"
@@ -19,25 +19,32 @@ inline constexpr Code bad_discovery{"trusted/attestd", "bad_discovery",
                                     "the issuer's discovery document is not usable"};
 
 /// The keys that an issuer publishes now.
+/// in:      stop: gives up.
 /// errors:  those of fetch(), json::parse, jose::parse_key_set(); bad_discovery (another issuer, or
 ///          no jwks_uri).
 /// source:  OpenID Connect Discovery 1.0, 4.
 [[nodiscard]] Result<std::vector<jose::IssuerKey>> discover_keys(const IssuerConfig& issuer,
-                                                                 Reach reach);
+                                                                 Reach reach,
+                                                                 const std::stop_token& stop = {});
 
-/// One thread that fetches for all issuers without a file of keys.
+/// A thread for each issuer without a file of keys, so that none waits for another: kMaxIssuers at
+/// most.
 class KeyFetcher final : public KeySource {
   public:
     static constexpr std::chrono::seconds kMinPause{5};
+    static constexpr std::chrono::seconds kMaxStop{2};
 
-    /// Called on the fetcher's thread with what came of each attempt.
+    /// Called on the issuer's thread with what came of each attempt; must not wait.
     using Fetched =
         std::function<void(std::size_t issuer, Result<std::vector<jose::IssuerKey>> keys)>;
 
     /// Begins at once.
     KeyFetcher(std::vector<IssuerConfig> issuers, Reach reach, Fetched fetched);
-    /// Waits for the fetch under way, which has a time limit.
+    /// Gives up what is under way; nothing is called any more. A thread that the system's resolver
+    /// does not let go of within kMaxStop is left behind: it ends by itself, or with the program.
     ~KeyFetcher() override;
+    KeyFetcher(const KeyFetcher&) = delete;
+    KeyFetcher& operator=(const KeyFetcher&) = delete;
 
     /// threads: any.
     bool ask(std::size_t issuer) override;
@@ -46,19 +53,23 @@ class KeyFetcher final : public KeySource {
     using Time = std::chrono::steady_clock::time_point;
     struct Row {
         std::size_t index;
-        IssuerConfig issuer;
+        IssuerConfig issuer;  ///< never changes
         Time due;
         Time last;
     };
-    void run();
+    /// What outlives the fetcher with a thread that is left behind.
+    struct Shared {
+        Reach reach;
+        Fetched fetched;
+        std::stop_source stop;
+        std::mutex mutex;
+        std::condition_variable changed;
+        std::vector<Row> rows;
+        std::size_t running = 0;
+    };
+    static void run(Shared& shared, Row& row);
 
-    Reach reach_;
-    Fetched fetched_;
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    std::vector<Row> rows_;
-    bool stopping_ = false;
-    std::jthread thread_;
+    std::shared_ptr<Shared> shared_;
 };
 
 }  // namespace eos::attestd

@@ -112,6 +112,7 @@ class Program {
         while (!is_done()) {
             loop_.turn(next_timeout_ms());
             connections_->turn();
+            forget_old_keys();
             if (listener_) listener_->turn(clock_.monotonic_ms());
         }
         log_.write(os::Severity::info, "stopped",
@@ -154,7 +155,6 @@ class Program {
 
     void start_tokens(const std::vector<KeySetPtr>& keys) {
         tokens_.emplace(config_.issuers, config_.clock_leeway_s, nullptr);
-        fetched_ms_.assign(config_.issuers.size(), clock_.monotonic_ms());
         bool discovers = false;
         for (std::size_t i = 0; i < keys.size(); ++i) {
             tokens_->set_keys(i, keys[i]);
@@ -171,19 +171,26 @@ class Program {
     }
 
     void fetched(std::size_t issuer, Result<std::vector<jose::IssuerKey>> keys) {
-        const std::uint64_t now_ms = clock_.monotonic_ms();
         const std::string name = printable(as_bytes(config_.issuers[issuer].issuer));
         if (!keys) {
             log_.write(os::Severity::warning, "keys_not_fetched",
                        {{"issuer", name}, {"why", keys.error().message()}});
-            if (now_ms - fetched_ms_[issuer] > kMaxKeyAgeMs) tokens_->set_keys(issuer, nullptr);
             return;
         }
         log_.write(os::Severity::info, "keys_fetched",
                    {{"issuer", name}, {"count", std::to_string(keys->size())}});
-        fetched_ms_[issuer] = now_ms;
         tokens_->set_keys(issuer,
-                          std::make_shared<const std::vector<jose::IssuerKey>>(*std::move(keys)));
+                          std::make_shared<const std::vector<jose::IssuerKey>>(*std::move(keys)),
+                          clock_.monotonic_ms() + kMaxKeyAgeMs);
+    }
+
+    // Each turn, which are not longer than kTurnMs: it waits for no fetch.
+    void forget_old_keys() {
+        if (!tokens_) return;
+        for (std::size_t issuer : tokens_->forget_old_keys(clock_.monotonic_ms())) {
+            log_.write(os::Severity::error, "keys_too_old",
+                       {{"issuer", printable(as_bytes(config_.issuers[issuer].issuer))}});
+        }
     }
 
     void add_metrics() {
@@ -202,7 +209,7 @@ class Program {
                           "When the service's first statement or list ends; 0 if it has none");
         service_->set_more_metrics([this, &open, &refused, &failed](runtime::MetricRegistry&) {
             open.set(connections_->count());
-            refused.set(connections_->counters().refused);
+            refused.set(connections_->counters().refused());
             failed.set(connections_->counters().handshakes_failed);
         });
     }
@@ -286,7 +293,6 @@ class Program {
     SignatureCache cache_;
     std::optional<ratls::ServerContext> tls_;
     std::optional<TokenVerifier> tokens_;
-    std::vector<std::uint64_t> fetched_ms_;
     std::optional<KeyFetcher> fetcher_;
     std::optional<os::WorkerPool> pool_;
     std::optional<Service> service_;
@@ -335,7 +341,10 @@ void print_summary(const Config& config, const Loaded& loaded, Authentication au
     if (authentication == Authentication::none) line("callers", "anybody on this machine");
     for (const IssuerConfig& issuer : config.issuers)
         line("issuer", issuer.issuer + ", audience " + issuer.audience + ", keys " +
-                           (issuer.jwks_file.empty() ? "by discovery" : "from a file"));
+                           (issuer.jwks_file.empty() ? "by discovery" : "from a file") +
+                           ", metrics " +
+                           (issuer.monitoring_role.empty() ? "for none of its callers"
+                                                           : "for " + issuer.monitoring_role));
 }
 
 Result<void> check(const Arguments& arguments, const Flavour& flavour) {

@@ -14,6 +14,8 @@ namespace endorsements = attestation::endorsements;
 namespace event_log = attestation::event_log;
 
 constexpr std::size_t kMaxDepth = 8;
+/// Lists of ids and of a policy's pins are all that has many.
+constexpr std::size_t kMaxValues = 16 * 1024;
 constexpr std::size_t kMaxIdChars = 128;
 
 /// How many characters this many bytes take in base64.
@@ -69,9 +71,21 @@ Result<void> read_collateral(json::Object& object, VerifyRequest& out) {
     return {};
 }
 
+/// Of the text of a value at least this much is in it.
+std::size_t least_text_bytes(const json::Value& value) {
+    if (const auto* text = value.get_ptr<const std::string*>()) return text->size();
+    if (!value.is_structured()) return 1;
+    std::size_t out = 2;
+    for (auto at = value.begin(); at != value.end(); ++at)
+        out += least_text_bytes(*at) + (value.is_object() ? at.key().size() : 0);
+    return out;
+}
+
 Result<void> read_policy(json::Object& object, VerifyRequest& out) {
     const json::Value* value = object.find("policy");
     if (value == nullptr || value->is_null()) return {};
+    if (least_text_bytes(*value) > attestation::appraise::kMaxPolicyBytes)
+        return fail(json::too_large, "policy");
     std::string text = json::compact(*value);
     Result<attestation::appraise::Policy> policy =
         attestation::appraise::parse_policy(as_bytes(text));
@@ -130,7 +144,8 @@ Result<void> refuse_gpu(json::Object& object) {
 }  // namespace
 
 Result<VerifyRequest> parse_request(ByteView body, std::size_t max_bytes) {
-    json::Value root = EOS_TRY(json::parse(body, {.size_bytes = max_bytes, .depth = kMaxDepth}));
+    json::Value root = EOS_TRY(
+        json::parse(body, {.size_bytes = max_bytes, .depth = kMaxDepth, .values = kMaxValues}));
     json::Object object = EOS_TRY(json::Object::of(root, ""));
     VerifyRequest out;
     std::optional<Bytes> quote = EOS_TRY(base64_member(object, "quote", max_bytes));

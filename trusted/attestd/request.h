@@ -47,7 +47,7 @@ struct VerifyRequest {
 /// errors:  those of json::parse and of its members; bad_encoding; those of parse_endorsements()
 ///          and parse_policy(); bad_request (contradictions, what is not supported).
 /// source:  docs/attestd.md.
-/// bound:   linear in the body.
+/// bound:   linear in the body, which has a limited number of values.
 [[nodiscard]] Result<VerifyRequest> parse_request(ByteView body, std::size_t max_bytes);
 
 }  // namespace eos::attestd

@@ -103,6 +103,15 @@ TEST(Request, WhatIsMalformedIsRefused) {
     EXPECT_EQ(parse_request(as_bytes(twice), 10).error().code(), json::too_large);
 }
 
+// What is small as text and large as values, or is written out again, is refused before it costs.
+TEST(Request, CostsNoMoreThanItsBytes) {
+    json::Value list = json::Value::array();
+    for (int i = 0; i < 17'000; ++i) list.push_back(json::Value::object());
+    EXPECT_EQ(refusal(with("policy", list)), json::too_large);
+    EXPECT_EQ(refusal(with("policy", {{"name", std::string(300'000, 'x')}})), json::too_large);
+    EXPECT_EQ(refusal(with("policy", {{std::string(300'000, 'x'), 1}})), json::too_large);
+}
+
 // A token says that the service's policy decided: a caller's own would be passed off as that.
 TEST(Request, NoTokenForACallersPolicy) {
     json::Value body = with("token", {{"audience", "them"}, {"nonce", "12345678"}});

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "trusted/attestd/service.h"
 
+#include <algorithm>
+
 #include "common/base/assert.h"
 #include "common/base/encoding.h"
 #include "trusted/runtime/responses.h"
@@ -22,6 +24,14 @@ constexpr std::size_t kRemembered = 4096;
 /// Longer than a proxy can be told to keep a connection (an hour): who closes first must be the one
 /// who sends, or a request is lost in between.
 constexpr std::uint64_t kProxyIdleMs = 3'660'000;
+/// A body holds memory while it comes: after ten seconds it must have come as fast as this.
+constexpr std::uint64_t kBodyBytesPerSecond = 64 * 1024;
+/// On top of a token's life: calls under way sign with what they began with, and clocks differ.
+constexpr std::int64_t kFormerKeySlackSeconds = 60;
+
+/// The issuers by their place in the configuration: labels are of compile time.
+constexpr std::array<StaticText, kMaxIssuers> kIssuerLabels{
+    "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15"};
 
 /// The words that /metrics counts by; a new one is counted as "other".
 constexpr std::array<StaticText, 17> kStatusWords{"OK",
@@ -76,16 +86,21 @@ void refuse_call(Exchange& exchange, const Error& error) {
 
 CallLimiter::Rules rules_for_addresses(const Limits& limits) {
     // Calls at once are bounded by the connections of an address.
-    return {{limits.address_burst, limits.address_requests_per_minute, kRemembered},
-            limits.connections_per_address,
-            0};
+    return {.rate = {limits.address_burst, limits.address_requests_per_minute, kRemembered},
+            .in_flight = limits.connections_per_address};
 }
 
-CallLimiter::Rules rules_for_callers(const Limits& limits) {
-    // A quarter of the memory, or one body: slow callers keep nobody else out.
-    return {{limits.burst, limits.requests_per_minute, kRemembered},
-            limits.in_flight_per_caller,
-            std::max(limits.body_bytes, limits.body_memory_bytes / 4)};
+CallLimiter::Rules rules_for_callers(const Limits& limits, std::size_t issuers) {
+    // A quarter of the memory, or one body while it grows: slow callers keep nobody else out. Nor
+    // does an issuer that makes up callers.
+    const std::size_t share = std::max({2 * std::size_t{limits.body_bytes}, Service::kAnswerBytes,
+                                        std::size_t{limits.body_memory_bytes / 4}});
+    const std::size_t half = std::max(share, std::size_t{limits.body_memory_bytes / 2});
+    return {.rate = {limits.burst, limits.requests_per_minute, kRemembered},
+            .in_flight = limits.in_flight_per_caller,
+            .share_bytes = share,
+            .issuers = issuers,
+            .issuer_share_bytes = issuers > 1 ? half : limits.body_memory_bytes};
 }
 
 }  // namespace
@@ -108,11 +123,14 @@ class Service::Holder final : public runtime::RequestHandler {
 Service::Service(const Parts& parts, const Limits& limits)
     : parts_(parts),
       limits_(limits),
+      issuers_(parts.tokens == nullptr ? 1
+                                       : std::max<std::size_t>(parts.tokens->issuer_count(), 1)),
       budget_(limits.body_memory_bytes),
       addresses_(rules_for_addresses(limits), budget_),
-      callers_(rules_for_callers(limits), budget_),
+      callers_(rules_for_callers(limits, issuers_), budget_),
       router_(*this),
       proxied_(router_),
+      working_(issuers_),
       refusals_(parts.log, "refused") {
     add_routes();
     http_metrics_ = std::make_unique<runtime::HttpMetrics>(registry_, router_.table());
@@ -176,6 +194,28 @@ void Service::add_metrics() {
                                   "Verifications that waited for another one of the same inputs");
     cache_entries_ = &registry_.add(MetricType::kGauge, "attestd_signature_cache_entries",
                                     "Inputs whose signatures are known");
+    for (std::size_t i = 0; parts_.tokens != nullptr && i < parts_.tokens->issuer_count(); ++i) {
+        issuer_keys_.push_back(&registry_.add(MetricType::kGauge, "attestd_issuer_keys",
+                                              "Keys of each issuer, by its place in the "
+                                              "configuration; 0: none of its tokens is taken",
+                                              {{"issuer", kIssuerLabels.at(i)}}));
+    }
+}
+
+void Service::set_standing(std::shared_ptr<const Standing> standing) {
+    const std::uint64_t now_ms = parts_.clock.monotonic_ms();
+    if (standing_ && standing_->signer) {
+        const std::int64_t life_s = standing_->signer->life_s + kFormerKeySlackSeconds;
+        former_keys_.push_back({standing_->signer->key.public_key(),
+                                now_ms + static_cast<std::uint64_t>(life_s) * 1000});
+    }
+    standing_ = std::move(standing);
+    std::erase_if(former_keys_, [&](const FormerKey& former) {
+        const bool is_current =
+            standing_->signer && standing_->signer->key.public_key() == former.key;
+        return is_current || former.ends_ms <= now_ms;
+    });
+    if (former_keys_.size() > kMaxFormerKeys) former_keys_.erase(former_keys_.begin());
 }
 
 void Service::leaf(std::shared_ptr<const runtime::Served> served,
@@ -192,18 +232,19 @@ std::unique_ptr<runtime::ConnectionProtocol> Service::start_protocol(
     runtime::RequestDispatcher& dispatcher =
         parts_.front == Front::proxy ? static_cast<runtime::RequestDispatcher&>(proxied_) : router_;
     runtime::Http1Limits limits;
+    limits.body_bytes_per_second = kBodyBytesPerSecond;
     if (parts_.front == Front::proxy) limits.idle_timeout_ms = kProxyIdleMs;
     return std::make_unique<runtime::Http1Connection>(
         info, runtime::Http1Connection::Parts{sink, dispatcher, parts_.clock, http_metrics_.get()},
         limits);
 }
 
-Result<CallLimiter::Slot> Service::admit(const CallerId& caller) {
+Result<CallLimiter::Slot> Service::admit(const Caller& caller) {
     return callers_.admit(caller, parts_.clock.monotonic_ms());
 }
 
-Result<CallerId> Service::identify(const RoutedRequest& request, Role role) {
-    const CallerId& address = request.connection.peer_address;
+Result<Caller> Service::identify(const RoutedRequest& request, Role role) {
+    const Caller address{request.connection.peer_address};
     // Before a signature is verified for whoever asks; the slot is given back at once.
     EOS_TRY(addresses_.admit(address, parts_.clock.monotonic_ms()));
     if (parts_.tokens == nullptr) return address;
@@ -217,7 +258,7 @@ void Service::refused(Exchange& exchange, const Error& error) {
 }
 
 Dispatched Service::verify(RoutedRequest request) {
-    Result<CallerId> caller = identify(request, Role::client);
+    Result<Caller> caller = identify(request, Role::client);
     Result<CallLimiter::Slot> slot =
         caller ? admit(*caller) : Result<CallLimiter::Slot>(fail(caller.error()));
     if (!slot) {
@@ -227,18 +268,29 @@ Dispatched Service::verify(RoutedRequest request) {
     auto held = std::make_shared<Held>(*std::move(slot), std::nullopt);
     Dispatched out = runtime::collect_body(
         request.head.body, limits_.body_bytes, held->slot.memory(), std::move(request.exchange),
-        [this, held, name = hex(*caller)](Exchange exchange, runtime::CollectedBody body) mutable {
+        [this, held, caller = *caller](Exchange exchange, runtime::CollectedBody body) mutable {
             held->loan.emplace(std::move(body.loan));
             start(Call{std::move(exchange), std::move(held), parts_.clock.monotonic_ms(),
-                       std::move(name)},
+                       hex(caller.id), caller.issuer},
                   std::move(body.bytes));
-        });
+        },
+        runtime::Lending::kAsItComes);
     if (out.handler)
         out.handler = std::make_unique<Holder>(std::move(held), std::move(out.handler));
     return out;
 }
 
+bool Service::takes_work_of(std::size_t issuer) const {
+    const std::size_t places = std::size_t{limits_.queue} + limits_.threads;
+    return issuers_ == 1 || working_.at(issuer) < places / 2;
+}
+
 void Service::start(Call call, Bytes body) {
+    if (!call.held->loan->grow_to(kAnswerBytes)) {
+        runtime::respond_busy(call.exchange, "there is no memory for an answer; try again",
+                              kRetryAfterSeconds);
+        return;
+    }
     const std::uint64_t id = ++last_call_;
     auto job = [this, id, body = std::move(body), standing = standing_,
                 now = parts_.clock.now()]() mutable {
@@ -247,11 +299,12 @@ void Service::start(Call call, Bytes body) {
         parts_.loop.post(
             [this, id, made = std::move(made)]() mutable { finish(id, std::move(made)); });
     };
-    if (!parts_.pool.submit(std::move(job))) {
+    if (!takes_work_of(call.issuer) || !parts_.pool.submit(std::move(job))) {
         runtime::respond_busy(call.exchange, "too many requests wait; try again",
                               kRetryAfterSeconds);
         return;
     }
+    ++working_.at(call.issuer);
     calls_.emplace(id, std::move(call));
 }
 
@@ -270,6 +323,7 @@ void Service::finish(std::uint64_t id, Made made) {
     auto call = calls_.extract(id);
     EOS_ASSERT(!call.empty());
     Call& of = call.mapped();
+    --working_.at(of.issuer);
     // The body is gone; the answer is there until it was read.
     of.held->loan.emplace(of.held->slot.memory());
     if (!of.held->loan->grow_to(made.body.size())) {
@@ -291,10 +345,9 @@ void Service::finish(std::uint64_t id, Made made) {
 Dispatched Service::ready(RoutedRequest request) {
     json::Value missing = json::Value::array();
     if (stopping_) missing.push_back("the program is stopping");
-    if (parts_.tokens != nullptr) {
-        for (const std::string& issuer : parts_.tokens->without_keys())
-            missing.push_back("no keys of the issuer " + printable(as_bytes(issuer)));
-    }
+    // Which issuers those are is not for anybody to know.
+    if (parts_.tokens != nullptr && !parts_.tokens->has_any_keys())
+        missing.push_back("there are no keys of any issuer");
     const bool is_ready = missing.empty();
     json::Value body = {{"status", is_ready ? "ready" : "not ready"}};
     if (!is_ready) body["missing"] = std::move(missing);
@@ -303,7 +356,7 @@ Dispatched Service::ready(RoutedRequest request) {
 }
 
 Dispatched Service::scrape(RoutedRequest request) {
-    Result<CallerId> caller = identify(request, Role::monitoring);
+    Result<Caller> caller = identify(request, Role::monitoring);
     Result<CallLimiter::Slot> slot =
         caller ? admit(*caller) : Result<CallLimiter::Slot>(fail(caller.error()));
     if (!slot) {
@@ -316,6 +369,8 @@ Dispatched Service::scrape(RoutedRequest request) {
     cache_waits_->set(cache.waits);
     cache_entries_->set(cache.entries);
     in_flight_->set(calls_.size());
+    for (std::size_t i = 0; i < issuer_keys_.size(); ++i)
+        issuer_keys_[i]->set(parts_.tokens->key_count(i));
     if (more_metrics_) more_metrics_(registry_);
     const runtime::MetricRegistry* const registry = &registry_;
     runtime::respond_text(request.exchange, runtime::MetricRegistry::kContentType,
@@ -325,7 +380,14 @@ Dispatched Service::scrape(RoutedRequest request) {
 
 Dispatched Service::key_set(RoutedRequest request) {
     json::Value keys = {{"keys", json::Value::array()}};
-    if (standing_->signer) keys = jose::key_set_of(standing_->signer->key.public_key());
+    auto add = [&](const crypto::P256PublicKey& key) {
+        json::Value one = jose::key_set_of(key);
+        keys["keys"].push_back(std::move(one["keys"][0]));
+    };
+    if (standing_->signer) add(standing_->signer->key.public_key());
+    const std::uint64_t now_ms = parts_.clock.monotonic_ms();
+    for (const FormerKey& former : former_keys_)
+        if (now_ms < former.ends_ms) add(former.key);
     runtime::respond_json(request.exchange, 200, keys);
     return {};
 }

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "trusted/attestd/appraiser.h"
 #include "trusted/attestd/callers.h"
@@ -34,6 +35,11 @@ enum class Front : std::uint8_t {
 /// pool's.
 class Service final : public runtime::ConnectionServices, private runtime::Authorizer {
   public:
+    /// Lent to each call that is worked on, in place of its body if that is smaller: few answers
+    /// take more.
+    static constexpr std::size_t kAnswerBytes = 32 * 1024;
+    static constexpr std::size_t kMaxFormerKeys = 8;
+
     /// What the service uses; all outlive it. `tokens` is null if callers need not say who they
     /// are.
     struct Parts {
@@ -48,7 +54,8 @@ class Service final : public runtime::ConnectionServices, private runtime::Autho
     Service(const Parts& parts, const Limits& limits);
     ~Service() override;
 
-    void set_standing(std::shared_ptr<const Standing> standing) { standing_ = std::move(standing); }
+    /// A signing key that is replaced stays in the set of keys until its last token has ended.
+    void set_standing(std::shared_ptr<const Standing> standing);
     const Standing& standing() const { return *standing_; }
     /// What callers are shown; behind a proxy there is nothing to show.
     void set_leaf(std::shared_ptr<const FileLeaf> leaf) { leaf_ = std::move(leaf); }
@@ -87,12 +94,18 @@ class Service final : public runtime::ConnectionServices, private runtime::Autho
         std::shared_ptr<Held> held;
         std::uint64_t began_ms = 0;
         std::string caller;
+        std::size_t issuer = 0;
     };
     /// What a thread has made of it.
     struct Made {
         int http_status = 200;
         std::string status;
         Bytes body;
+    };
+    /// A key that signs no more.
+    struct FormerKey {
+        crypto::P256PublicKey key;
+        std::uint64_t ends_ms;
     };
 
     runtime::Permission decide(runtime::Access access, const runtime::ConnectionInfo& connection,
@@ -105,8 +118,9 @@ class Service final : public runtime::ConnectionServices, private runtime::Autho
     runtime::Dispatched ready(runtime::RoutedRequest request);
     runtime::Dispatched scrape(runtime::RoutedRequest request);
     runtime::Dispatched key_set(runtime::RoutedRequest request);
-    Result<CallerId> identify(const runtime::RoutedRequest& request, Role role);
-    Result<CallLimiter::Slot> admit(const CallerId& caller);
+    Result<Caller> identify(const runtime::RoutedRequest& request, Role role);
+    Result<CallLimiter::Slot> admit(const Caller& caller);
+    bool takes_work_of(std::size_t issuer) const;
     void refused(runtime::Exchange& exchange, const Error& error);
     void start(Call call, Bytes body);
     void finish(std::uint64_t id, Made made);
@@ -115,7 +129,9 @@ class Service final : public runtime::ConnectionServices, private runtime::Autho
 
     const Parts parts_;
     const Limits limits_;
+    const std::size_t issuers_;  ///< at least one, which is nobody where nobody is asked
     std::shared_ptr<const Standing> standing_;
+    std::vector<FormerKey> former_keys_;    ///< at most kMaxFormerKeys
     std::shared_ptr<const FileLeaf> leaf_;  ///< null behind a proxy
     runtime::MemoryBudget budget_;
     CallLimiter addresses_;
@@ -132,8 +148,10 @@ class Service final : public runtime::ConnectionServices, private runtime::Autho
     runtime::Metric* cache_misses_ = nullptr;
     runtime::Metric* cache_waits_ = nullptr;
     runtime::Metric* cache_entries_ = nullptr;
+    std::vector<runtime::Metric*> issuer_keys_;  ///< as in the configuration
     std::function<void(runtime::MetricRegistry&)> more_metrics_;
     std::map<std::uint64_t, Call> calls_;
+    std::vector<std::size_t> working_;  ///< of calls_, those of each issuer
     std::uint64_t last_call_ = 0;
     os::FrequentWarning refusals_;
     bool stopping_ = false;

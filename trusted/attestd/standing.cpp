@@ -53,10 +53,42 @@ Result<void> add_file(std::vector<endorsements::Piece>& all, const std::string& 
     return {};
 }
 
+bool takes_report_data(const appraise::Policy& policy) {
+    const std::string name(appraise::kBindingReportData);
+    const bool by_default = policy.bindings.contains(name);
+    auto takes_it = [&](const appraise::IdentityPin& pin) {
+        return pin.bindings.empty() ? by_default : pin.bindings.contains(name);
+    };
+    return policy.allow_any_identity ? by_default : std::ranges::any_of(policy.identity, takes_it);
+}
+
+/// What callers send here is evidence without its certificate: a policy that demands what only a
+/// certificate has would reject all of it.
+Result<void> check_satisfiable(const appraise::Policy& policy) {
+    std::string out;
+    auto expect = [&](bool is_good, const char* what) {
+        if (!is_good) out += (out.empty() ? "" : ", ") + std::string(what);
+    };
+    expect(takes_report_data(policy), R"(add "report-data" to bindings)");
+    expect(policy.leaf_binding == appraise::LeafBindingRule::optional,
+           R"(write "require_leaf_binding": false)");
+    expect(policy.waivers.contains("assurance"), R"(add "assurance" to waivers)");
+    expect(policy.required.empty(), "leave out required");
+    expect(policy.ca.empty(), "leave out ca");
+    expect(!policy.instance, "leave out instance");
+    const auto& log = policy.tdx.event_log;
+    expect(!log || log->policy_root != appraise::MeasuredRoot::required,
+           R"(write "policy_root": "if_logged" in tdx.event_log)");
+    if (out.empty()) return {};
+    return fail(bad_config, "evidence comes without certificate and never satisfies this: " + out);
+}
+
 Result<appraise::Policy> load_policy(const std::string& path) {
     Bytes text = EOS_TRY(os::read_file(path, appraise::kMaxPolicyBytes));
     Result<appraise::Policy> policy = appraise::parse_policy(text);
     if (!policy) return fail(std::move(policy).error().within(path));
+    Result<void> satisfiable = check_satisfiable(*policy);
+    if (!satisfiable) return fail(std::move(satisfiable).error().within(path));
     return policy;
 }
 

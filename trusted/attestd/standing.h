@@ -12,7 +12,8 @@ namespace eos::attestd {
 
 /// Reads policy, collateral and signing key.
 /// in:      roots: of the built-in policy; a policy of a file must name the same kind.
-/// errors:  those of reading the files; wrong_roots; bad_config (a folder without collateral).
+/// errors:  those of reading the files; wrong_roots; bad_config (a folder without collateral, a
+///          policy that evidence without its certificate never satisfies).
 [[nodiscard]] Result<std::shared_ptr<const Standing>> load_standing(
     const Config& config, const attestation::verify::Roots& roots);
 

@@ -94,5 +94,27 @@ TEST_F(StandingTest, APolicyOfTheOtherKindOfRootsIsRefused) {
     EXPECT_EQ(load_standing(config, intel_.roots()).error().code(), wrong_roots);
 }
 
+// Whoever sends evidence alone cannot be accepted under it, whatever he sends.
+TEST_F(StandingTest, APolicyThatEvidenceAloneNeverSatisfiesIsRefused) {
+    auto error_under = [&](const json::Value& changes) {
+        json::Value policy = policy_to_json(default_policy(intel_.roots()));
+        policy.update(changes);
+        Config config;
+        config.policy_file = write("policy.json", json::compact(policy));
+        auto standing = load_standing(config, intel_.roots());
+        return standing ? "" : standing.error().message();
+    };
+    EXPECT_EQ(error_under(json::Value::object()), "");
+    EXPECT_THAT(error_under({{"require_leaf_binding", true}}),
+                HasSubstr("write \"require_leaf_binding\": false"));
+    EXPECT_THAT(error_under({{"waivers", json::Value::array()}}), HasSubstr("\"assurance\""));
+    EXPECT_THAT(error_under({{"bindings", {"v2-challenge"}}}), HasSubstr("\"report-data\""));
+    EXPECT_THAT(error_under({{"required", {{"policy_root", {{"hex", "00"}}}}}}),
+                HasSubstr("leave out required"));
+    EXPECT_THAT(error_under({{"ca", {std::string(64, '0')}}}), HasSubstr("leave out ca"));
+    EXPECT_THAT(error_under({{"instance", {{"id", std::string(32, '0')}, {"min_generation", 1}}}}),
+                HasSubstr("leave out instance"));
+}
+
 }  // namespace
 }  // namespace eos::attestd

@@ -20,13 +20,10 @@ constexpr std::string_view kOk = "OK";
 constexpr std::string_view kFailed = "VERIFICATION_FAILED";
 constexpr std::string_view kIncomplete = "INCOMPLETE";
 
-/// What a certificate would say: evidence that comes alone has none.
-constexpr std::array<std::string_view, 2> kOfCertificate{"assurance", "leaf_binding"};
-constexpr std::array<std::string_view, 2> kOfConnection{"report_data", "binding.level"};
-
-bool is_one_of(std::string_view id, std::span<const std::string_view> ids) {
-    return std::ranges::find(ids, id) != ids.end();
-}
+/// What a certificate would say, and evidence that comes alone cannot.
+constexpr std::string_view kAssurance = "assurance";
+/// What a caller looks at who did not say what the evidence is bound to.
+constexpr std::array<std::string_view, 3> kLeftToCaller{kAssurance, "report_data", "binding.level"};
 
 bool passes(const Check& tree, std::string_view id) {
     const Check* check = find_check(tree, id);
@@ -61,13 +58,12 @@ std::string intel_status(const json::Value& claims) {
 
 bool is_complete(const Summary& summary, Binding binding) {
     auto excused = [&](const std::string& id) {
-        return is_one_of(id, kOfCertificate) ||
-               (binding == Binding::left_to_caller && is_one_of(id, kOfConnection));
+        return binding == Binding::left_to_caller &&
+               std::ranges::find(kLeftToCaller, id) != kLeftToCaller.end();
     };
     return std::ranges::all_of(summary.not_evaluated, excused) &&
-           std::ranges::all_of(summary.waived, [&](const std::string& id) {
-               return is_one_of(id, kOfCertificate);
-           });
+           std::ranges::all_of(summary.waived,
+                               [](const std::string& id) { return id == kAssurance; });
 }
 
 }  // namespace
@@ -105,7 +101,8 @@ std::string_view status_of(const attestation::appraise::AttestationResult& resul
     if (known && *known != TcbStatus::up_to_date) return tcb_word(*known);
     const Summary summary = summarise(result.tree());
     if (!summary.failed.empty()) return word_of_failure(summary.failed);
-    // AMD states no status: the policy's minimum stands for it, and without one nothing does.
+    // AMD states no status: the policy's minimum stands for it, and without one nothing does (zeros
+    // are none).
     const bool is_current =
         known ? passes(result.tree(), "tcb.status") : passes(result.tree(), "snp.tcb");
     if (!is_current || !is_complete(summary, binding)) return kIncomplete;

@@ -13,10 +13,11 @@ namespace eos::attestd {
 enum class Binding { stated, left_to_caller };
 
 /// "OK" for production evidence without DEBUG on a platform that is up to date, every check of
-/// which was made and passed: all of evidence and policy, and of what the request asked for. What
-/// is about a certificate or a connection is the caller's unless it stated the report data; then
-/// that counts too. Everything else has another word, and nothing is waived. source:
-/// docs/attestd.md, "Status".
+/// which was made and passed: all of evidence and policy, and of what the request asked for. With
+/// stated report data it is "OK" only where the policy accepts. Where the binding is left to the
+/// caller, so are the checks of it, and the assurance, which only a certificate states. Everything
+/// else has another word, and nothing is waived but that assurance.
+/// source: docs/attestd.md, "Status".
 std::string_view status_of(const attestation::appraise::AttestationResult& result, Binding binding);
 
 /// The word for a status of Intel's that is not UpToDate.

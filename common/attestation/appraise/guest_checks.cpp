@@ -144,8 +144,13 @@ Check min_tcb_check(const SnpClaims& claims, const SnpRule& rule) {
                                "update the machine's firmware, then let it commit and report it"};
     auto minimum = rule.min_tcb.find(claims.product);
     std::string found = describe(claims.reported, claims.product);
-    if (minimum == rule.min_tcb.end()) {
-        Check check = not_evaluated(kSubject, "the policy names no minimum for this product");
+    const bool is_named = minimum != rule.min_tcb.end();
+    // Any firmware has zeros: nothing is known of it then that is not known without.
+    if (!is_named || minimum->second == snp_arch::Tcb{}) {
+        Check check = not_evaluated(
+            kSubject,
+            is_named ? "the policy's minimum for this product is zero, which every firmware has"
+                     : "the policy names no minimum for this product");
         check.weight = Weight::informative;
         check.found = found;
         return check;

@@ -278,6 +278,12 @@ TEST(RealSnpEar, HardwareIsAffirmedByTheMinimumOfThePolicyAlone) {
         return read["submods"]["snp"]["ear.trustworthiness-vector"]["hardware"].get<int>();
     };
     EXPECT_EQ(hardware(), 32) << "no minimum: whether there are holes is not known";
+    policy.snp.min_tcb[claims.product] = {};
+    EXPECT_EQ(hardware(), 32) << "zeros are none";
+    const AttestationResult zero = appraise::appraise(verification, leaf(), policy);
+    const verify::Check* tcb = verify::find_check(zero.tree(), "snp.tcb");
+    EXPECT_EQ(tcb->verdict, verify::Verdict::not_evaluated);
+    EXPECT_NE(tcb->notes.at(0).find("is zero"), std::string::npos);
     policy.snp.min_tcb[claims.product] = claims.reported;
     EXPECT_EQ(hardware(), 2);
     policy.snp.min_tcb[claims.product].microcode += 1;

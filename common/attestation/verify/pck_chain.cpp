@@ -35,6 +35,9 @@ Result<void> check_path(const Certificate& leaf, std::span<const Certificate> in
     return {};
 }
 
+/// Three certificates take a tenth of it.
+constexpr std::size_t kMaxChainBytes = 32 * 1024;
+
 /// Some quoting libraries joined certificates without the line end between two blocks.
 std::string separate_blocks(std::string_view pem) {
     constexpr std::string_view kJoint = "-----END CERTIFICATE----------BEGIN CERTIFICATE-----";
@@ -65,6 +68,7 @@ Result<void> check_role(const Certificate& certificate, const Roots& roots,
 }
 
 Result<std::vector<Certificate>> parse_chain(std::string_view pem) {
+    if (pem.size() > kMaxChainBytes) return fail(bad_chain, "more than 32 KiB");
     // No signature covers what follows the last block, so that nothing but a line end may.
     if (!pem.ends_with('\n') && !pem.ends_with('-')) {
         return fail(bad_chain, "something follows the last certificate");

@@ -8,6 +8,7 @@
 
 #include <concepts>
 
+#include "common/attestation/verify/pck_chain.h"
 #include "common/attestation/verify/synthetic_intel_test.h"
 #include "common/base/encoding.h"
 #include "common/oid/registry.h"
@@ -590,6 +591,16 @@ TEST(Verify, APckWithAKeyOfP384IsRefused) {
     EXPECT_EQ(twin.evidence(), nullptr);
     EXPECT_THAT(summarise(twin.tree()).failed, ::testing::Contains("qe.report_signature"))
         << render_text(twin.tree());
+}
+
+// Each joint of it used to cost a move of everything behind it.
+TEST(PckChain, IsNotLookedAtIfItIsTooLong) {
+    std::string joints;
+    while (joints.size() <= 32 * 1024)
+        joints += "-----END CERTIFICATE----------BEGIN CERTIFICATE-----";
+    const auto chain = parse_pck_chain(joints);
+    EXPECT_EQ(chain.error().code(), bad_chain);
+    EXPECT_EQ(chain.error().detail(), "more than 32 KiB");
 }
 
 }  // namespace
