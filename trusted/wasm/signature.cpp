@@ -103,9 +103,14 @@ Result<void> parse_parameters(Scanner& in, FunctionSignature& out) {
     return {};
 }
 
+/// For the module's tools, not for callers.
+bool is_internal(std::string_view name) {
+    return name.starts_with('_') || name == kAllocate;
+}
+
 bool is_callable_export(const ModuleExport& item) {
-    return item.kind == ExternKind::kFunction && !item.name.starts_with('_') &&
-           item.name != kAllocate && std::ranges::all_of(item.type.params, is_numeric) &&
+    return item.kind == ExternKind::kFunction && !is_internal(item.name) &&
+           std::ranges::all_of(item.type.params, is_numeric) &&
            std::ranges::all_of(item.type.results, is_numeric);
 }
 
@@ -133,6 +138,7 @@ FunctionSignature undescribed(const ModuleExport& item) {
 Result<void> check_described(const FunctionSignature& function, const Module& module) {
     const ModuleExport* item = module.find_function(function.name);
     if (item == nullptr) return fail(bad_signature, function.name + " is not exported");
+    if (is_internal(function.name)) return fail(bad_signature, function.name + " is internal");
     if (item->type != lowered(function)) {
         return fail(bad_signature, function.name + " is " + to_string(item->type) +
                                        ", described is " + to_string(lowered(function)));
@@ -198,8 +204,10 @@ Result<Signatures> Signatures::read(const Module& module) {
         }
         out.functions_.push_back(std::move(function));
     }
+    std::set<std::string, std::less<>> described;  // names may be many, and long
+    for (const FunctionSignature& function : out.functions_) described.insert(function.name);
     for (const ModuleExport& item : module.exports()) {
-        if (!is_callable_export(item) || out.find(item.name) != nullptr) continue;
+        if (!is_callable_export(item) || described.contains(item.name)) continue;
         out.functions_.push_back(undescribed(item));
     }
     return out;

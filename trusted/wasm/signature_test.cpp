@@ -76,6 +76,8 @@ TEST(Signatures, ADescriptionHasToBeTrue) {
     EXPECT_EQ(read("memory()").error().detail(), "memory is not exported");
     EXPECT_EQ(read("length(n: s32) -> u32").error().code(), bad_signature);
     EXPECT_EQ(read("spin() -> s32").error().code(), bad_signature);
+    EXPECT_EQ(read("_hidden() -> s32").error().detail(), "_hidden is internal");
+    EXPECT_EQ(read("eos_alloc(size: s32) -> s32").error().detail(), "eos_alloc is internal");
     EXPECT_EQ(read("spin()\nspin()").error().detail(), "spin is described twice");
 }
 

@@ -19,8 +19,9 @@ constexpr std::uint32_t kFdstatBytes = 24;
 constexpr std::uint32_t kFilestatBytes = 64;
 constexpr std::uint32_t kMaxDescriptor = 1'023;  // that fd_renumber may make
 // What costs more than the bytes it copies, as bytes of work.
-constexpr std::uint64_t kRandomWork = 16;  // each random byte
-constexpr std::uint64_t kIovecWork = 64;   // each entry of a list
+constexpr std::uint64_t kRandomWork = 16;    // each random byte
+constexpr std::uint64_t kIovecWork = 64;     // each entry of a list
+constexpr std::uint64_t kLogLineWork = 512;  // each line of the log, however short
 
 struct Iovec {
     std::uint32_t address;
@@ -32,6 +33,11 @@ void wipe(std::string& text) {
     text.resize(text.capacity());
     secure_wipe(std::as_writable_bytes(std::span(text)));
     text.clear();
+}
+
+// How many entries of the log a text makes.
+std::uint64_t lines_in(std::string_view text) {
+    return static_cast<std::uint64_t>(std::ranges::count(text, '\n')) + 1;
 }
 
 }  // namespace
@@ -208,6 +214,7 @@ Wasi::Answer Wasi::fd_write(Args args, HostContext& context) {
         } else {
             // A short write, as for a full pipe.
             bytes = bytes.first(std::min(bytes.size(), kMaxLogBytes - total));
+            context.work_bytes += kLogLineWork * lines_in(as_chars(bytes));
             world_.log.write(bytes);
         }
         total += static_cast<std::uint32_t>(bytes.size());

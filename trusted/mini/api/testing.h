@@ -94,6 +94,10 @@ class ApiPeer {
         if (!body.empty()) text += "Content-Length: " + std::to_string(body.size()) + "\r\n";
         text += "\r\n";
         text += body;
+        more(text);
+    }
+    /// What is sent after that.
+    void more(std::string_view text) {
         ByteView rest = as_bytes(text);
         while (!rest.empty() && !is_over() && connection_->wants_input())
             rest = rest.subspan(connection_->receive(rest));

@@ -36,18 +36,18 @@ Dispatched call_function(const ApiContext& context, RoutedRequest request) {
     std::string name = request.parameter("app");
     std::string function = request.parameter("function");
     bool own_name = request.connection.kind == runtime::NameKind::kApp;
-    if ((own_name && request.connection.app != name) ||
-        !find_app(*context.control.snapshot(), name)) {
+    // The app that this connection's leaf stands for: what replaces it while the body is on its way
+    // is another one, which this client has not seen.
+    std::optional<AppRef> app = find_app(*context.control.snapshot(), name);
+    if ((own_name && request.connection.app != name) || !app) {
         runtime::respond_error(request.exchange, 404, "there is no such app on this name");
         return {};
     }
     std::size_t limit = context.control.snapshot()->state->settings.max_body_bytes;
     return runtime::collect_body(
         request.head.body, limit, context.bodies, std::move(request.exchange),
-        [&context, name, function](runtime::Exchange exchange, runtime::CollectedBody body) {
-            std::optional<AppRef> app = find_app(*context.control.snapshot(), name);
-            if (!app) return runtime::respond_error(exchange, 404, "the app was unloaded");
-            context.apps.call(*app, function, body.bytes, std::move(exchange));
+        [&context, app = *app, function](runtime::Exchange exchange, runtime::CollectedBody body) {
+            context.apps.call(app, function, body.bytes, std::move(exchange));
         });
 }
 

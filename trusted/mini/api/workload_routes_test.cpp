@@ -2,6 +2,8 @@
 // Apps as their callers see them: limits on calls, time, sizes.
 #include <gtest/gtest.h>
 
+#include "common/base/codec.h"
+#include "common/base/encoding.h"
 #include "trusted/mini/api/testing.h"
 
 namespace eos::mini {
@@ -9,6 +11,23 @@ namespace {
 
 using testing::body_json;
 using testing::Caller;
+
+/// "who", which takes nothing and returns `number`.
+Bytes who_module(unsigned char number) {
+    Bytes out =
+        *from_hex("0061736d010000000105016000017f030201000707010377686f00000a0601040041010b");
+    out[out.size() - 2] = std::byte{number};
+    return out;
+}
+
+/// Sleeps for `timeout_ns`, again and again.
+Bytes sleeping_module(std::uint64_t timeout_ns) {
+    const Bytes out = *from_hex(
+        "0061736d01000000010c0260047f7f7f7f017f60000002260116776173695f736e617073686f745f7072657669"
+        "6577310b706f6c6c5f6f6e656f66660000030201010503010001071302066d656d6f72790200065f7374617274"
+        "00010a160114000340410041c000410141800110001a0c000b0b0b14020041100b01010041180b08");
+    return concat({out, std::move(Writer().u64le(timeout_ns)).take()});
+}
 
 class Workloads : public ::testing::Test, protected testing::ApiRig {
   protected:
@@ -107,6 +126,48 @@ TEST_F(Workloads, ARunningCallOutlivesTheReplacementOfItsApp) {
     for (const auto& [name, tree] : control->snapshot()->workload_trees) roots.insert(tree->root());
     apps.retain(roots);
     EXPECT_EQ(body_json(finish(*call))["trap"], "fuel_exhausted") << "it is still the old code";
+}
+
+TEST_F(Workloads, ABodyGoesToTheAppThatTheConnectionStandsFor) {
+    ASSERT_EQ(load_app("app", who_module(1)).status, 201);
+    auto peer = connect(to_app("app"));
+    peer->send("POST /rpc/app/who", "Content-Length: 2\r\n");
+    peer->more("{");
+    ASSERT_EQ(load_app("app", who_module(2)).status, 200);
+    peer->more("}");
+    settle(*peer);
+    const runtime::ReadResponse answer = finish(*peer);
+    EXPECT_EQ(answer.status, 200) << answer.body;
+    EXPECT_EQ(body_json(answer)["returns"][0]["value"], 1) << answer.body;
+}
+
+TEST_F(Workloads, WhoSleepsAndIsNotWaitedForTakesNoRoom) {
+    constexpr std::uint64_t kLongNs = 50'000'000'000;
+    std::vector<std::unique_ptr<testing::ApiPeer>> calls;
+    for (const char* name : {"one", "two"}) {
+        ASSERT_EQ(load_app(name, sleeping_module(kLongNs)).status, 201);
+        for (std::size_t i = 0; i < kMaxCallsPerApp; ++i) calls.push_back(begin(name));
+    }
+    ASSERT_EQ(apps.call_count(), 2 * kMaxCallsPerApp) << "all the memory there is";
+    while (apps.turn()) {
+    }
+    ASSERT_EQ(load_app("three", testing::endless_module()).status, 201);
+    const auto refused = begin("three");
+    expect_busy(runtime::read_response(refused->sink.written));
+    EXPECT_NE(refused->sink.written.size(), 0U);
+    for (const auto& call : calls) call->hang_up();
+    EXPECT_TRUE(begin("three")->sink.written.empty());
+}
+
+TEST_F(Workloads, ASleepOfLessThanAMillisecondIsOne) {
+    ASSERT_EQ(load_app("nap", sleeping_module(1)).status, 201);
+    auto call = begin("nap");
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_FALSE(apps.turn()) << "nothing to do before the clock has moved";
+        ASSERT_TRUE(apps.next_deadline_ms().has_value());
+        EXPECT_GT(*apps.next_deadline_ms(), clock.ms);
+        clock.ms = *apps.next_deadline_ms();
+    }
 }
 
 TEST_F(Workloads, BodiesAreBoundedByTheSetting) {

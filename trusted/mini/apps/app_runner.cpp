@@ -32,6 +32,11 @@ void answer(runtime::Exchange& exchange, wasm::AppResponse response) {
                                "the app's answer cannot be sent: " + sent.error().message());
 }
 
+/// Rounded up: a call that is woken before its time would only ask again, and pays nothing for it.
+std::uint64_t wake_at_ms(const wasm::HostRequest& sleep) {
+    return sleep.wake_at_ns / kNsPerMs + (sleep.wake_at_ns % kNsPerMs == 0 ? 0 : 1);
+}
+
 ModuleFacts facts_of(const wasm::Module& module, const wasm::Signatures& signatures) {
     ModuleFacts facts;
     facts.has_cgi_entry = wasm::has_cgi_entry(module);
@@ -131,18 +136,21 @@ Result<ModuleFacts> AppRunner::facts(const AppRef& app) {
 }
 
 bool AppRunner::admit(const AppRef& app, runtime::Exchange& exchange) {
+    // Nobody waits for these, however long they would still sleep.
+    std::erase_if(calls_, [](const auto& running) { return !running->exchange.is_open(); });
     std::size_t of_app = 0;
     std::uint64_t memory_bytes = app.app->limits.max_memory_bytes;
     for (const auto& running : calls_) {
         of_app += running->app == app.name ? 1 : 0;
         memory_bytes += running->max_memory_bytes;
     }
-    if (of_app < kMaxCallsPerApp && calls_.size() < kMaxCallsPerWorker &&
-        memory_bytes <= kMaxCallMemoryBytes) {
-        return true;
-    }
+    const bool has_room = calls_.size() < kMaxCallsPerWorker && memory_bytes <= kMaxCallMemoryBytes;
+    if (of_app < kMaxCallsPerApp && has_room) return true;
     ++counters_.refused;
-    runtime::respond_busy(exchange, "too many calls of this app are under way", kRetryAfterSeconds);
+    runtime::respond_busy(exchange,
+                          of_app < kMaxCallsPerApp ? "too many calls of all apps are under way"
+                                                   : "too many calls of this app are under way",
+                          kRetryAfterSeconds);
     return false;
 }
 
@@ -196,7 +204,7 @@ bool AppRunner::turn() {
     } else {
         const auto* sleep = std::get_if<wasm::HostRequest>(&progress);
         running->wake_at_ms =
-            sleep == nullptr ? 0 : std::min(sleep->wake_at_ns / kNsPerMs, running->ends_at_ms);
+            sleep == nullptr ? 0 : std::min(wake_at_ms(*sleep), running->ends_at_ms);
         calls_.push_back(std::move(running));
     }
     return std::ranges::any_of(calls_, [&](const auto& c) { return c->wake_at_ms <= now_ms; });
