@@ -73,20 +73,23 @@ bool MemoryBudget::Loan::grow_to(std::size_t bytes) {
 
 Dispatched collect_body(http::BodySize declared, std::size_t max_bytes, MemoryBudget& budget,
                         Exchange exchange,
-                        std::move_only_function<void(Exchange, CollectedBody)> then) {
+                        std::move_only_function<void(Exchange, CollectedBody)> then,
+                        Lending lending) {
     if (declared.bytes > max_bytes) {
         respond_error(exchange, 413, "the limit here is " + std::to_string(max_bytes) + " bytes");
         return {};
     }
     MemoryBudget::Loan loan(budget);
     const auto size = static_cast<std::size_t>(declared.bytes);
-    if (!loan.grow_to(size)) {
+    const std::size_t at_once = lending == Lending::kAtOnce ? size : 0;
+    if (!loan.grow_to(at_once)) {
         respond_busy(exchange, kBusy, kRetryAfterSeconds);
         return {};
     }
-    auto collector = std::make_unique<BodyCollector>(std::move(exchange), std::move(loan),
-                                                     max_bytes, std::move(then));
-    collector->reserve(size);
+    const std::size_t most = declared.kind == http::BodyKind::kKnown ? size : max_bytes;
+    auto collector = std::make_unique<BodyCollector>(std::move(exchange), std::move(loan), most,
+                                                     std::move(then));
+    collector->reserve(at_once);
     return {std::move(collector), max_bytes, {}};
 }
 

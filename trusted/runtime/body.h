@@ -53,14 +53,22 @@ struct CollectedBody {
     MemoryBudget::Loan loan;
 };
 
+/// When a body of known size gets its memory; one of unknown size always does as it comes.
+enum class Lending : std::uint8_t {
+    kAtOnce,     ///< all of it before the first byte: what was begun can be finished
+    kAsItComes,  ///< for peers who might announce much and send little. It grows by being copied,
+                 ///< for which up to twice its size is lent
+};
+
 /// Collects a body of the size that the head declares, or of unknown size up to `max_bytes`, and
-/// then calls `then` with the exchange and the body. The body's memory is lent from `budget`, all
-/// of it before the first byte if the size is known; if the budget is exhausted the answer is 503.
+/// then calls `then` with the exchange and the body. The body's memory is lent from `budget`; if
+/// that is exhausted the answer is 503.
 /// If the exchange ends first, `then` is never called.
 /// returns: what to hand to the connection; its max_body_bytes is `max_bytes`, its route is not
 /// set.
 Dispatched collect_body(http::BodySize declared, std::size_t max_bytes, MemoryBudget& budget,
                         Exchange exchange,
-                        std::move_only_function<void(Exchange, CollectedBody)> then);
+                        std::move_only_function<void(Exchange, CollectedBody)> then,
+                        Lending lending = Lending::kAtOnce);
 
 }  // namespace eos::runtime
