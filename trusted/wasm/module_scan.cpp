@@ -61,6 +61,7 @@ class Scanner {
     std::uint32_t element_total_ = 0;
     std::vector<FunctionType> types_;
     std::vector<std::uint32_t> function_types_;
+    std::size_t signature_values_ = 0;  ///< of all functions
     std::uint32_t globals_ = 0;
     std::uint32_t bodies_ = 0;
     std::uint32_t data_segments_ = 0;
@@ -206,6 +207,11 @@ void Scanner::functions() {
     for (std::uint32_t i = 0; i < count && in_.ok(); ++i) {
         const std::uint32_t type = in_.u32();
         if (type >= types_.size()) return in_.fail(malformed_module, "no such type");
+        signature_values_ += types_[type].params.size() + types_[type].results.size();
+        if (signature_values_ > kMaxSignatureValues) {
+            return in_.fail(module_limit, "parameters and results of all functions: more than " +
+                                              std::to_string(kMaxSignatureValues));
+        }
         function_types_.push_back(type);
     }
 }

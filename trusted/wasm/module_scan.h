@@ -28,6 +28,9 @@ inline constexpr std::uint32_t kMaxParams = 255;
 inline constexpr std::uint32_t kMaxResults = 32;
 inline constexpr std::uint32_t kMaxImports = 1'000;
 inline constexpr std::uint32_t kMaxFunctions = 50'000;
+/// Parameters and results of all functions together: the engine copies each into every instance,
+/// whatever the instance may take of memory and before it runs.
+inline constexpr std::size_t kMaxSignatureValues = 500'000;
 inline constexpr std::uint32_t kMaxTables = 16;
 inline constexpr std::uint32_t kMaxGlobals = 10'000;
 inline constexpr std::uint32_t kMaxExports = 10'000;

@@ -100,6 +100,19 @@ TEST(ModuleScan, RefusesSectionsOutOfOrderOrTwice) {
     expect_refused(module_of({section(1, raw({0, 0}))}), malformed_module, "left over");
 }
 
+TEST(ModuleScan, WhatAnInstanceHoldsOfFunctionTypesIsBounded) {
+    const Bytes type = section(
+        1, concat({raw({1, 0x60}), leb(kMaxParams), Bytes(kMaxParams, std::byte{0x7f}), raw({0})}));
+    const auto functions_of = [&](std::size_t count) {
+        const Bytes types(count, std::byte{0});
+        return module_of(
+            {type, section(3, concat({leb(static_cast<std::uint32_t>(count)), types}))});
+    };
+    constexpr std::size_t kMost = kMaxSignatureValues / kMaxParams;
+    expect_refused(functions_of(kMost + 1), module_limit, "parameters and results");
+    expect_refused(functions_of(kMost), malformed_module, "");
+}
+
 TEST(ModuleScan, CountsAreBounded) {
     expect_refused(module_of({section(1, leb(kMaxTypes + 1))}), module_limit, "types");
     expect_refused(module_of({section(2, leb(kMaxImports + 1))}), module_limit, "imports");
