@@ -190,6 +190,7 @@ FunctionType lowered(const FunctionSignature& signature) {
 
 Result<Signatures> Signatures::read(const Module& module) {
     Signatures out;
+    std::set<std::string, std::less<>> described;  // names may be many, and long
     std::string_view rest = module.functions_text();
     while (!rest.empty()) {
         const std::size_t end =
@@ -199,13 +200,11 @@ Result<Signatures> Signatures::read(const Module& module) {
         if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
         FunctionSignature function = EOS_TRY(parse_signature(line));
         EOS_TRY(check_described(function, module));
-        if (out.find(function.name) != nullptr) {
+        if (!described.insert(function.name).second) {
             return fail(bad_signature, function.name + " is described twice");
         }
         out.functions_.push_back(std::move(function));
     }
-    std::set<std::string, std::less<>> described;  // names may be many, and long
-    for (const FunctionSignature& function : out.functions_) described.insert(function.name);
     for (const ModuleExport& item : module.exports()) {
         if (!is_callable_export(item) || described.contains(item.name)) continue;
         out.functions_.push_back(undescribed(item));
