@@ -3,6 +3,7 @@
 // `enclavectl why` expects.
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <iterator>
 #include <memory>
 
@@ -34,6 +35,7 @@ struct MeasureOptions {
     std::string guest_features = "0x1";
     std::string vmm = "qemu";
     std::string page_order = "page";
+    std::string sigstruct;
 };
 
 /// Text for a person beside the members of the JSON.
@@ -53,18 +55,49 @@ int print(const Cli& cli, const Output& output) {
     return kExitOk;
 }
 
+/// What the signer states of this very enclave. `why` compares the registers, not these numbers.
+Result<void> add_sigstruct(Output& out, const std::string& file,
+                           const crypto::Digest32& mr_enclave) {
+    const Bytes bytes = EOS_TRY(read_file(file));
+    Result<measure::Sigstruct> parsed = measure::parse_sigstruct(bytes);
+    if (!parsed) return fail(std::move(parsed.error()).within(file));
+    if (parsed->mr_enclave != mr_enclave) {
+        return fail(measure::other_enclave, file + ": ENCLAVEHASH " + hex(parsed->mr_enclave) +
+                                                ", the image's mr_enclave is " + hex(mr_enclave) +
+                                                ": sign this image, or give the one it was made "
+                                                "for");
+    }
+    out.add("mr_signer", hex(parsed->mr_signer));
+    Output numbers;
+    numbers.value = {{"isv_prod_id", parsed->isv_prod_id}, {"isv_svn", parsed->isv_svn}};
+    out.text += "\nisv_prod_id " + std::to_string(parsed->isv_prod_id);
+    out.text += "\nisv_svn     " + std::to_string(parsed->isv_svn);
+    numbers.add("attributes", hex(parsed->attributes));
+    numbers.add("attributes_mask", hex(parsed->attributes_mask));
+    out.text += "\n" + numbers.text;
+    out.value["sigstruct"] = numbers.value;
+    return {};
+}
+
 Result<int> measure_enclave(const Cli& cli, const MeasureOptions& options) {
     const Bytes file = EOS_TRY(read_file(options.file, measure::kMaxBootFileBytes));
     Output out;
     out.value["tee"] = "sgx";
     if (as_chars(file).starts_with("ECREATE")) {
-        out.add("mr_enclave", hex(EOS_TRY(measure::measure_sgxs(file))));
+        const crypto::Digest32 mr_enclave = EOS_TRY(measure::measure_sgxs(file));
+        out.add("mr_enclave", hex(mr_enclave));
+        if (!options.sigstruct.empty()) EOS_TRY(add_sigstruct(out, options.sigstruct, mr_enclave));
         return print(cli, out);
     }
     if (!as_chars(file).starts_with("\x7f"
                                     "ELF")) {
         return fail(measure::bad_enclave_page,
                     "neither a program of the process back end (ELF) nor an SGXS stream");
+    }
+    if (!options.sigstruct.empty()) {
+        return fail(measure::bad_sigstruct,
+                    "a runner of the process back end has no signer: --sigstruct goes with an SGXS "
+                    "stream");
     }
     const measure::ProcessIdentity identity = measure::process_identity(file);
     out.add("mr_enclave", hex(identity.mr_enclave));
@@ -130,16 +163,26 @@ struct Boot {
     measure::BootFiles files() const { return {kernel, initrd, command_line}; }
 };
 
+/// Other tools take /dev/null for "an empty one", which as a device has no size to read by.
+Result<Bytes> read_boot_file(const std::string& option, const std::string& path) {
+    std::error_code error;
+    const auto status = std::filesystem::status(path, error);
+    if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+        return fail(file_unreadable, path + " is not a regular file: leave " + option +
+                                         " out if the guest is launched without one, or give an "
+                                         "empty file if it is launched with an empty one");
+    }
+    return read_file(path, measure::kMaxBootFileBytes);
+}
+
 Result<std::optional<Boot>> read_boot(const MeasureOptions& options) {
     if (options.kernel.empty()) {
         if (options.initrd.empty() && options.command_line.empty()) return std::optional<Boot>();
         return fail(measure::bad_launch, "--initrd and --append belong to a --kernel");
     }
     Boot out;
-    out.kernel = EOS_TRY(read_file(options.kernel, measure::kMaxBootFileBytes));
-    if (!options.initrd.empty()) {
-        out.initrd = EOS_TRY(read_file(options.initrd, measure::kMaxBootFileBytes));
-    }
+    out.kernel = EOS_TRY(read_boot_file("--kernel", options.kernel));
+    if (!options.initrd.empty()) out.initrd = EOS_TRY(read_boot_file("--initrd", options.initrd));
     out.command_line = options.command_line;
     return std::optional(std::move(out));
 }
@@ -157,6 +200,12 @@ Result<std::uint64_t> parse_number(const std::string& text, std::uint64_t max) {
     return out;
 }
 
+std::string unknown_model(const std::string& model) {
+    std::string out = "no vCPU model " + printable(as_bytes(model)) + ": known are";
+    for (std::string_view name : measure::vcpu_names()) out += " " + std::string(name);
+    return out + "; for another give --vcpu-signature, CPUID 1 EAX of the guest's CPU";
+}
+
 Result<measure::SnpLaunch> snp_launch(const MeasureOptions& options) {
     const Bytes image = EOS_TRY(read_file(options.file));
     measure::SnpLaunch launch;
@@ -170,7 +219,7 @@ Result<measure::SnpLaunch> snp_launch(const MeasureOptions& options) {
     } else if (auto signature = measure::vcpu_signature(options.vcpu_type)) {
         launch.vcpu_signature = *signature;
     } else {
-        return fail(measure::bad_launch, "no vCPU model " + printable(as_bytes(options.vcpu_type)));
+        return fail(measure::bad_launch, unknown_model(options.vcpu_type));
     }
     if (options.vmm == "ec2") launch.vmm = measure::SnpVmm::ec2;
     if (options.vmm == "gce") launch.vmm = measure::SnpVmm::gce;
@@ -332,14 +381,17 @@ void add_measure_commands(CLI::App& program, Cli& cli) {
         "measure", "what evidence will show, computed from files (docs/measure.md)");
     measure->require_subcommand(1);
     auto of_file = [&](Calculator calculator, const char* name, const char* what) {
-        add_calculator(*measure, cli, options, calculator, name, what)
-            ->add_option("file", options->file)
-            ->required();
+        CLI::App* command = add_calculator(*measure, cli, options, calculator, name, what);
+        command->add_option("file", options->file)->required();
+        return command;
     };
     of_file(
         measure_enclave, "enclave",
         "MRENCLAVE of the process back end's runner, or of an SGXS stream; enclave images are not "
-        "measured yet");
+        "measured yet")
+        ->add_option("--sigstruct", options->sigstruct,
+                     "SIGSTRUCT (1,808 bytes) of the stream's enclave: MRSIGNER, ISVPRODID, ISVSVN "
+                     "and attributes; fails if it was made for another enclave");
     of_file(measure_wasm, "wasm", "a WebAssembly module: the digest that its certificate shows");
     of_file(measure_oci, "oci", "an OCI image layout, folder or tar: digests, each verified");
     of_file(measure_config, "config", "a configuration manifest: the root of its tree");

@@ -19,6 +19,9 @@ inline constexpr Code bad_launch{kLibrary, "bad_launch", "a guest cannot be laun
 inline constexpr Code bad_kernel{kLibrary, "bad_kernel", "the kernel is not an EFI program"};
 inline constexpr Code bad_enclave_page{kLibrary, "bad_enclave_page",
                                        "the enclave cannot have this page"};
+inline constexpr Code bad_sigstruct{kLibrary, "bad_sigstruct", "the file is not a SIGSTRUCT"};
+inline constexpr Code other_enclave{kLibrary, "other_enclave",
+                                    "the SIGSTRUCT was made for another enclave"};
 inline constexpr Code bad_image{kLibrary, "bad_image", "not a well-formed OCI image layout"};
 inline constexpr Code digest_mismatch{kLibrary, "digest_mismatch",
                                       "a blob is not what its name says"};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "client/measure/firmware.h"
 
+#include <algorithm>
 #include <array>
 #include <optional>
 
@@ -36,6 +37,8 @@ constexpr Guid kSevEsReset =
     guid(0x00f771de, 0x1a7e, 0x4fcb, {0x89, 0x0e, 0x68, 0xc7, 0x7e, 0x2f, 0xb4, 0x4e});
 constexpr Guid kSevMetadata =
     guid(0xdc886566, 0x984a, 0x4798, {0xa7, 0x5e, 0x55, 0x85, 0xa7, 0xbf, 0x67, 0xcc});
+constexpr Guid kSvsmInfo =
+    guid(0xa789a612, 0x0597, 0x4c4b, {0xa4, 0x9f, 0xcb, 0xb1, 0xfe, 0x9d, 0x1d, 0xdd});
 constexpr Guid kTdxMetadata =
     guid(0xe47a6535, 0x984a, 0x4798, {0x86, 0x5e, 0x46, 0x85, 0xa7, 0xbf, 0x8e, 0xc2});
 
@@ -127,6 +130,39 @@ Result<SevSectionKind> sev_kind(std::uint32_t kind) {
     }
 }
 
+/// The SNP firmware takes one page of secrets and one of CPUID values: what a monitor makes of more
+/// is its own affair.
+Result<void> check_sev_section(const SevSection& section) {
+    EOS_TRY(check_pages(section.address, section.size_bytes));
+    const bool is_single =
+        section.kind == SevSectionKind::secrets || section.kind == SevSectionKind::cpuid;
+    if (is_single && section.size_bytes != kPageBytes) {
+        return bad("the section of kind " + std::to_string(static_cast<unsigned>(section.kind)) +
+                   " at " + std::to_string(section.address) + " has " +
+                   std::to_string(section.size_bytes) + " bytes, not one page");
+    }
+    return {};
+}
+
+/// A page is entered once: the RMP refuses it the second time.
+Result<void> check_apart(std::vector<SevSection> sections) {
+    std::ranges::sort(sections, {}, &SevSection::address);
+    std::uint64_t end = 0;
+    std::uint64_t sum_bytes = 0;
+    for (const SevSection& section : sections) {
+        if (section.address < end)
+            return bad("two SEV sections overlap at " + std::to_string(section.address));
+        end = section.address + section.size_bytes;
+        sum_bytes += section.size_bytes;
+    }
+    if (sum_bytes > kMaxSevMemoryBytes) {
+        return bad("the SEV sections have " + std::to_string(sum_bytes) +
+                   " bytes together, at most " + std::to_string(kMaxSevMemoryBytes) +
+                   " are measured");
+    }
+    return {};
+}
+
 Result<std::vector<SevSection>> parse_sev_sections(ByteView at) {
     Reader in(at);
     const ByteView signature = EOS_TRY(in.bytes(4));
@@ -144,9 +180,10 @@ Result<std::vector<SevSection>> parse_sev_sections(ByteView at) {
         section.address = EOS_TRY(in.u32le());
         section.size_bytes = EOS_TRY(in.u32le());
         section.kind = EOS_TRY(sev_kind(EOS_TRY(in.u32le())));
-        EOS_TRY(check_pages(section.address, section.size_bytes));
+        EOS_TRY(check_sev_section(section));
         out.push_back(section);
     }
+    EOS_TRY(check_apart(out));
     return out;
 }
 
@@ -204,6 +241,8 @@ Result<SevMetadata> parse_sev_metadata(ByteView image) {
     const Table table = EOS_TRY(find_table(image));
     const std::optional<ByteView> metadata = table.find(kSevMetadata);
     if (!metadata) return bad("it has no SEV metadata: it is not for SEV-SNP");
+    // A monitor launches an SVSM in front of this image: other pages, and another first vCPU state.
+    if (table.find(kSvsmInfo)) return bad("an SVSM: not measured");
     SevMetadata out;
     const ByteView at = EOS_TRY(pointed_to(image, *metadata, "SEV metadata"));
     out.sections = EOS_TRY(as_bad_firmware(parse_sev_sections(at), "SEV metadata"));

@@ -13,6 +13,8 @@ namespace eos::client::measure {
 inline constexpr std::size_t kMaxFirmwareBytes = 64 * 1024 * 1024;
 inline constexpr std::size_t kMaxSections = 64;
 inline constexpr std::uint64_t kMaxSectionBytes = 64 * 1024 * 1024;
+/// All sections of SEV metadata together: each page of them costs a hash a launch.
+inline constexpr std::uint64_t kMaxSevMemoryBytes = 64 * 1024 * 1024;
 
 /// The kinds of memory that SEV metadata names.
 enum class SevSectionKind : std::uint32_t {
@@ -55,13 +57,16 @@ std::uint64_t firmware_address(ByteView image);
 /// What the image says for SEV-SNP. A code volume without its variables will do, if the machine is
 /// launched so.
 /// in:      whole pages, at most kMaxFirmwareBytes; not retained.
-/// errors:  bad_firmware (the detail says what is missing or does not fit).
-/// bound:   at most kMaxSections sections of kMaxSectionBytes.
+/// errors:  bad_firmware (the detail says what is missing or does not fit): also sections that
+///          overlap, secrets or CPUID values in other than one page, and an image with an SVSM.
+/// bound:   at most kMaxSections sections, kMaxSevMemoryBytes together.
 /// source:  OvmfPkg/ResetVector/Ia16/ResetVectorVtf0.asm (table), X64/OvmfSevMetadata.asm.
 [[nodiscard]] Result<SevMetadata> parse_sev_metadata(ByteView image);
 
 /// What the image says for TDX: sections in launch order.
-/// in, errors, bound: as parse_sev_metadata().
+/// in:      as parse_sev_metadata().
+/// errors:  bad_firmware (the detail says what is missing or does not fit).
+/// bound:   at most kMaxSections sections of kMaxSectionBytes.
 /// source:  Intel TDX Virtual Firmware Design Guide, 11 (TDVF descriptor).
 [[nodiscard]] Result<std::vector<TdvfSection>> parse_tdvf_metadata(ByteView image);
 

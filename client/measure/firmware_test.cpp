@@ -76,6 +76,37 @@ TEST(Firmware, MetadataThatDoesNotFitIsNamed) {
               "TDVF section 0 reaches beyond the image");
 }
 
+/// Each section costs a hash a page in each launch and variant: together they are bounded.
+TEST(Firmware, SevSectionsNeitherOverlapNorExceedTheirSum) {
+    EXPECT_EQ(
+        refusal({.sev_metadata = sev_metadata({{0x800000, 0x2000, 1}, {0x800000, 0x2000, 1}})}),
+        "two SEV sections overlap at 8388608");
+    EXPECT_EQ(
+        refusal({.sev_metadata = sev_metadata({{0x801000, 0x1000, 2}, {0x800000, 0x2000, 1}})}),
+        "two SEV sections overlap at 8392704");
+    constexpr std::uint32_t kHalf = kMaxSevMemoryBytes / 2;
+    const std::vector<std::array<std::uint32_t, 3>> most{{0x10000000, kHalf, 1},
+                                                         {0x20000000, kHalf, 1}};
+    EXPECT_TRUE(parse_sev_metadata(make_image({.sev_metadata = sev_metadata(most)})).has_value());
+    auto more = most;
+    more.push_back({0x30000000, 0x1000, 1});
+    EXPECT_EQ(refusal({.sev_metadata = sev_metadata(more)}),
+              "the SEV sections have 67112960 bytes together, at most 67108864 are measured");
+}
+
+TEST(Firmware, SecretsAndCpuidAreOnePageEach) {
+    EXPECT_EQ(refusal({.sev_metadata = sev_metadata({{0x80d000, 0x2000, 2}})}),
+              "the section of kind 2 at 8441856 has 8192 bytes, not one page");
+    EXPECT_EQ(refusal({.sev_metadata = sev_metadata({{0x80e000, 0x2000, 3}})}),
+              "the section of kind 3 at 8445952 has 8192 bytes, not one page");
+}
+
+/// An SVSM is launched in front of the firmware and brings pages and a VMSA of its own.
+TEST(Firmware, AnSvsmIsRefused) {
+    EXPECT_EQ(refusal({.sev_metadata = usual_sev_metadata(), .has_svsm = true}),
+              "an SVSM: not measured");
+}
+
 TEST(Firmware, EveryDamageOfTheFooterIsRefused) {
     const Bytes image = usual_image();
     for (std::size_t i = image.size() - 32 - 18; i < image.size() - 32; ++i) {

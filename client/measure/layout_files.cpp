@@ -110,6 +110,11 @@ Result<LayoutFiles::Place> LayoutFiles::find(const std::string& name,
     return Place{0, size};
 }
 
+Result<std::uint64_t> LayoutFiles::size_of(const std::string& name) const {
+    std::filesystem::path file;
+    return EOS_TRY(find(name, file)).size;
+}
+
 Result<std::uint64_t> LayoutFiles::read(const std::string& name,
                                         const std::function<void(ByteView)>& take) const {
     std::filesystem::path file;

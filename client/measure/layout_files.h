@@ -23,6 +23,10 @@ class LayoutFiles {
     ///         changes names or sizes), client::file_unreadable.
     [[nodiscard]] static Result<LayoutFiles> open(const std::filesystem::path& path);
 
+    /// The size in bytes that read() will find.
+    /// errors: bad_image (no such file).
+    [[nodiscard]] Result<std::uint64_t> size_of(const std::string& name) const;
+
     /// Gives the content piece by piece to `take`.
     /// returns: its size in bytes.
     /// errors:  bad_image (no such file), client::file_unreadable.

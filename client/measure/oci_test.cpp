@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "client/measure/oci.h"
 
+#include <map>
+
 #include "client/files.h"
 #include "client/measure/reference_test.h"
 #include "common/json/json.h"
@@ -155,6 +157,50 @@ TEST(Oci, LayoutsThatAreNone) {
     sha512.index(json::Value::array({image}));
     const Folder fourth;
     EXPECT_EQ(code_of(sha512.write_folder(fourth)), bad_encoding);
+}
+
+/// A file of zeros that takes no room on the disk, and its descriptor.
+json::Value sparse_blob(const Folder& folder, const crypto::Digest32& digest, std::uint64_t size) {
+    const std::string name = "layout/blobs/sha256/" + hex(digest);
+    std::filesystem::resize_file(folder.write(name, {}), size);
+    return {{"mediaType", "application/vnd.oci.image.layer.v1.tar"},
+            {"digest", "sha256:" + hex(digest)},
+            {"size", size}};
+}
+
+/// A layout of one image with these layers, beside what the folder holds.
+std::string layout_of(const Folder& folder, const json::Value& layers) {
+    LayoutMaker maker;
+    json::Value manifest = {
+        {"schemaVersion", 2},
+        {"config", maker.blob("application/vnd.oci.image.config.v1+json", to_bytes("{}"))},
+        {"layers", layers}};
+    maker.index(json::Value::array({maker.blob(kManifestType, to_bytes(json::compact(manifest)))}));
+    return maker.write_folder(folder);
+}
+
+TEST(Oci, ABlobThatIsListedOftenIsReadOnce) {
+    constexpr std::uint64_t kSize = 160 * 1024 * 1024;
+    static_assert(kMaxLayers * kSize > kMaxLayoutBytes);
+    crypto::Sha256 zeros;
+    const Bytes piece(1024 * 1024);
+    for (std::uint64_t at = 0; at < kSize; at += piece.size()) zeros.update(piece);
+    const Folder folder;
+    const json::Value blob = sparse_blob(folder, zeros.finish(), kSize);
+    json::Value layers = json::Value::array();
+    for (std::size_t i = 0; i < kMaxLayers; ++i) layers.push_back(blob);
+    Result<std::vector<OciImage>> images = measure_oci_layout(layout_of(folder, layers));
+    ASSERT_TRUE(images.has_value()) << images.error().message();
+    EXPECT_EQ(images->front().layers.size(), kMaxLayers);
+    // What is known of a blob holds for whoever names it.
+    layers.back()["size"] = kSize - 1;
+    EXPECT_EQ(code_of(layout_of(folder, layers)), digest_mismatch);
+}
+
+TEST(Oci, MoreThanTheBoundIsNotRead) {
+    const Folder folder;
+    const json::Value blob = sparse_blob(folder, {}, kMaxLayoutBytes + 1);
+    EXPECT_EQ(code_of(layout_of(folder, json::Value::array({blob}))), bad_image);
 }
 
 TEST(Oci, ArchivesThatLieAreRefused) {

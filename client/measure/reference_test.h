@@ -80,6 +80,7 @@ struct ImageParts {
     Bytes tdvf_metadata;  ///< empty: no entry
     std::uint32_t kernel_hashes_address = 0x810c00;
     bool has_reset = true;
+    bool has_svsm = false;
 };
 
 inline Bytes sev_metadata(const std::vector<std::array<std::uint32_t, 3>>& sections) {
@@ -149,6 +150,7 @@ inline Bytes make_image(const ImageParts& parts) {
     }
     entry("7255371f-3a3b-4b04-927b-1da6efa8d454", u32(parts.kernel_hashes_address));
     if (parts.has_reset) entry("00f771de-1a7e-4fcb-890e-68c77e2fb44e", u32(0x80b004));
+    if (parts.has_svsm) entry("a789a612-0597-4c4b-a49f-cbb1fe9d1ddd", u32(0));
     entry("96b582de-1fb2-45f7-baea-a366c55a082d", {});
     Bytes bytes = std::move(table).take();
     // The last entry is the footer, whose size is that of the whole table.

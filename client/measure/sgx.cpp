@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "client/measure/sgx.h"
 
+#include <array>
 #include <bit>
 
 #include "common/base/codec.h"
@@ -89,7 +90,48 @@ class SgxsReader {
     Reader in_;
 };
 
+constexpr std::array<std::uint8_t, 16> kSigstructHeader{0x06, 0, 0, 0, 0xe1, 0, 0, 0,
+                                                        0,    0, 1, 0, 0,    0, 0, 0};
+constexpr std::array<std::uint8_t, 16> kSigstructHeader2{0x01, 0x01, 0, 0, 0x60, 0, 0, 0,
+                                                         0x60, 0,    0, 0, 0x01, 0, 0, 0};
+constexpr std::size_t kModulusBytes = 384;
+
+std::unexpected<Error> no_sigstruct(std::string detail) {
+    return fail(bad_sigstruct, std::move(detail));
+}
+
+bool reserved_is_zero(ByteView in) {
+    return all_zero(in.subspan(44, 84)) && all_zero(in.subspan(910, 2)) &&
+           all_zero(in.subspan(992, 16)) && all_zero(in.subspan(1028, 12));
+}
+
 }  // namespace
+
+Result<Sigstruct> parse_sigstruct(ByteView in) {
+    if (in.size() != kSigstructBytes) {
+        return no_sigstruct("it has " + std::to_string(in.size()) + " bytes, a SIGSTRUCT has " +
+                            std::to_string(kSigstructBytes));
+    }
+    if (!equal(in.first(16), std::as_bytes(std::span(kSigstructHeader))))
+        return no_sigstruct("its HEADER is another one");
+    Reader vendor(in.subspan(16));
+    const std::uint32_t vendor_id = EOS_TRY(vendor.u32le());
+    if (vendor_id != 0 && vendor_id != 0x8086) return no_sigstruct("its VENDOR is unknown");
+    if (!equal(in.subspan(24, 16), std::as_bytes(std::span(kSigstructHeader2))))
+        return no_sigstruct("its HEADER2 is another one");
+    Reader exponent(in.subspan(512));
+    if (EOS_TRY(exponent.u32le()) != 3) return no_sigstruct("its EXPONENT is not 3");
+    if (!reserved_is_zero(in)) return no_sigstruct("its reserved bytes are not zero");
+    Sigstruct out;
+    out.mr_signer = crypto::sha256(in.subspan(128, kModulusBytes));
+    out.attributes = to_array<16>(in.subspan(928, 16));
+    out.attributes_mask = to_array<16>(in.subspan(944, 16));
+    out.mr_enclave = to_array<32>(in.subspan(960, 32));
+    Reader numbers(in.subspan(1024));
+    out.isv_prod_id = EOS_TRY(numbers.u16le());
+    out.isv_svn = EOS_TRY(numbers.u16le());
+    return out;
+}
 
 Result<crypto::Digest32> measure_sgxs(ByteView stream) {
     SgxsReader in(stream);

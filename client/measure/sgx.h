@@ -46,6 +46,26 @@ class EnclaveMeasurement {
 /// source: fortanix sgxs (the stream's form).
 [[nodiscard]] Result<crypto::Digest32> measure_sgxs(ByteView stream);
 
+inline constexpr std::size_t kSigstructBytes = 1808;
+
+/// What the signer of an enclave states of it: the fields of a SIGSTRUCT that evidence will show.
+struct Sigstruct {
+    crypto::Digest32 mr_signer{};   ///< SHA-256 of MODULUS, as stored
+    crypto::Digest32 mr_enclave{};  ///< ENCLAVEHASH
+    std::uint16_t isv_prod_id = 0;
+    std::uint16_t isv_svn = 0;
+    ByteArray<16> attributes{};       ///< what an enclave of this signer is launched with …
+    ByteArray<16> attributes_mask{};  ///< … in the bits that count
+};
+
+/// Reads a SIGSTRUCT. Its signature is not verified: EINIT does that, and refuses the enclave.
+/// in:     exactly kSigstructBytes; not retained.
+/// errors: bad_sigstruct (size, HEADER, HEADER2, VENDOR, EXPONENT, or reserved bytes that EINIT
+/// wants
+///         zero).
+/// source: Intel SDM vol. 3D, "Enclave Signature Structure (SIGSTRUCT)" and EINIT.
+[[nodiscard]] Result<Sigstruct> parse_sigstruct(ByteView in);
+
 /// MRENCLAVE and MRSIGNER of the `process` back end, which protects nothing: of a runner's program
 /// file.
 struct ProcessIdentity {

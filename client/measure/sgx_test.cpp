@@ -99,6 +99,63 @@ TEST(SgxMeasurement, TheOrderOfPagesCounts) {
     EXPECT_NE(measured(swapped), measured(kPages));
 }
 
+/// A SIGSTRUCT by the table of the SDM; each field has a value of its own.
+Bytes sigstruct() {
+    Writer out;
+    out.bytes(from_hex("06000000e10000000000010000000000").value());
+    out.u32le(0x8086).u32le(0x20260102);
+    out.bytes(from_hex("01010000600000006000000001000000").value());
+    out.u32le(0).zeros(84).bytes(Bytes(384, std::byte{0xab}));  // SWDEFINED, reserved, MODULUS
+    out.u32le(3).bytes(Bytes(384, std::byte{0x51}));            // EXPONENT, SIGNATURE
+    out.u32le(0).u32le(0xffffffff).u32le(0).zeros(16);          // MISCSELECT to ISVFAMILYID
+    out.bytes(from_hex("04000000000000000300000000000000").value());
+    out.bytes(from_hex("fdffffffffffffff0000000000000000").value());
+    out.bytes(measured(kPages)).zeros(16).zeros(16);  // ENCLAVEHASH, reserved, ISVEXTPRODID
+    out.u16le(0x1234).u16le(7).zeros(12).bytes(Bytes(768, std::byte{0x92}));  // to Q2
+    return std::move(out).take();
+}
+
+TEST(SgxMeasurement, ASigstructNamesItsSigner) {
+    const Sigstruct parsed = parse_sigstruct(sigstruct()).value();
+    EXPECT_EQ(parsed.mr_signer, crypto::sha256(Bytes(384, std::byte{0xab})));
+    EXPECT_EQ(parsed.mr_enclave, measured(kPages));
+    EXPECT_EQ(parsed.isv_prod_id, 0x1234);
+    EXPECT_EQ(parsed.isv_svn, 7);
+    EXPECT_EQ(hex(parsed.attributes), "04000000000000000300000000000000");
+    EXPECT_EQ(hex(parsed.attributes_mask), "fdffffffffffffff0000000000000000");
+}
+
+TEST(SgxMeasurement, OtherFilesAreNoSigstruct) {
+    const Bytes right = sigstruct();
+    auto refusal = [](const Bytes& bytes) {
+        Result<Sigstruct> parsed = parse_sigstruct(bytes);
+        if (parsed) return std::string("accepted");
+        EXPECT_EQ(parsed.error().code(), bad_sigstruct);
+        return parsed.error().detail();
+    };
+    EXPECT_EQ(refusal({}), "it has 0 bytes, a SIGSTRUCT has 1808");
+    Bytes longer = right;
+    longer.push_back(std::byte{0});
+    EXPECT_EQ(refusal(longer), "it has 1809 bytes, a SIGSTRUCT has 1808");
+    const std::pair<std::size_t, std::string> places[] = {
+        {0, "its HEADER is another one"},
+        {15, "its HEADER is another one"},
+        {16, "its VENDOR is unknown"},
+        {24, "its HEADER2 is another one"},
+        {39, "its HEADER2 is another one"},
+        {44, "its reserved bytes are not zero"},
+        {127, "its reserved bytes are not zero"},
+        {512, "its EXPONENT is not 3"},
+        {910, "its reserved bytes are not zero"},
+        {992, "its reserved bytes are not zero"},
+        {1039, "its reserved bytes are not zero"}};
+    for (const auto& [at, detail] : places) {
+        Bytes damaged = right;
+        damaged[at] ^= std::byte{0x10};
+        EXPECT_EQ(refusal(damaged), detail) << at;
+    }
+}
+
 TEST(SgxMeasurement, ProcessIdentityIsThatOfTheProgramFile) {
     const Bytes elf = to_bytes("not really a program");
     const Bytes expected =

@@ -211,6 +211,62 @@ constexpr NamedModel kModels[] = {
     {"EPYC-Turin", {26, 0, 0}},
 };
 
+/// The digest once the metadata's pages are in: all but the vCPUs, whatever their number and kind.
+Result<Digest48> all_pages_digest(const SnpLaunch& launch) {
+    if (launch.vcpus == 0 || launch.vcpus > kMaxVcpus) {
+        return fail(bad_launch, std::to_string(launch.vcpus) + " vCPUs, 1 to " +
+                                    std::to_string(kMaxVcpus) + " are possible");
+    }
+    const std::vector<SevSection>& sections = launch.metadata.sections;
+    if (launch.kernel && std::ranges::find(sections, SevSectionKind::kernel_hashes,
+                                           &SevSection::kind) == sections.end()) {
+        return fail(bad_launch,
+                    "this firmware has no place for the hashes of a kernel: it would "
+                    "boot whatever kernel it is given");
+    }
+    LaunchContext context(launch.firmware_pages);
+    for (const SevSection& section : sections) EOS_TRY(add_section(context, launch, section));
+    for (const SevSection& section : sections) {
+        if (launch.vmm == SnpVmm::ec2 && section.kind == SevSectionKind::cpuid)
+            context.add(PageKind::cpuid, section.address, {});
+    }
+    return context.digest();
+}
+
+/// The launch's end: one save area a vCPU after the pages.
+Digest48 with_vcpus(const Digest48& pages, const SnpLaunch& launch) {
+    LaunchContext context(pages);
+    context.add(PageKind::vmsa, kVmsaAddress, vmsa_digest(launch, kResetVector));
+    const Digest48 further = vmsa_digest(launch, launch.metadata.reset_address);
+    for (unsigned i = 1; i < launch.vcpus; ++i) context.add(PageKind::vmsa, kVmsaAddress, further);
+    return context.digest();
+}
+
+/// The launches that differ from this one in their vCPUs alone.
+void add_vcpu_variants(std::vector<SnpVariant>& out, const Digest48& pages,
+                       const SnpLaunch& launch) {
+    constexpr unsigned kUsualVcpus = 64;
+    auto add = [&](std::string change, const SnpLaunch& other) {
+        out.push_back({std::move(change), with_vcpus(pages, other)});
+    };
+    SnpLaunch other = launch;
+    for (unsigned vcpus = 1; vcpus <= kUsualVcpus; ++vcpus) {
+        other.vcpus = vcpus;
+        if (vcpus != launch.vcpus) add(std::to_string(vcpus) + " vCPUs", other);
+    }
+    other = launch;
+    for (std::string_view model : vcpu_models()) {
+        other.vcpu_signature = *vcpu_signature(model);
+        if (other.vcpu_signature != launch.vcpu_signature) add("vCPU " + std::string(model), other);
+    }
+    other = launch;
+    for (std::uint64_t features : {0x1u, 0x21u}) {
+        other.guest_features = features;
+        if (features != launch.guest_features)
+            add(features == 1 ? "guest features 0x1" : "guest features 0x21", other);
+    }
+}
+
 }  // namespace
 
 KernelHashes hash_boot_files(const BootFiles& files) {
@@ -229,27 +285,7 @@ Digest48 firmware_pages_digest(ByteView image) {
 }
 
 Result<Digest48> launch_digest(const SnpLaunch& launch) {
-    if (launch.vcpus == 0 || launch.vcpus > kMaxVcpus) {
-        return fail(bad_launch, std::to_string(launch.vcpus) + " vCPUs, 1 to " +
-                                    std::to_string(kMaxVcpus) + " are possible");
-    }
-    const std::vector<SevSection>& sections = launch.metadata.sections;
-    if (launch.kernel && std::ranges::find(sections, SevSectionKind::kernel_hashes,
-                                           &SevSection::kind) == sections.end()) {
-        return fail(bad_launch,
-                    "this firmware has no place for the hashes of a kernel: it would "
-                    "boot whatever kernel it is given");
-    }
-    LaunchContext context(launch.firmware_pages);
-    for (const SevSection& section : sections) EOS_TRY(add_section(context, launch, section));
-    for (const SevSection& section : sections) {
-        if (launch.vmm == SnpVmm::ec2 && section.kind == SevSectionKind::cpuid)
-            context.add(PageKind::cpuid, section.address, {});
-    }
-    context.add(PageKind::vmsa, kVmsaAddress, vmsa_digest(launch, kResetVector));
-    const Digest48 further = vmsa_digest(launch, launch.metadata.reset_address);
-    for (unsigned i = 1; i < launch.vcpus; ++i) context.add(PageKind::vmsa, kVmsaAddress, further);
-    return context.digest();
+    return with_vcpus(EOS_TRY(all_pages_digest(launch)), launch);
 }
 
 std::uint32_t cpuid_signature(const CpuModel& cpu) {
@@ -266,6 +302,12 @@ std::optional<std::uint32_t> vcpu_signature(std::string_view model) {
     return {};
 }
 
+std::vector<std::string_view> vcpu_names() {
+    std::vector<std::string_view> out;
+    for (const NamedModel& row : kModels) out.push_back(row.name);
+    return out;
+}
+
 const std::vector<std::string_view>& vcpu_models() {
     static const std::vector<std::string_view> kNames{"EPYC", "EPYC-Rome", "EPYC-Milan",
                                                       "EPYC-Genoa", "EPYC-Turin"};
@@ -273,37 +315,22 @@ const std::vector<std::string_view>& vcpu_models() {
 }
 
 std::vector<SnpVariant> usual_variants(const SnpLaunch& launch) {
-    constexpr unsigned kUsualVcpus = 64;
+    const Result<Digest48> pages = all_pages_digest(launch);
+    if (!pages) return {};
     std::vector<SnpVariant> out;
+    add_vcpu_variants(out, *pages, launch);
+    if (!launch.kernel) return out;
     auto add = [&out](std::string change, const SnpLaunch& other) {
         Result<Digest48> digest = launch_digest(other);
         if (digest) out.push_back({std::move(change), *digest});
     };
-    for (unsigned vcpus = 1; vcpus <= kUsualVcpus; ++vcpus) {
-        SnpLaunch other = launch;
-        other.vcpus = vcpus;
-        if (vcpus != launch.vcpus) add(std::to_string(vcpus) + " vCPUs", other);
-    }
-    for (std::string_view model : vcpu_models()) {
-        SnpLaunch other = launch;
-        other.vcpu_signature = *vcpu_signature(model);
-        if (other.vcpu_signature != launch.vcpu_signature) add("vCPU " + std::string(model), other);
-    }
-    for (std::uint64_t features : {0x1u, 0x21u}) {
-        SnpLaunch other = launch;
-        other.guest_features = features;
-        if (features != launch.guest_features)
-            add(features == 1 ? "guest features 0x1" : "guest features 0x21", other);
-    }
-    if (launch.kernel) {
-        SnpLaunch other = launch;
-        other.kernel.reset();
-        add("no kernel hashes: kernel, initrd and command line are not measured", other);
-        constexpr std::byte kNul[1]{};
-        other.kernel = launch.kernel;
-        other.kernel->command_line = crypto::sha256(ByteView(kNul));
-        add("an empty command line", other);
-    }
+    SnpLaunch other = launch;
+    other.kernel.reset();
+    add("no kernel hashes: kernel, initrd and command line are not measured", other);
+    constexpr std::byte kNul[1]{};
+    other.kernel = launch.kernel;
+    other.kernel->command_line = crypto::sha256(ByteView(kNul));
+    add("an empty command line", other);
     return out;
 }
 

@@ -51,13 +51,16 @@ Digest48 firmware_pages_digest(ByteView image);
 
 /// The whole launch: firmware, the pages its metadata names, one VMSA a vCPU.
 /// errors: bad_launch (no vCPU or more than kMaxVcpus, a kernel without a place for its hashes).
-/// bound:  one SHA-384 of 112 bytes a page; kMaxSections, kMaxVcpus.
+/// bound:  one SHA-384 of 112 bytes a page: of kMaxSevMemoryBytes in at most kMaxSections sections
+///         (what parse_sev_metadata() lets through), and of kMaxVcpus save areas.
 /// source: AMD 56860 SEV-SNP Firmware ABI, 8.17.2 (PAGE_INFO); AMD64 APM vol. 2, table B-4 (VMSA).
 [[nodiscard]] Result<Digest48> launch_digest(const SnpLaunch& launch);
 
 /// The signature of a CPU model by QEMU's name for it, e.g. "EPYC-Milan".
 std::optional<std::uint32_t> vcpu_signature(std::string_view model);
-/// The names that vcpu_signature() knows, each signature once.
+/// All names that vcpu_signature() knows.
+std::vector<std::string_view> vcpu_names();
+/// Of them one for each signature.
 const std::vector<std::string_view>& vcpu_models();
 /// CPUID Fn0000_0001_EAX. source: AMD 25481 CPUID Specification.
 struct CpuModel {
@@ -74,7 +77,9 @@ struct SnpVariant {
 };
 
 /// What the digest would be if one usual thing were different: the first thing to look at when a
-/// report does not match.
+/// report does not match. Empty if launch_digest() refuses the launch itself.
+/// bound:  the metadata's pages three times, whatever the number of variants, and a save area for
+///         each vCPU of each: other vCPUs follow the same pages.
 std::vector<SnpVariant> usual_variants(const SnpLaunch& launch);
 
 }  // namespace eos::client::measure

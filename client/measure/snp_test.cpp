@@ -3,6 +3,8 @@
 // implementation.
 #include "client/measure/snp.h"
 
+#include <map>
+
 #include "client/measure/reference_test.h"
 
 namespace eos::client::measure {
@@ -66,6 +68,48 @@ TEST(SnpMeasurement, PublishedDigestsOfQemu) {
     EXPECT_EQ(measured(launch),
               "e1e1ca029dd7973ab9513295be68198472dcd4fc834bd9af"
               "9b63f6e8a1674dbf281a9278a4a2ebe0eed9f22adbcd0e2b");
+}
+
+TEST(SnpMeasurement, PublishedDigestsOfQemuWithoutDebugSwap) {
+    SnpLaunch launch = virtee_launch();
+    launch.vcpus = 4;
+    EXPECT_EQ(measured(launch),
+              "5061fffb019493a903613d56d54b94912a1a2f9e4502385f"
+              "5c194616753720a92441310ba6c4933de877c36e23046ad5");
+    launch.vcpus = 1;
+    launch.kernel = hash_boot_files({.command_line = "console=ttyS0 loglevel=7"});
+    EXPECT_EQ(measured(launch),
+              "6d287813eb5222d770f75005c664e34c204f385ce832cc2c"
+              "e7d0d6f354454362f390ef83a92046c042e706363b4b08fa");
+    launch.kernel.reset();
+    EXPECT_EQ(measured(launch),
+              "19358ba9a7615534a9a1e2f0dfc29384dcd4dcb7062ff9c6"
+              "013b26869a5fc6ecabe033c48dd6f6db5d6d76e7c5df632d");
+}
+
+/// ovmf_OvmfX64_suffix.bin of the same project: firmware without a place for kernel hashes.
+TEST(SnpMeasurement, PublishedDigestsOfFirmwareWithoutKernelHashes) {
+    using enum SevSectionKind;
+    SnpLaunch launch = virtee_launch();
+    launch.kernel.reset();
+    launch.firmware_pages = array_from_hex<48>(
+                                "b91e6fec73d2bcc57ad5fd400a426ce02731c22ea92bc894"
+                                "ce675e7c9921a822977d6cf025b85f8ef4f264bff8839d20")
+                                .value();
+    launch.metadata.sections = {
+        section(0x800000, 0x9000, memory),   section(0x80a000, 0x3000, memory),
+        section(0x80d000, 0x1000, secrets),  section(0x80e000, 0x1000, cpuid),
+        section(0x80f000, 0x1000, svsm_caa), section(0x810000, 0x10000, memory)};
+    launch.metadata.kernel_hashes_address = 0;
+    EXPECT_EQ(measured(launch),
+              "da0296de8193586a5512078dcd719eccecbd87e2b825ad41"
+              "48c44f665dc87df21e5b49e21523a9ad993afdb6a30b4005");
+    launch.guest_features = 0x21;
+    EXPECT_EQ(measured(launch),
+              "28797ae0afaba4005a81e629acebfb59e6687949d6be4400"
+              "7cd5506823b0dd66f146aaae26ff291eed7b493d8a64c385");
+    launch.kernel = hash_boot_files({});
+    EXPECT_EQ(launch_digest(launch).error().code(), bad_launch);
 }
 
 TEST(SnpMeasurement, PublishedDigestsOfOtherMonitors) {
@@ -159,6 +203,31 @@ TEST(SnpMeasurement, VariantsFindTheOneThingThatDiffers) {
     EXPECT_EQ(found, "2 vCPUs");
 }
 
+TEST(SnpMeasurement, VariantsAreWhatALaunchOfTheirOwnGives) {
+    SnpLaunch launch = dstack_launch();
+    std::map<std::string, std::string> found;
+    for (const SnpVariant& variant : usual_variants(launch))
+        found[variant.change] = hex(variant.measurement);
+    EXPECT_EQ(found.size(), 63u + 4u + 1u + 2u);
+    SnpLaunch other = launch;
+    other.vcpus = 1;
+    EXPECT_EQ(found["1 vCPUs"], measured(other));
+    other.vcpus = 64;
+    EXPECT_EQ(found["64 vCPUs"], measured(other));
+    other = launch;
+    other.vcpu_signature = *vcpu_signature("EPYC-Genoa");
+    EXPECT_EQ(found["vCPU EPYC-Genoa"], measured(other));
+    other = launch;
+    other.guest_features = 0x21;
+    EXPECT_EQ(found["guest features 0x21"], measured(other));
+    other = launch;
+    other.kernel.reset();
+    EXPECT_EQ(found["no kernel hashes: kernel, initrd and command line are not measured"],
+              measured(other));
+    launch.vcpus = 0;
+    EXPECT_TRUE(usual_variants(launch).empty());  // of a launch that cannot be
+}
+
 TEST(SnpMeasurement, LaunchesThatCannotBe) {
     SnpLaunch launch = virtee_launch();
     launch.vcpus = 0;
@@ -211,6 +280,7 @@ TEST(SnpMeasurement, SignaturesOfModels) {
     EXPECT_EQ(vcpu_signature("EPYC-Turin"), 0xb00f00u);
     EXPECT_FALSE(vcpu_signature("EPYC-Vienna").has_value());
     for (std::string_view name : vcpu_models()) EXPECT_TRUE(vcpu_signature(name).has_value());
+    for (std::string_view name : vcpu_names()) EXPECT_TRUE(vcpu_signature(name).has_value());
 }
 
 }  // namespace

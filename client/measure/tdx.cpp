@@ -101,23 +101,37 @@ std::unexpected<Error> no_pe(std::string detail) {
     return fail(bad_kernel, std::move(detail));
 }
 
-Result<std::vector<ByteView>> pe_sections(ByteView image, std::size_t table, std::size_t count) {
+/// The section table of a PE image: where it begins, and its rows.
+struct PeTable {
+    std::size_t offset = 0;
+    std::size_t count = 0;
+};
+
+/// Each byte of the file belongs to one part at most: then hashing costs no more than the file.
+Result<std::vector<ByteView>> pe_sections(ByteView image, const PeTable& table,
+                                          std::size_t headers_bytes) {
     struct Range {
         std::size_t offset;
         std::size_t size;
     };
     std::vector<Range> ranges;
-    for (std::size_t i = 0; i < count; ++i) {
-        const std::size_t size = EOS_TRY(u32_at(image, table + 40 * i + 16));
-        const std::size_t offset = EOS_TRY(u32_at(image, table + 40 * i + 20));
+    for (std::size_t i = 0; i < table.count; ++i) {
+        const std::size_t size = EOS_TRY(u32_at(image, table.offset + 40 * i + 16));
+        const std::size_t offset = EOS_TRY(u32_at(image, table.offset + 40 * i + 20));
         if (size != 0) ranges.push_back({offset, size});
     }
     std::ranges::sort(ranges, {}, &Range::offset);
     std::vector<ByteView> out;
+    std::size_t end = headers_bytes;
     for (const Range& range : ranges) {
         if (range.offset > image.size() || range.size > image.size() - range.offset) {
             return no_pe("a section reaches beyond the file");
         }
+        if (range.offset < end) {
+            return no_pe("a section begins at " + std::to_string(range.offset) +
+                         ", before the end of what precedes it");
+        }
+        end = range.offset + range.size;
         out.push_back(image.subspan(range.offset, range.size));
     }
     return out;
@@ -148,7 +162,13 @@ Result<PeLayout> parse_pe(ByteView image) {
     if (out.headers_bytes < out.certificate_entry + 8 || out.headers_bytes > image.size()) {
         return no_pe("its headers have " + std::to_string(out.headers_bytes) + " bytes");
     }
-    out.sections = EOS_TRY(pe_sections(image, optional + optional_bytes, section_count));
+    out.sections =
+        EOS_TRY(pe_sections(image, {optional + optional_bytes, section_count}, out.headers_bytes));
+    std::size_t hashed = out.headers_bytes;
+    for (ByteView section : out.sections) hashed += section.size();
+    if (hashed > image.size() - out.certificate_bytes) {
+        return no_pe("its sections reach into its certificates");
+    }
     return out;
 }
 
@@ -159,6 +179,8 @@ Event measured(std::size_t rtmr, std::uint32_t type, ByteView data) {
 constexpr std::uint32_t kEvEventTag = 0x6;
 constexpr std::uint32_t kEvEfiBootServicesApplication = 0x80000003;
 
+/// What the kernel's EFI stub finds as its LoadOptions. Empty if there is neither command line nor
+/// initrd: edk2 (GenericQemuLoadImageLib) then leaves LoadOptionsSize 0, without a NUL.
 Result<Bytes> load_options(const BootFiles& files) {
     std::string text(files.command_line);
     if (!files.initrd.empty()) text += " initrd=initrd";
@@ -167,7 +189,7 @@ Result<Bytes> load_options(const BootFiles& files) {
         if (c < 0x20 || c > 0x7e) return fail(bad_launch, "the command line is not plain ASCII");
         out.u16le(static_cast<std::uint16_t>(c));
     }
-    out.u16le(0);
+    if (!text.empty()) out.u16le(0);
     return std::move(out).take();
 }
 
@@ -203,7 +225,6 @@ Result<Digest48> authenticode_sha384(ByteView program) {
         hashed += section.size();
     }
     const std::size_t end = program.size() - layout.certificate_bytes;
-    if (hashed > end) return no_pe("its sections overlap");
     hash.update(program.subspan(hashed, end - hashed));
     return hash.finish();
 }
@@ -217,12 +238,14 @@ Result<EventLog> direct_boot_log(const BootFiles& files) {
     for (std::string_view action : {"Calling EFI Application from Boot Option"})
         out.events.push_back(measured(1, log::kEvEfiAction, as_bytes(action)));
     out.events.push_back(measured(1, log::kEvSeparator, Bytes(4)));
-    Event options{2,
-                  kEvEventTag,
-                  sha384(EOS_TRY(load_options(files))),
-                  {},
-                  to_bytes(std::string_view("LOADED_IMAGE::LoadOptions"))};
-    out.events.push_back(std::move(options));
+    const Bytes options = EOS_TRY(load_options(files));
+    if (!options.empty()) {
+        out.events.push_back({2,
+                              kEvEventTag,
+                              sha384(options),
+                              {},
+                              to_bytes(std::string_view("LOADED_IMAGE::LoadOptions"))});
+    }
     if (!files.initrd.empty()) {
         out.events.push_back(
             {2, kEvEventTag, sha384(files.initrd), {}, to_bytes(std::string_view("Linux initrd"))});

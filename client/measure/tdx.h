@@ -26,8 +26,10 @@ enum class PageOrder {
 /// The Authenticode digest of an EFI program with SHA-384: what firmware measures of it.
 /// in:     the program as the firmware gets it. QEMU versions that write into the setup header of a
 ///         kernel change it.
-/// errors: bad_kernel (no PE image, sections that reach beyond it or overlap, or a size that is no
-///         multiple of 8, whose end tools and firmware hash differently).
+/// errors: bad_kernel (no PE image, sections that reach beyond it or overlap each other or the
+///         headers, or a size that is no multiple of 8, whose end tools and firmware hash
+///         differently).
+/// bound:  each byte is hashed once; nothing is before the sections are found apart.
 /// source: Microsoft, Windows Authenticode Portable Executable Signature Format; TCG PC Client
 ///         Platform Firmware Profile 1.06, 3.3.4.
 [[nodiscard]] Result<Digest48> authenticode_sha384(ByteView program);
@@ -35,7 +37,8 @@ enum class PageOrder {
 /// The events of RTMR1 and RTMR2 when OVMF starts a kernel that it got with its initrd and command
 /// line. Replay gives the registers; a guest's own log can be compared event by event.
 /// in:     command_line as the kernel's EFI stub sees it: OVMF appends " initrd=initrd" if there is
-///         an initrd, and so does this.
+///         an initrd, and so does this. Without both there are no LoadOptions, and the stub
+///         measures nothing: RTMR2 stays zero.
 /// errors: bad_kernel; bad_launch (a command line that is not printable ASCII).
 /// source: TCG PC Client Platform Firmware Profile 1.06, 2.3.4 and 10.4; Linux, drivers/firmware/
 ///         efi/libstub (LoadOptions and initrd measured as EV_EVENT_TAG).

@@ -2,6 +2,8 @@
 // MRTD and RTMRs against a second implementation. No published firmware with its MRTD is at hand.
 #include "client/measure/tdx.h"
 
+#include <algorithm>
+
 #include "client/measure/reference_test.h"
 #include "common/attestation/event_log/replay.h"
 
@@ -113,6 +115,49 @@ TEST(TdxMeasurement, ProgramsThatAreNone) {
     }
     EXPECT_EQ(direct_boot_log({program, {}, "a\nb"}).error().code(), bad_launch);
     EXPECT_EQ(direct_boot_log({{}, {}, "quiet"}).error().code(), bad_kernel);
+}
+
+/// Where the two sections of make_program() say what they have, each 40 bytes of the table.
+constexpr std::size_t kProgramSections = 0x80 + 24 + 240;
+
+/// Overlapping sections cost their sum, not the file's size, and no firmware starts such a program.
+TEST(TdxMeasurement, SectionsOfAProgramDoNotOverlap) {
+    const Bytes program = make_program(0x88);
+    auto refusal = [](const Bytes& bytes) {
+        Result<Digest48> digest = authenticode_sha384(bytes);
+        if (digest) return std::string("accepted");
+        EXPECT_EQ(digest.error().code(), bad_kernel);
+        return digest.error().detail();
+    };
+    Bytes equal_ones = program;
+    put(equal_ones, kProgramSections,
+        ByteView(program).subspan(kProgramSections + 40, 40));  // both of 0x200 at 0x400
+    EXPECT_EQ(refusal(equal_ones), "a section begins at 1024, before the end of what precedes it");
+    Bytes touching = program;
+    put(touching, kProgramSections + 20, Writer().u32le(0x5ff).view());
+    EXPECT_EQ(refusal(touching), "a section begins at 1535, before the end of what precedes it");
+    Bytes in_headers = program;
+    put(in_headers, kProgramSections + 40 + 20, Writer().u32le(0x3f8).view());
+    EXPECT_EQ(refusal(in_headers), "a section begins at 1016, before the end of what precedes it");
+    Bytes in_certificates = program;
+    put(in_certificates, kProgramSections + 16, Writer().u32le(0x428).view());
+    EXPECT_EQ(refusal(in_certificates), "its sections reach into its certificates");
+}
+
+/// edk2 leaves LoadOptionsSize 0, and Linux' stub then measures nothing.
+TEST(TdxMeasurement, NoCommandLineAndNoInitrdLeaveRtmr2Zero) {
+    const Folder folder;
+    const Bytes kernel = make_program(0);
+    const event_log::Rtmrs rtmrs = event_log::replay(direct_boot_log({kernel, {}, ""}).value());
+    EXPECT_TRUE(all_zero(rtmrs[2]));
+    EXPECT_FALSE(all_zero(rtmrs[1]));
+    const std::string none = folder.write("none", {});
+    EXPECT_EQ((std::vector{hex(rtmrs[1]), hex(rtmrs[2])}),
+              reference("boot " + folder.write("kernel", kernel) + " " + none + " ''"));
+    // With an initrd there are options: what OVMF appends.
+    const Bytes initrd = to_bytes("an initrd");
+    const event_log::EventLog log = direct_boot_log({kernel, initrd, ""}).value();
+    EXPECT_EQ(std::ranges::count(log.events, std::size_t{2}, &event_log::Event::rtmr), 2);
 }
 
 }  // namespace

@@ -59,11 +59,21 @@ const Row* find_row(std::string_view tee, std::string_view name) {
     return nullptr;
 }
 
+std::string known_registers(std::string_view tee) {
+    std::string out;
+    for (const Row& row : kRows) {
+        if (row.tee == tee) out += " " + std::string(row.name);
+    }
+    return out;
+}
+
 Result<Bytes> parse_value(const Row& row, const std::string& text) {
-    Bytes value = EOS_TRY(from_hex(text));
+    Result<Bytes> parsed = from_hex(text);
+    if (!parsed) return fail(std::move(parsed.error()).within(row.name));
+    Bytes value = *std::move(parsed);
     if (value.size() != row.size_bytes) {
-        return fail(bad_encoding,
-                    std::string(row.name) + " has " + std::to_string(row.size_bytes) + " bytes");
+        return fail(bad_encoding, std::string(row.name) + " has " + std::to_string(row.size_bytes) +
+                                      " bytes, given are " + std::to_string(value.size()));
     }
     return value;
 }
@@ -75,7 +85,11 @@ Result<Variant> parse_variant(const std::string& tee, const json::Value& value,
     out.change = EOS_TRY(object.text("change", kMaxChangeBytes));
     out.otherwise.name = EOS_TRY(object.text("register", kMaxChangeBytes));
     const Row* row = find_row(tee, out.otherwise.name);
-    if (row == nullptr) return fail(bad_expectation, path + ": no such register");
+    if (row == nullptr) {
+        return fail(bad_expectation, path + ".register: no register of " + tee + " is named " +
+                                         printable(as_bytes(out.otherwise.name)) +
+                                         "; its registers are" + known_registers(tee));
+    }
     out.otherwise.value = EOS_TRY(parse_value(*row, EOS_TRY(object.text("value", 256))));
     EOS_TRY(object.finish());
     return out;
@@ -174,14 +188,14 @@ Result<Expectation> parse_expectation(ByteView text) {
     json::Object object = EOS_TRY(json::Object::of(value, ""));
     Expectation out;
     out.tee = EOS_TRY(object.text("tee", 16));
+    if (known_registers(out.tee).empty()) {
+        return fail(bad_expectation,
+                    "tee is " + printable(as_bytes(out.tee)) + "; it can be sgx, tdx or snp");
+    }
     for (const Row& row : kRows) {
         if (row.tee != out.tee || object.find(row.name) == nullptr) continue;
         const std::string digits = EOS_TRY(object.text(row.name, 256));
         out.registers.push_back({std::string(row.name), EOS_TRY(parse_value(row, digits))});
-    }
-    if (out.registers.empty()) {
-        return fail(bad_expectation,
-                    "no measurement of a TEE of kind " + printable(as_bytes(out.tee)));
     }
     if (const json::Value* variants = EOS_TRY(object.array("variants", kMaxVariants))) {
         for (std::size_t i = 0; i < variants->size(); ++i) {
@@ -192,7 +206,16 @@ Result<Expectation> parse_expectation(ByteView text) {
     if (const json::Value* events = EOS_TRY(object.array("events", event_log::kMaxEvents))) {
         out.events = EOS_TRY(event_log::parse_runtime_log(as_bytes(json::compact(*events))));
     }
-    EOS_TRY(object.finish());
+    // What a SIGSTRUCT says beside the registers: `measure enclave --sigstruct` prints it.
+    (void)object.find("sigstruct");
+    if (Result<void> end = object.finish(); !end) {
+        return fail(end.error().code(), end.error().detail() + "; the registers of " + out.tee +
+                                            " are" + known_registers(out.tee));
+    }
+    if (out.registers.empty()) {
+        return fail(bad_expectation, "no register of " + out.tee + " is given; there are" +
+                                         known_registers(out.tee));
+    }
     return out;
 }
 

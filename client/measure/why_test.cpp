@@ -119,6 +119,33 @@ TEST(Why, ExpectationsThatSayNothingAreRefused) {
     EXPECT_EQ(refusal(json::Value::array()), json::wrong_type);
 }
 
+TEST(Why, ARefusalNamesTheMemberAndWhatThereIs) {
+    auto said = [](const json::Value& value) {
+        return parse_expectation(as_bytes(json::compact(value))).error().detail();
+    };
+    EXPECT_EQ(said({{"tee", "sgx"}, {"mrenclave", repeated('1', 64)}}),
+              "mrenclave; the registers of sgx are mr_enclave mr_signer");
+    EXPECT_EQ(said({{"tee", "sgx"}}),
+              "no register of sgx is given; there are mr_enclave mr_signer");
+    EXPECT_EQ(said({{"tee", "sev"}, {"measurement", repeated('1', 96)}}),
+              "tee is sev; it can be sgx, tdx or snp");
+    EXPECT_EQ(said({{"tee", "snp"}, {"measurement", repeated('1', 64)}}),
+              "measurement has 48 bytes, given are 32");
+    EXPECT_TRUE(said({{"tee", "snp"}, {"measurement", "x"}}).starts_with("measurement"));
+    const json::Value variants = json::Value::array(
+        {{{"change", "none"}, {"register", "mr_td"}, {"value", repeated('1', 96)}}});
+    EXPECT_EQ(said({{"tee", "snp"}, {"measurement", repeated('1', 96)}, {"variants", variants}}),
+              "variants[0].register: no register of snp is named mr_td; its registers are "
+              "measurement host_data id_key_digest");
+}
+
+/// What `measure enclave --sigstruct` prints can be given to `why` as it is.
+TEST(Why, WhatASigstructSaysIsPassedOver) {
+    const Expectation expected = expectation(
+        {{"tee", "sgx"}, {"mr_enclave", repeated('1', 64)}, {"sigstruct", {{"isv_svn", 1}}}});
+    EXPECT_EQ(expected.registers.size(), 1u);
+}
+
 TEST(Why, OtherFilesAreNoEvidence) {
     EXPECT_FALSE(quoted_measurements({}).has_value());
     EXPECT_FALSE(quoted_measurements(to_bytes("0303")).has_value());

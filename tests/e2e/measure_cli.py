@@ -7,10 +7,12 @@ usage: measure_cli.py BIN_FOLDER APPS_FOLDER [TEST…]
 import hashlib
 import json
 import os
+import struct
 import subprocess
 import sys
 import tempfile
 import traceback
+import uuid
 from pathlib import Path
 
 from rig import Outcome
@@ -57,6 +59,58 @@ def a_runner_has_the_identity_of_its_file(bench):
     assert shown["mr_enclave"] == hashlib.sha256(domain + digest).hexdigest(), shown
     other = bench.ctl("measure", "enclave", bench.write("text", b"no program"))
     assert other.code == 1 and "neither" in other.err, other
+
+
+def a_stream_has_the_signer_that_its_sigstruct_names(bench):
+    stream = struct.pack("<8sIQ44x", b"ECREATE", 1, 0x2000) + struct.pack("<8sQQ40x", b"EADD", 0, 0x203)
+    digest = hashlib.sha256(stream)
+    for chunk in range(0, 4096, 256):
+        record = struct.pack("<8sQ48x", b"EEXTEND", chunk) + bytes(256)
+        stream += record
+        digest.update(record)
+    image = bench.write("enclave.sgxs", stream)
+    sigstruct = bytearray(1808)
+    sigstruct[0:16] = bytes.fromhex("06000000e10000000000010000000000")
+    sigstruct[24:40] = bytes.fromhex("01010000600000006000000001000000")
+    sigstruct[128:512] = b"\xab" * 384
+    sigstruct[512] = 3
+    sigstruct[928:936] = bytes([4]) + bytes(7)
+    sigstruct[960:992] = digest.digest()
+    sigstruct[1024:1028] = struct.pack("<HH", 5, 9)
+    right = bench.write("enclave.sig", bytes(sigstruct))
+    shown = bench.measured("enclave", image, "--sigstruct", right)
+    assert shown["mr_enclave"] == digest.hexdigest(), shown
+    assert shown["mr_signer"] == hashlib.sha256(b"\xab" * 384).hexdigest(), shown
+    assert shown["sigstruct"]["isv_prod_id"] == 5 and shown["sigstruct"]["isv_svn"] == 9, shown
+    assert shown["sigstruct"]["attributes"] == "04" + "00" * 15, shown
+    text = bench.ctl("measure", "enclave", image, "--sigstruct", right)
+    assert text.code == 0 and "isv_svn     9" in text.out, text
+    sigstruct[960] ^= 1
+    other = bench.ctl("measure", "enclave", image, "--sigstruct", bench.write("other.sig", bytes(sigstruct)))
+    assert other.code == 1 and "another enclave" in other.err and "ENCLAVEHASH" in other.err, other
+    cut = bench.ctl("measure", "enclave", image, "--sigstruct", bench.write("cut.sig", bytes(sigstruct[:1807])))
+    assert cut.code == 1 and "it has 1807 bytes, a SIGSTRUCT has 1808" in cut.err, cut
+    runner = bench.ctl("measure", "enclave", bench.bin / "enclave-os-runner-process", "--sigstruct", right)
+    assert runner.code == 1 and "SGXS" in runner.err, runner
+
+
+def a_refusal_says_what_to_do(bench):
+    def guid(text):
+        return uuid.UUID(text).bytes_le
+
+    image = bytearray(8192)
+    entries = struct.pack("<IH", 0x400, 22) + guid("dc886566-984a-4798-a75e-5585a7bf67cc")
+    entries += struct.pack("<IH", 0x80b004, 22) + guid("00f771de-1a7e-4fcb-890e-68c77e2fb44e")
+    entries += struct.pack("<H", len(entries) + 18) + guid("96b582de-1fb2-45f7-baea-a366c55a082d")
+    image[-32 - len(entries):-32] = entries
+    image[-0x400:-0x400 + 16] = b"ASEV" + struct.pack("<III", 16, 1, 0)
+    firmware = bench.write("image", bytes(image))
+    assert bench.ctl("measure", "snp", "--firmware", firmware).code == 0
+    model = bench.ctl("measure", "snp", "--firmware", firmware, "--vcpu-type", "EPYC-Genoa-v2")
+    assert model.code == 1, model
+    assert "EPYC-Genoa-v2" in model.err and "EPYC-Milan-v2" in model.err and "--vcpu-signature" in model.err, model
+    device = bench.ctl("measure", "snp", "--firmware", firmware, "--kernel", "/dev/null")
+    assert device.code == 1 and "leave --kernel out" in device.err, device
 
 
 def a_module_has_the_digest_of_its_bytes(bench):
@@ -121,7 +175,8 @@ def why_names_the_event_that_does_not_belong(bench):
     assert "Exit Boot Services Invocation" in outcome.out, outcome
 
 
-TESTS = [a_runner_has_the_identity_of_its_file, a_module_has_the_digest_of_its_bytes,
+TESTS = [a_runner_has_the_identity_of_its_file, a_stream_has_the_signer_that_its_sigstruct_names,
+         a_refusal_says_what_to_do, a_module_has_the_digest_of_its_bytes,
          an_image_has_the_digest_of_its_manifest, a_manifest_has_the_root_that_its_reader_computes,
          why_explains_the_first_difference, why_names_the_event_that_does_not_belong]
 

@@ -166,7 +166,9 @@ def boot(kernel, initrd, command_line):
     actions = [b"Calling EFI Application from Boot Option", bytes(4), b"Exit Boot Services Invocation",
                b"Exit Boot Services Returned with Success"]
     text = command_line + (" initrd=initrd" if initrd else "")
-    second = [sha384((text + "\0").encode("utf-16-le"))] + ([sha384(initrd)] if initrd else [])
+    # Without a text LoadOptionsSize is 0, and Linux' stub measures options only if it is not.
+    second = [sha384((text + "\0").encode("utf-16-le"))] if text else []
+    second += [sha384(initrd)] if initrd else []
     return replay([authenticode(kernel)] + [sha384(a) for a in actions]), replay(second)
 
 
