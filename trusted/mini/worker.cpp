@@ -83,7 +83,7 @@ void Worker::obey(const boundary::Shutdown& shutdown) {
 
 void Worker::finish_draining() {
     if (stop_at_ms_ == 0 || drained_) return;
-    drained_ = ingress_->connection_count() == 0 || clock_.monotonic_ms() >= stop_at_ms_;
+    drained_ = ingress_->is_idle() || clock_.monotonic_ms() >= stop_at_ms_;
     if (drained_) parts_.hub.worker_drained();
 }
 

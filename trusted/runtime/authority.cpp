@@ -47,6 +47,11 @@ Result<std::vector<Bytes>> check_ca_chain(std::string_view pem, const CaDemands&
     std::vector<x509::Certificate> chain = EOS_TRY(x509::parse_pem_certificates(pem));
     if (chain.size() > kMaxChainCertificates) return fail(bad_ca, "more than 4 certificates");
     EOS_TRY(check_intermediate(chain.front(), demands));
+    if (is_self_signed(chain.front())) {
+        return fail(bad_ca,
+                    "the first certificate is a root: it must be an intermediate that your "
+                    "root signed");
+    }
     std::vector<Bytes> out;
     for (std::size_t i = 0; i < chain.size(); ++i) {
         bool is_last = i + 1 == chain.size();

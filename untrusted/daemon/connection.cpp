@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 #include "untrusted/daemon/connection.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -59,6 +61,12 @@ void Connection::watch(std::uint32_t events) {
     if (events == watched_) return;
     watched_ = events;
     loop_.modify(socket_.get(), events, *this);
+}
+
+std::size_t Connection::unacknowledged_bytes() const {
+    int in_socket = 0;
+    if (::ioctl(socket_.get(), SIOCOUTQ, &in_socket) != 0) in_socket = 0;
+    return waiting_.size() - written_ + static_cast<std::size_t>(in_socket);
 }
 
 void Connection::shut_down_sending() {

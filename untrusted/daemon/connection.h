@@ -57,6 +57,9 @@ class Connection : public EventHandler {
     /// Tells epoll what this connection waits for; costs nothing if that has not changed.
     void watch(std::uint32_t events);
 
+    /// What the client's system has not acknowledged yet, of all that was to be sent.
+    std::size_t unacknowledged_bytes() const;
+
     void shut_down_sending();
     /// Makes the close that follows a reset instead of an orderly end.
     void reset_on_close();
@@ -68,6 +71,9 @@ class Connection : public EventHandler {
     std::size_t discarded_bytes = 0;        ///< while lingering
     MonotonicTime linger_end{};             ///< when that ends at the latest
     std::optional<MonotonicTime> close_by;  ///< set when phase leaves kOpen
+    std::size_t unacknowledged_then = SIZE_MAX;  ///< when its close was last looked at
+    MonotonicTime stalled_at{};                  ///< when a client that takes nothing is given up
+    MonotonicTime flush_end{};                   ///< when one that takes little is
     boundary::SendWindow to_trusted;
     boundary::ReceiveWindow from_trusted;
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "boundary/messages.h"
@@ -188,6 +189,19 @@ TEST_F(DaemonTest, WhatWasSentBeforeACloseArrivesThoughTheClientKeepsSending) {
     EXPECT_EQ(client.last_error(), 0);
 }
 
+TEST_F(DaemonTest, WhatWasSentBeforeACloseArrivesThoughTheClientPauses) {
+    start();
+    TestClient client(port_);
+    constexpr std::size_t kMoreThanItsSystemTakes = 300'000;
+    client.send(pattern(kMoreThanItsSystemTakes));
+    ASSERT_TRUE(
+        eventually([&] { return metric("client_bytes_sent_total") == kMoreThanItsSystemTakes; }));
+    client.send("!close\n");
+    std::this_thread::sleep_for(std::chrono::milliseconds(3'000));
+    EXPECT_EQ(client.receive_all().size(), kMoreThanItsSystemTakes);
+    EXPECT_EQ(client.last_error(), 0);
+}
+
 TEST_F(DaemonTest, ADyingTrustedProcessIsNamedAndReplaced) {
     start();
     TestClient other(port_);
@@ -220,6 +234,18 @@ TEST_F(DaemonTest, PausesBetweenStartsGrow) {
         const std::string ready = ops("/readyz");
         return ready.find("503") != ready.npos && ready.find("exited with code 7") != ready.npos;
     }));
+}
+
+TEST_F(DaemonTest, PausesGrowAlsoWhenNothingCanBeStarted) {
+    const std::filesystem::path script = dir_.path() / "no-interpreter";
+    std::ofstream(script) << "#!/nowhere/interpreter\n";
+    std::filesystem::permissions(script, std::filesystem::perms::owner_all);
+    std::vector<std::string> line = arguments();
+    line.back() = "--runner=" + script.string();
+    daemon_ = std::make_unique<ChildProgram>(ChildProgram::Options{line});
+    for (const char* pause : {" 100 ms", " 200 ms", " 400 ms"}) {
+        EXPECT_FALSE(daemon_->wait_for_line(std::string("follows in") + pause).empty()) << pause;
+    }
 }
 
 class Misbehaviour : public DaemonTest, public ::testing::WithParamInterface<const char*> {};

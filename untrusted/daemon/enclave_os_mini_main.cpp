@@ -140,6 +140,10 @@ int main(int argc, char** argv) {
         return app.exit(e) == 0 ? 0 : static_cast<int>(ExitCode::kUsage);
     }
     line.options.drain_time = std::chrono::seconds(line.drain_seconds);
+    if (line.reset_state && line.doctor) {
+        std::fprintf(stderr, "doctor changes nothing: --reset-state goes without it\n");
+        return static_cast<int>(ExitCode::kUsage);
+    }
     if (line.reset_state) return run_reset(line);
     return line.doctor ? run_doctor(line) : run(line);
 }

@@ -46,10 +46,10 @@ std::size_t Supervisor::connection_count() const {
 
 void Supervisor::start(MonotonicTime now) {
     ++attempt_;
+    started_ = now;
     auto process = TrustedProcess::start(p_, options_.command, options_.layout);
     if (!process) return plan_next_start(now, process.error().message());
     process_ = *std::move(process);
-    started_ = now;
     ++p_.counters.runner_starts;
     p_.health.runner_trouble.clear();
     p_.log.info("runner_started", options_.command.path + ", pid " +

@@ -108,7 +108,9 @@ Result<void> Traffic::on_close(Connection& connection, ConnClose::How how) {
 
 void Traffic::close_after_flush(Connection& connection) {
     connection.phase = Phase::kFlushing;
-    connection.close_by = now_ + kFlushTime;
+    connection.stalled_at = now_ + kFlushTime;
+    connection.flush_end = now_ + kMaxFlushTime;
+    connection.close_by = connection.stalled_at;
     closing_.push_back(connection.id());
     mark(connection);
 }
@@ -267,11 +269,26 @@ void Traffic::enforce_close_times() {
     std::erase_if(closing_, [this](std::uint64_t id) {
         auto found = connections_.find(id);
         if (found == connections_.end()) return true;
-        if (now_ < *found->second->close_by) return false;
-        found->second->reset_on_close();
-        bury(*found->second);
+        Connection& connection = *found->second;
+        if (now_ < *connection.close_by) return false;
+        if (connection.unacknowledged_bytes() > 0) {
+            if (takes_its_bytes(connection)) return false;
+            connection.reset_on_close();
+        }
+        bury(connection);
         return true;
     });
+}
+
+// Bytes that are in the socket have not arrived: a close now would take them from a client that
+// reads slowly.
+bool Traffic::takes_its_bytes(Connection& connection) const {
+    const std::size_t left = connection.unacknowledged_bytes();
+    if (left < std::exchange(connection.unacknowledged_then, left)) {
+        connection.stalled_at = now_ + kFlushTime;
+    }
+    connection.close_by = now_ + kLingerTime;
+    return now_ < std::min(connection.stalled_at, connection.flush_end);
 }
 
 void Traffic::send(unsigned worker, const boundary::DataToTrusted& message) {

@@ -37,7 +37,9 @@ class ConnectionIds {
 /// the loop's.
 class Traffic : private ConnectionOwner {
   public:
-    static constexpr Milliseconds kFlushTime{30'000};  ///< for a slow reader's last bytes
+    /// For a slow reader's last bytes: since it took the last of them, and in all.
+    static constexpr Milliseconds kFlushTime{30'000};
+    static constexpr Milliseconds kMaxFlushTime{120'000};
     /// For the client's own close, since its last bytes came, and in all.
     static constexpr Milliseconds kLingerTime{2'000};
     static constexpr Milliseconds kMaxLingerTime{10'000};
@@ -88,6 +90,7 @@ class Traffic : private ConnectionOwner {
     void update_watch(Connection& connection);
     void resume_paused();
     void enforce_close_times();
+    bool takes_its_bytes(Connection& connection) const;
     void send(unsigned worker, const boundary::DataToTrusted& message);
 
     EventLoop& loop_;

@@ -97,8 +97,9 @@ void respond_changed(ChangeReply& reply, const Work& work, const Snapshot& snaps
 void make_changes(const ApiContext& context, std::shared_ptr<Work> work, ChangeReply reply) {
     ask<SnapshotPtr>(
         context.control,
-        [work](Control& control, runtime::Done<SnapshotPtr> done) {
+        [work, instance_id = reply.instance_id](Control& control, runtime::Done<SnapshotPtr> done) {
             Control::Change change;
+            change.instance_id = instance_id;
             for (Item& item : *work) {
                 if (!item.change.load) continue;
                 change.modules.emplace(item.change.name, std::move(item.change.load->module));

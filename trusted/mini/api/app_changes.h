@@ -24,6 +24,7 @@ enum class AnswerForm {
 struct ChangeReply {
     runtime::Exchange exchange;
     AnswerForm form;
+    ByteArray<16> instance_id;         ///< of the snapshot by which the caller was let in
     runtime::MemoryBudget::Loan loan;  ///< what the modules' memory is counted under
 };
 

@@ -74,18 +74,18 @@ using ParseBody = Result<std::vector<AppChange>> (*)(const std::string& name, By
 
 Dispatched collect_changes(const ApiContext& context, RoutedRequest request, AnswerForm form,
                            std::string name, ParseBody parse) {
-    return runtime::collect_body(request.head.body, request.route.max_body_bytes, context.bodies,
-                                 std::move(request.exchange),
-                                 [&context, form, name = std::move(name), parse](
-                                     runtime::Exchange exchange, runtime::CollectedBody body) {
-                                     Result<std::vector<AppChange>> changes =
-                                         parse(name, body.bytes, context.clock.now());
-                                     if (!changes)
-                                         return respond_failure(exchange, changes.error());
-                                     body.bytes = Bytes();
-                                     change_apps(context, std::move(*changes),
-                                                 {std::move(exchange), form, std::move(body.loan)});
-                                 });
+    return runtime::collect_body(
+        request.head.body, request.route.max_body_bytes, context.bodies,
+        std::move(request.exchange),
+        [&context, form, name = std::move(name), parse,
+         instance_id = context.control.snapshot()->instance_id](runtime::Exchange exchange,
+                                                                runtime::CollectedBody body) {
+            Result<std::vector<AppChange>> changes = parse(name, body.bytes, context.clock.now());
+            if (!changes) return respond_failure(exchange, changes.error());
+            body.bytes = Bytes();
+            change_apps(context, std::move(*changes),
+                        {std::move(exchange), form, instance_id, std::move(body.loan)});
+        });
 }
 
 bool has_type(RoutedRequest& request, std::string_view type) {
@@ -117,9 +117,10 @@ Dispatched handle_batch(const ApiContext& context, RoutedRequest request) {
 Dispatched handle_unload(const ApiContext& context, RoutedRequest request) {
     std::vector<AppChange> changes;
     changes.push_back({request.parameter("name"), std::nullopt});
-    change_apps(context, std::move(changes),
-                {std::move(request.exchange), AnswerForm::kSingle,
-                 runtime::MemoryBudget::Loan(context.bodies)});
+    change_apps(
+        context, std::move(changes),
+        {std::move(request.exchange), AnswerForm::kSingle, context.control.snapshot()->instance_id,
+         runtime::MemoryBudget::Loan(context.bodies)});
     return {};
 }
 

@@ -57,12 +57,15 @@ Dispatched serve(const ApiContext& context, RoutedRequest request) {
 }
 
 /// Puts it into the state, or takes what is there away if it is null.
-void change_stapled(const ApiContext& context, runtime::Exchange exchange,
-                    std::shared_ptr<const Bytes> bundle, json::Value answer) {
+void change_stapled(const ApiContext& context, const ByteArray<16>& instance_id,
+                    runtime::Exchange exchange, std::shared_ptr<const Bytes> bundle,
+                    json::Value answer) {
     ask<SnapshotPtr>(
         context.control,
-        [bundle = std::move(bundle)](Control& control, runtime::Done<SnapshotPtr> done) {
+        [instance_id, bundle = std::move(bundle)](Control& control,
+                                                  runtime::Done<SnapshotPtr> done) {
             Control::Change change;
+            change.instance_id = instance_id;
             change.edit = [bundle](runtime::PlatformState& state) -> Result<void> {
                 state.stapled = bundle;
                 return {};
@@ -81,13 +84,14 @@ Dispatched store(const ApiContext& context, RoutedRequest request) {
     return runtime::collect_body(
         request.head.body, request.route.max_body_bytes, context.bodies,
         std::move(request.exchange),
-        [&context](runtime::Exchange exchange, runtime::CollectedBody body) {
+        [&context, instance_id = context.control.snapshot()->instance_id](
+            runtime::Exchange exchange, runtime::CollectedBody body) {
             Result<Bundle> bundle = attestation::endorsements::parse_bundle(body.bytes);
             if (!bundle) return respond_failure(exchange, bundle.error());
             json::Value answer = {{"status", "stapled"},
                                   {"pieces", bundle->pieces.size()},
                                   {"made", rfc3339(bundle->made)}};
-            change_stapled(context, std::move(exchange),
+            change_stapled(context, instance_id, std::move(exchange),
                            std::make_shared<const Bytes>(std::move(body.bytes)), std::move(answer));
         });
 }
@@ -97,7 +101,8 @@ Dispatched remove(const ApiContext& context, RoutedRequest request) {
         runtime::respond_error(request.exchange, 404, kNoCollateral);
         return {};
     }
-    change_stapled(context, std::move(request.exchange), nullptr, {{"status", "removed"}});
+    change_stapled(context, context.control.snapshot()->instance_id, std::move(request.exchange),
+                   nullptr, {{"status", "removed"}});
     return {};
 }
 

@@ -78,7 +78,8 @@ void provision(const ApiContext& context, runtime::Exchange exchange, CaStep ste
         answer_owned(std::move(exchange)));
 }
 
-void rotate(const ApiContext& context, runtime::Exchange exchange, CaStep step) {
+void rotate(const ApiContext& context, const ByteArray<16>& instance_id, runtime::Exchange exchange,
+            CaStep step) {
     auto shared = std::make_shared<CaStep>(std::move(step));
     if (shared->kind == CaStep::Kind::kRequest) {
         return ask<CaRequest>(
@@ -90,24 +91,26 @@ void rotate(const ApiContext& context, runtime::Exchange exchange, CaStep step) 
     }
     ask<SnapshotPtr>(
         context.control,
-        [shared](Control& control, runtime::Done<SnapshotPtr> done) {
-            control.complete_ca_rotation(shared->ca_chain, std::move(done));
+        [shared, instance_id](Control& control, runtime::Done<SnapshotPtr> done) {
+            control.complete_ca_rotation(instance_id, shared->ca_chain, std::move(done));
         },
         answer_owned(std::move(exchange)));
 }
 
 Dispatched handle_ca(const ApiContext& context, CaChange change, RoutedRequest request) {
     std::optional<crypto::Digest32> key = request.connection.client_key_hash;
+    ByteArray<16> instance_id = context.control.snapshot()->instance_id;
     return with_json(
         context, std::move(request),
-        [&context, change, key](runtime::Exchange exchange, const json::Value& value) mutable {
+        [&context, change, key, instance_id](runtime::Exchange exchange,
+                                             const json::Value& value) mutable {
             Result<CaStep> step = runtime::parse_ca_step(value, change, runtime::KeyImport::kTaken);
             if (!step) return respond_failure(exchange, step.error());
             if (!key) return runtime::respond_error(exchange, 401, std::string(no_client_key.text));
             if (change == CaChange::kProvision) {
                 return provision(context, std::move(exchange), std::move(*step), *key);
             }
-            rotate(context, std::move(exchange), std::move(*step));
+            rotate(context, instance_id, std::move(exchange), std::move(*step));
         });
 }
 

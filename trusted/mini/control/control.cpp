@@ -192,9 +192,7 @@ void Control::begin_next_change() {
     waiting_.pop_front();
     underway->after = std::make_shared<runtime::PlatformState>(state_->duplicate());
     Change& change = underway->request.change;
-    // A change dates new leaves and raises the sealed floor.
-    Result<void> edited =
-        is_time_good() ? change.edit(*underway->after) : fail(runtime::time_jumped);
+    Result<void> edited = edit(change, *underway->after);
     if (!edited) return end_change(std::move(underway), std::move(edited));
     forget_known_modules(change.modules, *state_);
     for (const auto& [name, module] : change.modules) {
@@ -212,6 +210,13 @@ void Control::begin_next_change() {
     if (!draft) return end_change(std::move(underway), fail(std::move(draft).error()));
     underway->draft = std::move(*draft);
     quote_change(std::move(underway));
+}
+
+Result<void> Control::edit(Change& change, runtime::PlatformState& state) {
+    if (change.instance_id != store_->instance_id()) return fail(wrong_instance);
+    // A change dates new leaves and raises the sealed floor.
+    if (!is_time_good()) return fail(runtime::time_jumped);
+    return change.edit(state);
 }
 
 // A changed value means a new key and a new quote; unchanged names keep theirs.

@@ -25,7 +25,7 @@ using runtime::no_pending_request;
 using runtime::wrong_stage;
 using runtime::wrong_token;
 inline constexpr Code wrong_instance{"trusted/mini", "wrong_instance",
-                                     "the confirmation is not this instance's id"};
+                                     "meant for another instance: this one was reset since"};
 inline constexpr Code too_many_changes{"trusted/mini", "too_many_changes",
                                        "too many changes are waiting"};
 
@@ -101,7 +101,9 @@ class Control {
 
     /// The same two steps for an enclave that has an owner.
     void request_ca_rotation(const ByteArray<32>& nonce, runtime::Done<CaRequest> done);
-    void complete_ca_rotation(const std::string& ca_chain_pem, runtime::Done<SnapshotPtr> done);
+    /// in:      `instance_id`: as Change::instance_id.
+    void complete_ca_rotation(const ByteArray<16>& instance_id, const std::string& ca_chain_pem,
+                              runtime::Done<SnapshotPtr> done);
 
     /// Destroys the state; the enclave is without owner, and serves nothing of the old state any
     /// more, when `done` is called. Without a quote for that nothing is destroyed.
@@ -118,14 +120,17 @@ class Control {
 
     /// What becomes of the state, in one generation, one commit and one publication.
     struct Change {
+        /// Of the snapshot by which whoever asks was let in. A reset in between ends their right:
+        /// it may have been made to be rid of them.
+        ByteArray<16> instance_id{};
         /// Called once, when the change's turn has come, on a copy of the state then in force.
         std::move_only_function<Result<void>(runtime::PlatformState&)> edit;
         /// Of every app that is loaded; those that the state has already are left out of the
         /// commit.
         runtime::Modules modules;
     };
-    /// errors: too_many_changes; runtime::time_jumped; what `edit` says; those of stage_change(),
-    /// the evidence source and the store.
+    /// errors: too_many_changes; wrong_instance; runtime::time_jumped; what `edit` says; those of
+    /// stage_change(), the evidence source and the store.
     void change(Change change, runtime::Done<SnapshotPtr> done);
 
   private:
@@ -149,6 +154,7 @@ class Control {
     void publish_time_trust(std::move_only_function<void()> done);
     void log_evidence(const runtime::KeyEpoch& epoch);
     void begin_next_change();
+    Result<void> edit(Change& change, runtime::PlatformState& state);
     void quote_change(std::shared_ptr<Underway> change);
     void commit_change(std::shared_ptr<Underway> change);
     void end_change(std::shared_ptr<Underway> change, Result<void> outcome);

@@ -367,11 +367,68 @@ TEST_F(ControlTest, RotationReplacesTheCaAndKeepsTheName) {
     ASSERT_TRUE(request->has_value());
     crypto::P256PublicKey key = *x509::CertificateRequest::parse((*request)->csr)->p256_key();
     std::optional<Result<SnapshotPtr>> outcome;
-    control->complete_ca_rotation(op.sign(key, {}),
+    control->complete_ca_rotation(control->snapshot()->instance_id, op.sign(key, {}),
                                   [&](Result<SnapshotPtr> r) { outcome = std::move(r); });
     ASSERT_TRUE(outcome->has_value()) << outcome->error().message();
     EXPECT_NE((**outcome)->served->issuer->chain.front(), before);
     EXPECT_NE((**outcome)->served->find(kPlatform), nullptr);
+}
+
+TEST_F(ControlTest, ACaRotationBehindAResetHasNothingToRotate) {
+    start();
+    ASSERT_TRUE(provision({}).has_value());
+    std::optional<Result<CaRequest>> request;
+    control->request_ca_rotation({}, [&](Result<CaRequest> r) { request = std::move(r); });
+    crypto::P256PublicKey key = *x509::CertificateRequest::parse((*request)->csr)->p256_key();
+    const ByteArray<16> instance = control->snapshot()->instance_id;
+    evidence.is_held = true;
+    std::optional<Result<void>> reset;
+    control->factory_reset(instance, [&](Result<void> r) { reset = std::move(r); });
+    Outcome rotated;
+    control->complete_ca_rotation(instance, op.sign(key, {}),
+                                  [&](Result<SnapshotPtr> r) { rotated = std::move(r); });
+    evidence.release();
+    ASSERT_TRUE(reset && reset->has_value() && rotated);
+    ASSERT_FALSE(rotated->has_value());
+    EXPECT_EQ(rotated->error().code(), wrong_instance);
+    EXPECT_EQ(control->snapshot()->stage, Stage::kUnowned);
+}
+
+TEST_F(ControlTest, WhatAnEarlierOwnerBeganEndsWithTheReset) {
+    start();
+    ASSERT_TRUE(provision({}).has_value());
+    Control::Change begun = change_of({{"one", "code"}});
+    std::optional<Result<void>> reset;
+    control->factory_reset(control->snapshot()->instance_id,
+                           [&](Result<void> r) { reset = std::move(r); });
+    ASSERT_TRUE(reset && reset->has_value());
+    op.owner = crypto::P256PrivateKey::generate().public_key();
+    ASSERT_TRUE(provision({}).has_value());
+    Outcome out;
+    begin(std::move(begun), out);
+    ASSERT_TRUE(out && !out->has_value());
+    EXPECT_EQ(out->error().code(), wrong_instance);
+    EXPECT_TRUE(control->snapshot()->state->apps.empty());
+}
+
+TEST_F(ControlTest, ARootInPlaceOfAnIntermediateIsRefusedByName) {
+    start();
+    auto key = crypto::P256PrivateKey::generate();
+    x509::NameConstraints constraints;
+    constraints.permitted_dns = {"example.test"};
+    x509::Certificate root =
+        *x509::make_root_ca({.subject = *x509::DistinguishedName::common_name("Root"),
+                             .validity = {kNow - 1000, kNow + 1000},
+                             .path_length = 0,
+                             .name_constraints = constraints,
+                             .more_extensions = {}},
+                            key);
+    Outcome out;
+    control->import_provisioning({token, kPlatform, {}, op.owner.spki_hash()},
+                                 {x509::encode_pem("CERTIFICATE", root.der()), key.to_pkcs8()},
+                                 [&](Result<SnapshotPtr> r) { out = std::move(r); });
+    ASSERT_TRUE(out && !out->has_value());
+    EXPECT_EQ(out->error().code(), runtime::bad_ca);
 }
 
 }  // namespace

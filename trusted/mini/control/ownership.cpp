@@ -86,7 +86,8 @@ void Control::import_provisioning(const ProvisionRequest& request, ImportedCa ca
 // There is no second first run: the edit refuses a state that has an owner by then.
 void Control::own(runtime::Ownership ownership, Done<SnapshotPtr> done) {
     auto shared = std::make_shared<runtime::Ownership>(std::move(ownership));
-    change({.edit = [shared](runtime::PlatformState& state) -> Result<void> {
+    change({.instance_id = store_->instance_id(),
+            .edit = [shared](runtime::PlatformState& state) -> Result<void> {
                 if (state.ownership) return fail(wrong_stage, "it has an owner");
                 state.ownership = std::move(*shared);
                 return {};
@@ -102,14 +103,17 @@ void Control::own(runtime::Ownership ownership, Done<SnapshotPtr> done) {
            });
 }
 
-void Control::complete_ca_rotation(const std::string& ca_chain_pem, Done<SnapshotPtr> done) {
+void Control::complete_ca_rotation(const ByteArray<16>& instance_id,
+                                   const std::string& ca_chain_pem, Done<SnapshotPtr> done) {
     Result<void> allowed = expect_stage(Stage::kOwned);
+    if (allowed && instance_id != store_->instance_id()) allowed = fail(wrong_instance);
     if (!allowed) return done(fail(std::move(allowed).error()));
     Result<runtime::Authority> authority =
         pending_ca_.complete(state_->ownership->owner_spki_hash, ca_chain_pem, parts_.clock.now());
     if (!authority) return done(fail(std::move(authority).error()));
     auto shared = std::make_shared<runtime::Authority>(std::move(*authority));
-    change({.edit = [shared](runtime::PlatformState& state) -> Result<void> {
+    change({.instance_id = instance_id,
+            .edit = [shared](runtime::PlatformState& state) -> Result<void> {
                 runtime::rotate_authority(*state.ownership, std::move(*shared));
                 return {};
             },
@@ -143,6 +147,7 @@ void Control::factory_reset(const ByteArray<16>& confirmed_instance, Done<void> 
                 if (!outcome) return end(std::move(outcome));
                 parts_.log(LogCode::kFactoryReset, {});
                 modules_.clear();
+                pending_ca_.forget();
                 state_ = std::make_shared<const runtime::PlatformState>();
                 new_token();
                 serve_loaded(epoch, [end = std::move(end)]() mutable { end({}); });

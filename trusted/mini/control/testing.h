@@ -147,8 +147,9 @@ struct ControlRig {
     }
     using Outcome = std::optional<Result<SnapshotPtr>>;
     /// A change that loads these apps: name, code.
-    static Control::Change change_of(const std::map<std::string, std::string>& apps) {
+    Control::Change change_of(const std::map<std::string, std::string>& apps) const {
         Control::Change change;
+        change.instance_id = control->snapshot()->instance_id;
         for (const auto& [name, code] : apps)
             change.modules.emplace(name, runtime::HashedModule(SecretBytes(to_bytes(code))));
         change.edit = [apps](runtime::PlatformState& state) -> Result<void> {

@@ -30,6 +30,9 @@ class DataLink {
     /// Sends what found no room. Once a turn of the worker's loop.
     void turn();
 
+    /// Whether all has gone into the ring.
+    bool is_idle() const { return unsent_.empty(); }
+
     /// Whether the host broke the rules of the ring, or takes nothing from it and goes on asking:
     /// the program must end.
     bool is_broken() const { return broken_; }

@@ -44,6 +44,8 @@ class Ingress {
     void drain_all(std::uint64_t drain_ms);
 
     std::size_t connection_count() const { return connections_.size(); }
+    /// No connection, and nothing left to tell the host about one.
+    bool is_idle() const { return connections_.empty() && link_.is_idle(); }
     bool is_broken() const { return link_.is_broken(); }
 
     /// Counts since the start, for metrics.
