@@ -11,6 +11,7 @@
 #include "client/files.h"
 #include "common/attestation/endorsements/collateral_containers.h"
 #include "common/attestation/verify/bundle_checks.h"
+#include "common/x509/pem.h"
 
 namespace eos::client {
 namespace {
@@ -259,11 +260,70 @@ CaseResult sum_up(const std::vector<FileOutcome>& all, const EvidenceCase& one) 
     return out;
 }
 
+/// The certificates of the folder's trust anchors whose names begin so, as PEM.
+std::vector<std::string> anchors(const fs::path& folder, std::string_view prefix) {
+    std::vector<std::string> out;
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(folder / "trust-anchors", error)) {
+        if (!entry.path().filename().string().starts_with(prefix)) continue;
+        if (const Result<Bytes> der = read_file(entry.path()))
+            out.push_back(x509::encode_pem("CERTIFICATE", *der));
+    }
+    std::ranges::sort(out);
+    return out;
+}
+
+/// The chains under which a statement may have been published that came without one: of each signer
+/// among the trust anchors, or of the one given alone.
+std::vector<std::string> likely_chains(const fs::path& folder,
+                                       std::vector<std::string> signers = {}) {
+    if (signers.empty()) signers = anchors(folder, "intel-tcb-signing");
+    std::vector<std::string> out;
+    for (const std::string& root : anchors(folder, "intel-sgx-root-ca")) {
+        for (const std::string& signer : signers) out.push_back(signer + root);
+    }
+    return out;
+}
+
 FileOutcome outcome_of_file(std::string name, const Result<endorsements::Endorsements>& parsed,
                             const EvidenceCase& one) {
     if (!parsed) return refused(std::move(name), parsed.error());
     Result<FileOutcome> found = verify_pieces(name, *parsed, one);
     return found ? *std::move(found) : refused(std::move(name), found.error());
+}
+
+/// The outcome under the first of the chains that holds itself, else under the last.
+FileOutcome outcome_under(const std::string& name, ByteView answer,
+                          const std::vector<std::string>& chains, const EvidenceCase& one) {
+    FileOutcome out;
+    for (const std::string& chain : chains) {
+        out = outcome_of_file(name, with_chain(answer, as_bytes(chain)), one);
+        if (!out.deciding_node.ends_with(".chain")) break;
+    }
+    return out;
+}
+
+/// A chain as it was given or, of a signer alone, with the root.
+std::vector<std::string> whole_chains(const fs::path& folder, ByteView pem) {
+    std::string text(as_chars(pem));
+    const auto certificates = x509::parse_pem_certificates(text);
+    if (certificates && certificates->size() == 1 && !certificates->front().is_self_issued()) {
+        std::vector<std::string> out = likely_chains(folder, {text});
+        if (!out.empty()) return out;
+    }
+    return {std::move(text)};
+}
+
+/// An answer of Intel's service by itself: its issuers are those of the trust anchors, if there are
+/// any.
+FileOutcome outcome_of_answer(const fs::path& folder, const std::string& name, ByteView text,
+                              const EvidenceCase& one) {
+    const std::vector<std::string> chains = likely_chains(folder);
+    FileOutcome out = !chains.empty() && endorsements::parse_signed_answer(text, {})
+                          ? outcome_under(name, text, chains, one)
+                          : outcome_of_file(name, endorsements::parse_endorsements(text), one);
+    out.left_alone = why_left_alone(text);
+    return out;
 }
 
 }  // namespace
@@ -278,11 +338,11 @@ Result<CaseResult> run_collateral(const fs::path& folder, const EvidenceCase& on
     for (const auto& [name, text] : others) {
         if (!chains.empty() && endorsements::parse_signed_answer(text, {})) {
             for (const auto& [chain_name, chain] : chains) {
-                outcomes.push_back(outcome_of_file(chain_name, with_chain(text, chain), one));
+                outcomes.push_back(
+                    outcome_under(chain_name, text, whole_chains(folder, chain), one));
             }
         } else {
-            outcomes.push_back(outcome_of_file(name, endorsements::parse_endorsements(text), one));
-            outcomes.back().left_alone = why_left_alone(text);
+            outcomes.push_back(outcome_of_answer(folder, name, text, one));
         }
     }
     return sum_up(outcomes, one);

@@ -216,6 +216,35 @@ TEST_F(Cases, AConstellationCertificateIsCheckedWithTheStatedNonce) {
     EXPECT_THAT(result.detail, ::testing::HasSubstr("only Google"));
 }
 
+TEST_F(Cases, AnAnswerWithoutItsIssuersIsVerifiedUnderTheTrustAnchors) {
+    const std::filesystem::path real = corpus() / "CCF/collateral/sgx-ccf-ledger.json";
+    if (!std::filesystem::exists(real)) GTEST_SKIP() << "skipped: no corpus (EOS_EVIDENCE_DIR)";
+    const json::Value all =
+        *json::parse(attestation::testing::read_file(real), {.size_bytes = 1024 * 1024});
+    const auto answer = [&](const std::string& body) {
+        return R"({"tcbInfo":)" + body + R"(,"signature":")" +
+               all["tcb_info_signature"].get<std::string>() + "\"}";
+    };
+    const auto run = [&](const char* verdict) {
+        return run_case(folder_, {.id = "case",
+                                  .kind = "Intel collateral",
+                                  .verdict = verdict,
+                                  .files = {"answer.json"},
+                                  .time = {}});
+    };
+    const auto body = all["tcb_info"].get<std::string>();
+    write("answer.json", answer(body));
+    EXPECT_EQ(run("REJECT").agreement, Agreement::agree) << "there are no trust anchors";
+    std::filesystem::copy(corpus() / "trust-anchors", folder_ / "trust-anchors");
+    EXPECT_EQ(run("VALID signatures").agreement, Agreement::agree);
+    std::string altered = body;
+    altered[altered.find("fmspc") + 8] ^= 1;
+    write("answer.json", answer(altered));
+    const CaseResult result = run("REJECT: signature");
+    EXPECT_EQ(result.agreement, Agreement::agree) << result.detail;
+    EXPECT_TRUE(result.deciding_node.ends_with(".signature")) << result.deciding_node;
+}
+
 TEST_F(Cases, CertificatesAreReadByEveryUsualName) {
     const std::filesystem::path real = corpus() / "cvm-reverse-proxy/snp";
     if (!std::filesystem::exists(real)) GTEST_SKIP() << "skipped: no corpus (EOS_EVIDENCE_DIR)";
@@ -656,6 +685,8 @@ TEST_F(AzureCases, ARejectionForAnotherReasonDiffers) {
 TEST_F(AzureCases, TheHardwareAloneBindsTheRuntimeData) {
     expect({"hcl.bin", "td.bin"}, "VALID", Agreement::agree, "hcl.report_data");
     expect({"hcl.bin"}, "VALID", Agreement::differ, "quote.syntax");
+    // A row that is about a TPM's quote does not agree where there is none.
+    EXPECT_EQ(run({"hcl.bin", "td.bin"}, "VALID (nonce \"challenge\")").found, "unreadable");
     Bytes hcl = bytes_of("hcl_report");
     const std::string_view text = as_chars(hcl);
     hcl[text.find("HCLEkPub")] = std::byte{'h'};  // a name in the runtime data

@@ -26,6 +26,11 @@ Result<CaseResult> run_hcl_alone(const VtpmFiles& files,
     if (!is_snp && !files.td_quote.has_value()) {
         return refused_syntax(Error(evidence::bad_vtpm_evidence, "a TD report without a quote"));
     }
+    if (is_snp && files.td_quote.has_value()) {
+        return refused_syntax(Error(evidence::bad_vtpm_evidence,
+                                    "a file is neither an HCL report, a TPM's quote nor a "
+                                    "certificate"));
+    }
     endorsements.amd.certificates = files.certificates;
     const verify::Verification verification = verify::verify_quote(
         is_snp ? ByteView(hcl->hardware_report) : *files.td_quote, endorsements, roots(), time);
@@ -90,6 +95,9 @@ Result<CaseResult> run_vtpm(const std::filesystem::path& folder, const EvidenceC
     }
     const UnixTime time = one.time.value_or(UnixTime{});
     if (!files.whole && files.hcl && !files.tpm_quote) {
+        if (demands.nonce || one.kind.find("TPM2 quote") != one.kind.npos) {
+            return fail(bad_case, "it states a TPM's quote, and no file holds one");
+        }
         return run_hcl_alone(files, loaded.endorsements, time);
     }
     Result<evidence::AzureVtpmEvidence> azure = parse_vtpm(std::move(files));

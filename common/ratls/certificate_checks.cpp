@@ -31,7 +31,11 @@ Result<void> verify_own_signature(const x509::Certificate& certificate) {
         return key.verify_pkcs1_sha256(certificate.tbs(), certificate.signature());
     }
     if (const Result<crypto::P256PublicKey> key = certificate.p256_key()) {
-        return certificate.verify_signed_by(*key);
+        // Not by verify_signed_by(), which takes the algorithm in RFC 5758's form only: Open
+        // Enclave of 2019 wrote it with parameters (NULL), and no chain depends on this signature.
+        if (scheme == oid::kEcdsaWithSha256)
+            return key->verify_der(certificate.tbs(), certificate.signature());
+        return fail(x509::unsupported_algorithm, oid::describe(scheme));
     }
     if (scheme != oid::kEcdsaWithSha256 && scheme != oid::kEcdsaWithSha384) {
         return fail(x509::unsupported_algorithm, oid::describe(scheme));
