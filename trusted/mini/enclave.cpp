@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "boundary/time_page.h"
 #include "common/base/assert.h"
 #include "common/crypto/random.h"
 
@@ -73,7 +74,11 @@ struct WorkerUnit::Gauges {
 WorkerUnit::WorkerUnit(Worker::Parts parts, Shared shared)
     : shared_(std::move(shared)),
       worker_(std::move(parts)),
-      apps_(worker_.clock(), worker_.random(), shared_.logs),
+      // The page's age when nothing but a call is under way; in traffic it moves more often.
+      apps_({.clock = worker_.clock(),
+             .clock_step_ms = boundary::kTimePageIdleMaxAgeMs,
+             .random = worker_.random(),
+             .logs = shared_.logs}),
       bodies_(kBodyBudgetBytes),
       authorizer_(*this),
       context_{.control = *this,
@@ -137,9 +142,7 @@ std::string WorkerUnit::metrics_text() const {
 
 void WorkerUnit::adopt(SnapshotPtr snapshot) {
     snapshot_ = std::move(snapshot);
-    std::set<crypto::Digest32> roots;
-    for (const auto& [name, tree] : snapshot_->workload_trees) roots.insert(tree->root());
-    apps_.retain(roots);
+    apps_.retain(loaded_apps(*snapshot_));
     worker_.set_log_level(snapshot_->state->settings.log_level);
     worker_.adopt(snapshot_->served, snapshot_->state->settings.drain_time_s * kMsPerSecond);
     tell_status();

@@ -10,8 +10,8 @@ namespace {
 
 int status_of(const Code& code) {
     if (code == no_such_export) return 404;
-    const bool of_the_app =
-        code == app_answer || code == bad_segment || code == app_trapped || code == instance_spent;
+    const bool of_the_app = code == app_answer || code == bad_segment || code == app_trapped ||
+                            code == instance_spent || code == no_fuel_to_start;
     return of_the_app ? 502 : 400;
 }
 

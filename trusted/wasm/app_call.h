@@ -22,7 +22,6 @@ struct AppResponse {
     Bytes body;
     /// For metrics and logs: "ok", the trap's name, or the name of the error's code.
     std::string outcome = "ok";
-    std::uint64_t fuel_used = 0;
 };
 
 /// The slice is used up: step() again when it is convenient.
@@ -35,6 +34,8 @@ class AppCall {
     virtual ~AppCall() = default;
     /// Runs for about `slice` fuel. After an AppResponse it must not be called again.
     virtual Progress step(std::uint64_t slice) = 0;
+    /// Since the call was prepared, what the module has at start included.
+    virtual std::uint64_t fuel_used() const = 0;
 };
 
 /// The answer to a call that failed: 502 with `{"error":…,"trap":…}`, the exit code if there is

@@ -9,6 +9,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/result.h"
+#include "common/base/secret.h"
 #include "common/http/message.h"
 #include "trusted/wasm/app_call.h"
 #include "trusted/wasm/app_config.h"
@@ -23,7 +24,7 @@ enum class NameOwner : std::uint8_t { kApp, kPlatform };
 /// One request, its body whole.
 struct CgiRequest {
     http::RequestHead head;
-    Bytes body;
+    SecretBytes body;
     NameOwner owner = NameOwner::kApp;
     /// EOS_* variables: what the platform tells the app (asserted: names start with EOS_).
     std::vector<EnvironmentVariable> platform_facts;
@@ -40,13 +41,14 @@ struct CgiRequest {
 
 /// The parts of what a CGI program wrote.
 struct CgiOutput {
-    http::ResponseHead head;  ///< without framing and connection fields
+    http::ResponseHead head;  ///< without the fields that the platform writes
     Bytes body;
 };
 
 /// Parses a program's output: header section, blank line, body. Lines end with LF or CRLF. Status
-/// defaults to 200, or 302 with Location. Status and framing fields do not reach the wire; a
-/// Content-Length that differs from the body is an error.
+/// defaults to 200, or 302 with Location. Status, framing fields and those that only the platform
+/// may say (Date, Server, Via, X-Privasys-*) do not reach the wire; a Content-Length that differs
+/// from the body is an error.
 /// in:      `method` of the request: an answer to HEAD has no body, whatever was written.
 /// errors:  app_answer, saying what is wrong with it.
 /// source:  RFC 3875 §6. Stricter: no folded lines; a local redirect goes to the client.

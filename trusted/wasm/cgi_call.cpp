@@ -22,10 +22,10 @@ class CgiCall : public AppCall {
         const Outcome outcome = instance_->run(slice);
         if (std::holds_alternative<OutOfSlice>(outcome)) return StillRunning{};
         if (const auto* request = std::get_if<HostRequest>(&outcome)) return *request;
-        AppResponse response = finish(outcome);
-        response.fuel_used = budget_.fuel - instance_->fuel_left();
-        return response;
+        return finish(outcome);
     }
+
+    std::uint64_t fuel_used() const override { return budget_.fuel - instance_->fuel_left(); }
 
   private:
     AppResponse finish(const Outcome& outcome) {

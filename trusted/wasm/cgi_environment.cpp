@@ -100,7 +100,7 @@ Result<void> add_meta_variables(const CgiRequest& request,
     out["QUERY_STRING"] = head.query.value_or("");
     // The variable has to be there; whom the host connected is nothing the enclave could know.
     out["REMOTE_ADDR"] = "0.0.0.0";
-    if (head.body.kind != http::BodyKind::kNone || !request.body.empty()) {
+    if (head.body.kind != http::BodyKind::kNone || request.body.size() > 0) {
         out["CONTENT_LENGTH"] = std::to_string(request.body.size());
     }
     if (const auto type = head.headers.first("content-type")) out["CONTENT_TYPE"] = *type;

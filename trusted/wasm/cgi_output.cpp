@@ -73,11 +73,18 @@ std::optional<std::string_view> next_line(std::string_view& rest) {
     return line;
 }
 
-http::Headers without_framing(const http::Headers& headers) {
+// What only the platform may say. An app that dates its answer or signs for the server would speak
+// for the one whose evidence the client has checked. Names are in lower case already.
+bool is_the_platforms(std::string_view name) {
+    return http::is_connection_specific(name) || name == "date" || name == "server" ||
+           name == "via" || name.starts_with("x-privasys-");
+}
+
+http::Headers without_platform_fields(const http::Headers& headers) {
     http::Headers out;
     for (std::size_t i = 0; i < headers.count(); ++i) {
         const http::HeaderView field = headers[i];
-        if (http::is_connection_specific(field.name)) continue;
+        if (is_the_platforms(field.name)) continue;
         // It fitted into the section it comes from, which was no shorter.
         const bool added = out.add(field.name, field.value).has_value();
         EOS_ASSERT(added);
@@ -125,7 +132,7 @@ Result<CgiOutput> parse_cgi_output(Bytes output, http::Method method) {
 
     CgiOutput out;
     out.head.status = section.head.status;
-    out.head.headers = without_framing(section.head.headers);
+    out.head.headers = without_platform_fields(section.head.headers);
     if (method == http::Method::kHead) return out;
     const std::size_t header_bytes = output.size() - rest.size();
     output.erase(output.begin(), output.begin() + static_cast<std::ptrdiff_t>(header_bytes));

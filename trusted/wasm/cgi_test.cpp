@@ -37,7 +37,7 @@ TEST(CgiEnvironment, MetaVariables) {
     CgiRequest request = request_of("/a%20b/c", {{"content-type", "text/x"}});
     request.head.method = http::Method::kPost;
     request.head.query = "q=1&r=%20";
-    request.body = to_bytes("12345");
+    request.body = SecretBytes(to_bytes("12345"));
     request.platform_facts = {{"EOS_APP", "shop"}};
     AppConfig config;
     config.environment = {{"MODE", "test"}};
@@ -146,6 +146,15 @@ TEST(CgiOutput, FramingFieldsStayBehind) {
     EXPECT_EQ(as_chars(got->body), "hi");
 }
 
+TEST(CgiOutput, WhatOnlyThePlatformMaySayStaysBehind) {
+    const auto got = parse(
+        "Content-Type: a/b\nDate: Sun, 06 Nov 1994 08:49:37 GMT\nServer: x\nVIA: 1.1 x\n"
+        "X-Privasys-Attestation: ok\nX-Server: mine\n\nhi");
+    ASSERT_TRUE(got.has_value()) << got.error().message();
+    EXPECT_EQ(got->head.headers.count(), 2u);
+    EXPECT_EQ(got->head.headers.first("x-server"), "mine");
+}
+
 TEST(CgiOutput, AnAnswerToHeadHasNoBody) {
     const auto got = parse("Content-Type: a/b\nContent-Length: 1000\n\nhi", http::Method::kHead);
     ASSERT_TRUE(got.has_value());
@@ -210,7 +219,10 @@ class CgiCallTest : public ::testing::Test {
         for (;;) {
             ++steps_;
             Progress progress = (*call)->step(slice);
-            if (auto* response = std::get_if<AppResponse>(&progress)) return std::move(*response);
+            if (auto* response = std::get_if<AppResponse>(&progress)) {
+                fuel_used_ = (*call)->fuel_used();
+                return std::move(*response);
+            }
             if (const auto* wait = std::get_if<HostRequest>(&progress)) {
                 ++waits_;
                 world_.now = wait->wake_at_ns;
@@ -226,6 +238,7 @@ class CgiCallTest : public ::testing::Test {
     testing::TestWorld world_;
     int steps_ = 0;
     int waits_ = 0;
+    std::uint64_t fuel_used_ = 0;
 };
 
 TEST_F(CgiCallTest, AnOrdinaryProgramAnswers) {
@@ -243,14 +256,15 @@ TEST_F(CgiCallTest, AnOrdinaryProgramAnswers) {
               "EOS_APP=hello\n");
     EXPECT_EQ(world_.log, "greeted someone\n");
     EXPECT_EQ(got.outcome, "ok");
-    EXPECT_GT(got.fuel_used, 1000u);
+    EXPECT_GT(fuel_used_, 1000u);
 }
 
 TEST_F(CgiCallTest, BodiesGoInAndOut) {
     CgiRequest request = request_of("/echo");
     request.head.method = http::Method::kPost;
-    for (int i = 0; i < 100'000; ++i) request.body.push_back(static_cast<std::byte>(i * 7));
-    const Bytes sent = request.body;
+    Bytes sent;
+    for (int i = 0; i < 100'000; ++i) sent.push_back(static_cast<std::byte>(i * 7));
+    request.body = SecretBytes(Bytes(sent));
     const AppResponse got = call(hello_, std::move(request), 1000);
     EXPECT_EQ(got.head.status, 200);
     EXPECT_EQ(got.body, sent);
@@ -302,7 +316,15 @@ TEST_F(CgiCallTest, ACallCanBeAbandoned) {
     config_.arguments = {"spin"};
     auto call = *begin_cgi_call(module, world_.world(), config_, request_of("/"));
     EXPECT_TRUE(std::holds_alternative<StillRunning>(call->step(kFuelSlice)));
+    EXPECT_GE(call->fuel_used(), kFuelSlice);
     call.reset();
+}
+
+TEST_F(CgiCallTest, WhoCannotPayForItsStartIsToldSo) {
+    config_.budget.fuel = 1000;
+    const AppResponse got = call(hello_, request_of("/"));
+    EXPECT_EQ(got.head.status, 502);
+    EXPECT_EQ(got.outcome, "no_fuel_to_start");
 }
 
 }  // namespace

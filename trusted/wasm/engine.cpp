@@ -20,7 +20,11 @@ struct ModuleDeleter {
     void operator()(seam::Module* module) const { seam::unload(module); }
 };
 struct InstanceDeleter {
-    void operator()(seam::Instance* instance) const { seam::drop(instance); }
+    void operator()(seam::Instance* instance) const {
+        const seam::MemorySpan memory = seam::memory(instance);
+        secure_wipe({reinterpret_cast<std::byte*>(memory.data), memory.size});
+        seam::drop(instance);
+    }
 };
 
 seam::Limits to_seam(const Limits& limits) {
@@ -185,6 +189,10 @@ bool Module::has_memory() const {
     return state_->info.memory.has_value();
 }
 
+std::uint64_t Module::max_instance_bytes() const {
+    return seam::instance_bytes(state_->compiled.get(), to_seam(state_->limits));
+}
+
 std::string_view Module::functions_text() const {
     return state_->info.functions_text;
 }
@@ -237,10 +245,12 @@ Instance::~Instance() = default;
 
 Result<std::unique_ptr<Instance>> Instance::create(const Module& module, Host& host,
                                                    const Budget& budget) {
+    const std::uint64_t cost = seam::start_cost(module.state_->compiled.get());
+    if (cost > budget.fuel) return fail(no_fuel_to_start, std::to_string(cost) + " needed");
     auto state = std::make_unique<State>();
     state->module = module.state_;
     state->host = &host;
-    state->fuel = budget.fuel;
+    state->fuel = budget.fuel - cost;
     const seam::Host callbacks{state.get(), [](void* context, seam::HostCall* call) {
                                    return static_cast<State*>(context)->call_host(*call);
                                }};

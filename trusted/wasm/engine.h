@@ -33,6 +33,9 @@ inline constexpr Code over_limit{"trusted/wasm", "over_limit",
                                  "the module asks for more than the app's limits allow"};
 inline constexpr Code bad_segment{"trusted/wasm", "bad_segment",
                                   "a data or element segment does not fit where it belongs"};
+inline constexpr Code no_fuel_to_start{
+    "trusted/wasm", "no_fuel_to_start",
+    "the app's fuel does not pay for what its module has at start"};
 inline constexpr Code no_such_export{"trusted/wasm", "no_such_export",
                                      "the module exports no such function"};
 inline constexpr Code not_callable{"trusted/wasm", "not_callable",
@@ -56,7 +59,8 @@ struct Limits {
 inline constexpr std::uint32_t kMaxCallDepth = 65'536;
 inline constexpr std::uint32_t kMaxTableElements = 1'000'000;
 
-/// Fuel is counted in instructions; bulk instructions and host functions cost by length.
+/// Fuel is counted in instructions; bulk instructions, host functions and what a module has at
+/// start (memory, segments, tables, functions) cost by length.
 struct Budget {
     std::uint64_t fuel = 10'000'000;  ///< for the whole life of the instance
 };
@@ -144,6 +148,9 @@ class Module {
     /// The export of that name if it is a function, else nothing.
     const ModuleExport* find_function(std::string_view name) const;
     bool has_memory() const;
+    /// The most memory that one instance takes, whatever it does: linear memory up to its limit,
+    /// stacks and tables up to theirs, and what the engine keeps of functions and segments.
+    std::uint64_t max_instance_bytes() const;
     /// Content of the custom section "eos.functions".
     std::string_view functions_text() const;
 
@@ -162,12 +169,14 @@ struct Finished {
 struct OutOfSlice {};
 using Outcome = std::variant<Finished, Trap, OutOfSlice, HostRequest>;
 
-/// One run of a module: fresh memory, its own fuel. Neither copied nor moved; one call at a time.
+/// One run of a module: fresh memory, wiped when the instance dies; its own fuel. Neither copied
+/// nor moved; one call at a time.
 /// A trap ends the call, not the instance: memory stays as it is and further calls are possible.
 class Instance {
   public:
     /// in:      `host` must outlive the instance.
-    /// errors:  bad_segment.
+    /// errors:  bad_segment, no_fuel_to_start (nothing was made then).
+    /// bound:   linear in what the module has at start, and charged for it; not resumable.
     [[nodiscard]] static Result<std::unique_ptr<Instance>> create(const Module& module, Host& host,
                                                                   const Budget& budget);
     ~Instance();

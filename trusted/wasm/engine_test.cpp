@@ -5,11 +5,17 @@
 
 #include <thread>
 
+#include "trusted/wasm/test_heap.h"
 #include "trusted/wasm/test_modules.h"
 
 namespace eos::wasm {
 namespace {
 
+using testing::allocated_bytes;
+using testing::leb;
+using testing::module_of;
+using testing::raw;
+using testing::section;
 using testing::test_module;
 
 class NoHost : public Host {
@@ -54,7 +60,9 @@ class EngineTest : public ::testing::Test {
         EXPECT_TRUE(instance.has_value());
         const auto begun = (*instance)->begin(function, arguments);
         EXPECT_TRUE(begun.has_value()) << function;
-        return run_to_end(**instance, slice);
+        Running got = run_to_end(**instance, slice);
+        got.fuel_used = budget_.fuel - (*instance)->fuel_left();  // with what it cost to start
+        return got;
     }
     void expect_trap(const std::string& module, std::string_view function, const Values& arguments,
                      TrapCode code) {
@@ -210,6 +218,97 @@ TEST_F(EngineTest, BulkInstructionsCostByLength) {
     EXPECT_GE(loop.slices, 90);
 }
 
+// 64 MiB of memory, tables, and a segment of data.
+TEST_F(EngineTest, WhatAModuleHasAtStartIsPaidFor) {
+    const Module module = load("large_start");
+    const auto refused = Instance::create(module, host_, {.fuel = 1'000'000});
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code(), no_fuel_to_start);
+    const auto instance = Instance::create(module, host_, {.fuel = 2'000'000});
+    ASSERT_TRUE(instance.has_value());
+    EXPECT_LT((*instance)->fuel_left(), 2'000'000u - 1024 * 65'536 / 64 - 65'000 / 8);
+    EXPECT_EQ((*instance)->memory().load<std::uint8_t>(67'108'863), 0x2a);
+}
+
+// A second copy of the memory would be counted nowhere. It moves once, while it is small.
+TEST_F(EngineTest, MemoryGrowsWhereItIs) {
+    auto instance = *Instance::create(load("basics"), host_, budget_);
+    const auto place_after = [&](std::uint32_t delta) {
+        EXPECT_TRUE(instance->begin("grow", Values{Value::i32(delta)}).has_value());
+        run_to_end(*instance, kFuelSlice);
+        return instance->memory().at(0, 1)->data();
+    };
+    const std::byte* small = place_after(0);
+    EXPECT_EQ(place_after(31), small);
+    const std::byte* large = place_after(1);
+    EXPECT_EQ(place_after(67), large);
+    EXPECT_EQ(instance->memory().size_bytes(), 100 * kPageBytes);
+}
+
+TEST_F(EngineTest, MemoryLeavesNothingWhereItWas) {
+    constexpr std::size_t kSmall = 32 * kPageBytes;
+    std::free(std::malloc(2 * kSmall));  // from now on the allocator keeps such sizes
+    auto instance = *Instance::create(load("basics"), host_, budget_);
+    ASSERT_TRUE(instance->begin("grow", Values{Value::i32(31)}).has_value());
+    run_to_end(*instance, kFuelSlice);
+    ASSERT_TRUE(instance->begin("fill", Values{Value::i32(0x5a), Value::i32(kSmall)}).has_value());
+    run_to_end(*instance, kFuelSlice);
+    ASSERT_TRUE(instance->begin("grow", Values{Value::i32(1)}).has_value());
+    run_to_end(*instance, kFuelSlice);
+    EXPECT_EQ(instance->memory().load<std::uint8_t>(kSmall - 1), 0x5a);
+    EXPECT_FALSE(testing::freed_memory_holds(std::byte{0x5a}, kSmall));
+}
+
+TEST_F(EngineTest, MemoryIsWipedWhenTheInstanceDies) {
+    limits_.memory_pages = 1;  // small enough that the allocator keeps it
+    auto instance = *Instance::create(load("basics"), host_, budget_);
+    ASSERT_TRUE(instance->begin("fill", Values{Value::i32(0x5a), Value::i32(65'536)}).has_value());
+    run_to_end(*instance, kFuelSlice);
+    instance.reset();
+    EXPECT_FALSE(testing::freed_memory_holds(std::byte{0x5a}, kPageBytes));
+}
+
+// Functions, globals and segments by the thousand.
+Bytes module_of_many_parts() {
+    const auto times = [](std::uint32_t count, const Bytes& part) {
+        Bytes out = leb(count);
+        for (std::uint32_t i = 0; i < count; ++i) append(out, part);
+        return out;
+    };
+    return module_of({section(1, raw({1, 0x60, 3, 0x7e, 0x7e, 0x7e, 1, 0x7e})),
+                      section(3, times(20'000, raw({0}))), section(4, raw({1, 0x70, 0, 1})),
+                      section(5, raw({1, 0, 1})),
+                      section(6, times(5'000, raw({0x7f, 1, 0x41, 0, 0x0b}))),
+                      section(7, raw({1, 1, 'f', 0, 0})),
+                      section(9, times(5'000, raw({0, 0x41, 0, 0x0b, 1, 0}))),
+                      section(10, times(20'000, raw({4, 0, 0x42, 0, 0x0b}))),
+                      section(11, times(5'000, raw({0, 0x41, 0, 0x0b, 1, 7})))});
+}
+
+// Depth of calls, tables, functions, globals and segments: all of it is in the promise.
+TEST_F(EngineTest, AnInstanceTakesNoMoreThanItsModuleSays) {
+    limits_.memory_pages = 1;
+    budget_.fuel = 100'000'000;
+    for (const Bytes& wasm :
+         {test_module("basics"), test_module("hostile"), module_of_many_parts()}) {
+        const Module module = *Module::load(wasm, limits_, {});
+        for (const ModuleExport& item : module.exports()) {
+            const std::size_t before = allocated_bytes();
+            auto instance = *Instance::create(module, host_, budget_);
+            std::size_t most = allocated_bytes();
+            Values arguments;
+            for (ValueType type : item.type.params) arguments.push_back({type, 4'000});
+            if (!instance->begin(item.name, arguments).has_value()) continue;
+            Outcome outcome = OutOfSlice{};
+            for (int i = 0; i < 500 && std::holds_alternative<OutOfSlice>(outcome); ++i) {
+                outcome = instance->run(kFuelSlice / 100);
+                most = std::max(most, allocated_bytes());
+            }
+            EXPECT_LE(most - before, module.max_instance_bytes()) << item.name;
+        }
+    }
+}
+
 TEST_F(EngineTest, ASegmentOutsideItsMemoryIsAnErrorOfInstantiation) {
     const auto instance = Instance::create(load("bad_segment"), host_, budget_);
     ASSERT_FALSE(instance.has_value());
@@ -266,7 +365,7 @@ TEST_F(HostTest, HostCallsCostMoreThanAnInstruction) {
 TEST_F(HostTest, AWaitingCallGoesOnWhereItStopped) {
     for (const char* function : {"wait", "wait_indirect"}) {
         auto at_once = begin(function, Values{Value::i32(21)});
-        const std::uint64_t fuel = run_to_end(*at_once, kFuelSlice).fuel_used;
+        run_to_end(*at_once, kFuelSlice);
         host_.patience = 3;
         host_.calls = 0;
         auto instance = begin(function, Values{Value::i32(21)});
@@ -275,8 +374,23 @@ TEST_F(HostTest, AWaitingCallGoesOnWhereItStopped) {
         }
         EXPECT_EQ(std::get<Finished>(instance->run(kFuelSlice)).values, Values{Value::i32(1042)});
         EXPECT_EQ(host_.calls, 4);
-        EXPECT_EQ(instance->fuel_left(), Budget{}.fuel - fuel);
+        EXPECT_EQ(instance->fuel_left(), at_once->fuel_left());
     }
+}
+
+TEST_F(HostTest, WaitingLeavesNothingBehind) {
+    auto instance = begin("direct", Values{Value::i32(5)});
+    run_to_end(*instance, kFuelSlice);
+    const auto wait = [&] {
+        host_.patience = 1;
+        ASSERT_TRUE(instance->begin("wait", Values{Value::i32(21)}).has_value());
+        EXPECT_TRUE(std::holds_alternative<HostRequest>(instance->run(kFuelSlice)));
+        EXPECT_TRUE(std::holds_alternative<Finished>(instance->run(kFuelSlice)));
+    };
+    wait();
+    const std::size_t before = allocated_bytes();
+    for (int i = 0; i < 1000; ++i) wait();
+    EXPECT_LT(allocated_bytes(), before + 10'000) << "less than ten bytes each";
 }
 
 TEST_F(HostTest, TheHostsTrapComesThroughWithItsCode) {

@@ -88,12 +88,14 @@ class JsonCall : public AppCall {
             slice -= std::min(slice, before - instance_->fuel_left());
             if (std::holds_alternative<OutOfSlice>(outcome)) return StillRunning{};
             if (const auto* request = std::get_if<HostRequest>(&outcome)) return *request;
-            if (const auto* trap = std::get_if<Trap>(&outcome)) return done(trap_response(*trap));
+            if (const auto* trap = std::get_if<Trap>(&outcome)) return trap_response(*trap);
             auto answer = advance(std::get<Finished>(outcome).values);
-            if (!answer) return done(error_response(answer.error()));
-            if (*answer) return done(*std::move(*answer));
+            if (!answer) return error_response(answer.error());
+            if (*answer) return *std::move(*answer);
         }
     }
+
+    std::uint64_t fuel_used() const override { return budget_.fuel - instance_->fuel_left(); }
 
   private:
     enum class Phase : std::uint8_t { kInitialize, kAllocate, kFunction };
@@ -120,7 +122,7 @@ class JsonCall : public AppCall {
     Result<void> next() {
         while (lowered_ < arguments_.size()) {
             const JsonArgument& argument = arguments_[lowered_];
-            if (const auto* bytes = std::get_if<Bytes>(&argument)) {
+            if (const auto* bytes = std::get_if<SecretBytes>(&argument)) {
                 phase_ = Phase::kAllocate;
                 // Never zero: some allocators answer that with null.
                 const std::size_t size = std::max<std::size_t>(bytes->size(), 1);
@@ -135,8 +137,8 @@ class JsonCall : public AppCall {
     }
 
     Result<void> place(std::uint32_t address) {
-        const Bytes& bytes = std::get<Bytes>(arguments_[lowered_++]);
-        if (address == 0 || !instance_->memory().write(address, bytes)) {
+        const SecretBytes& bytes = std::get<SecretBytes>(arguments_[lowered_++]);
+        if (address == 0 || !instance_->memory().write(address, bytes.view())) {
             return fail(app_answer,
                         "eos_alloc gave no room for " + std::to_string(bytes.size()) + " bytes");
         }
@@ -170,11 +172,6 @@ class JsonCall : public AppCall {
         }
         const json::Value body{{"returns", std::move(returns)}, {"status", "ok"}};
         return json_response(200, json::compact(body));
-    }
-
-    AppResponse done(AppResponse response) {
-        response.fuel_used = budget_.fuel - instance_->fuel_left();
-        return response;
     }
 
     Wasi wasi_;

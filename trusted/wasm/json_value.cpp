@@ -94,10 +94,10 @@ Result<JsonArgument> read_argument(const json::Value& value, JsonType type,
     if (type == JsonType::kString || type == JsonType::kBytes) {
         const auto* text = value.get_ptr<const std::string*>();
         if (text == nullptr) return wrong(where, type);
-        if (type == JsonType::kString) return to_bytes(*text);
+        if (type == JsonType::kString) return SecretBytes(to_bytes(*text));
         auto bytes = from_base64(*text);
         if (!bytes) return fail(bad_arguments, where + " is not base64");
-        return *std::move(bytes);
+        return SecretBytes(*std::move(bytes));
     }
     const auto number = read_number(value, type);
     if (!number) return wrong(where, type);

@@ -6,16 +6,17 @@
 #include <string_view>
 #include <variant>
 
-#include "common/base/bytes.h"
 #include "common/base/result.h"
+#include "common/base/secret.h"
 #include "common/json/json.h"
 #include "trusted/wasm/signature.h"
 #include "trusted/wasm/value.h"
 
 namespace eos::wasm {
 
-/// An argument: a number, or bytes that have to be put into the app's memory.
-using JsonArgument = std::variant<Value, Bytes>;
+/// An argument: a number, or bytes that have to be put into the app's memory, and are wiped in the
+/// end.
+using JsonArgument = std::variant<Value, SecretBytes>;
 
 /// Reads one argument of that type. Integers are JSON integers or decimal strings; floats are
 /// numbers or "NaN", "Infinity", "-Infinity"; bytes are base64.

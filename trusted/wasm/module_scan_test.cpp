@@ -9,34 +9,11 @@
 namespace eos::wasm {
 namespace {
 
+using testing::leb;
+using testing::module_of;
+using testing::raw;
+using testing::section;
 using testing::test_module;
-
-Bytes leb(std::uint32_t value) {
-    Bytes out;
-    do {
-        std::uint32_t byte = value & 0x7f;
-        value >>= 7;
-        if (value != 0) byte |= 0x80;
-        out.push_back(static_cast<std::byte>(byte));
-    } while (value != 0);
-    return out;
-}
-
-Bytes raw(std::initializer_list<unsigned> values) {
-    Bytes out;
-    for (unsigned value : values) out.push_back(static_cast<std::byte>(value));
-    return out;
-}
-
-Bytes section(unsigned id, const Bytes& content) {
-    return concat({raw({id}), leb(static_cast<std::uint32_t>(content.size())), content});
-}
-
-Bytes module_of(std::initializer_list<Bytes> sections) {
-    Bytes out = raw({0, 'a', 's', 'm', 1, 0, 0, 0});
-    for (const Bytes& part : sections) append(out, part);
-    return out;
-}
 
 const Bytes kOneType = section(1, raw({1, 0x60, 0, 0}));
 const Bytes kOneFunction = section(3, raw({1, 0}));

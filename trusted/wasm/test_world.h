@@ -12,7 +12,8 @@ namespace eos::wasm::testing {
 struct TestWorld : WasiClock, WasiRandom, WasiLog {
     std::uint64_t realtime_ns() const override { return 1'700'000'000'000'000'000 + now; }
     std::uint64_t monotonic_ns() const override { return now; }
-    std::uint64_t resolution_ns() const override { return 1'000'000; }
+    std::uint64_t realtime_step_ns() const override { return 1'000'000'000; }
+    std::uint64_t monotonic_step_ns() const override { return 1'000'000; }
     void fill(MutableByteView out) override {
         for (std::byte& byte : out) byte = static_cast<std::byte>(++random);
     }

@@ -36,9 +36,20 @@ constexpr std::size_t kMaxStackValues = 256 * 1024;
 constexpr std::uint64_t kBytesPerFuel = 64;
 constexpr std::uint64_t kElementsPerFuel = 8;
 constexpr std::uint64_t kLocalsPerFuel = 8;
+// What an instance starts with: a function, and the evaluation of a constant expression.
+constexpr std::uint64_t kFunctionFuel = 40;
+constexpr std::uint64_t kExpressionFuel = 40;
+// What the allocator adds to an object.
+constexpr std::uint64_t kAllocationBytes = 32;
+// A memory has this much room at first, which the allocator keeps at hand; then all it may take.
+constexpr std::size_t kSmallMemoryBytes = 2 * 1024 * 1024;
 // The module is the first object after null in every store that holds it.
 constexpr std::size_t kModuleIndex = 1;
 constexpr std::size_t kPageBytes = WABT_PAGE_SIZE;
+// Of one imported function: no more than a module's scan lets through, parameters and result.
+constexpr std::size_t kMaxImportValues = 256;
+// What the library's constructor of a thread reserves for its stacks.
+constexpr std::uint64_t kThreadBytes = 2 * 64 * 1024;
 
 using Op = wabt::Opcode;
 
@@ -138,8 +149,12 @@ struct Module {
     wi::Store store;
     std::unique_ptr<wi::Module> object;
     std::vector<std::uint32_t> starts;
+    std::uint64_t initial_pages = 0;
     std::uint64_t memory_maximum = 0;
     std::vector<std::uint64_t> table_maxima;
+    std::vector<std::size_t> active_data;  ///< segments that instantiate() copies itself
+    std::uint64_t start_cost = 0;          ///< of every instance, in fuel
+    std::uint64_t object_bytes = 0;        ///< of every instance: all but memory, tables and stacks
 };
 
 struct Instance {
@@ -150,6 +165,7 @@ struct Instance {
     std::unique_ptr<wi::Store> store;
     wi::Instance::Ptr object;
     std::unique_ptr<wi::Thread> thread;
+    wi::Trap::Ptr host_trap;  ///< one for all host calls: what is made anew is freed with the store
     wi::Memory* memory = nullptr;
     const std::uint8_t* code = nullptr;
 
@@ -169,11 +185,73 @@ struct Instance {
 
     ~Instance() {
         thread.reset();
+        host_trap.reset();
         object.reset();
         // The module belongs to every instance of it: this store must not delete it.
         store->objects_.list_[kModuleIndex] = nullptr;
     }
 };
+
+namespace {
+
+void weigh_function(const wi::FuncDesc& func, Module& module) {
+    const std::size_t values = func.type.params.size() + func.type.results.size();
+    module.start_cost += kFunctionFuel;
+    // The type is kept twice, two vectors each; references lie in two lists that double.
+    module.object_bytes += sizeof(wi::DefinedFunc) + 2 * values * sizeof(wi::ValueType) +
+                           4 * sizeof(wi::Ref) + 5 * kAllocationBytes;
+}
+
+void weigh_expression(const wi::FuncDesc& init, Module& module) {
+    weigh_function(init, module);
+    module.start_cost += kExpressionFuel;
+}
+
+// Adds up what every instance of the module is made of before its first instruction.
+void weigh(const wi::ModuleDesc& desc, Module& module) {
+    for (const wi::FuncDesc& func : desc.funcs) weigh_function(func, module);
+    for (const wi::GlobalDesc& global : desc.globals) {
+        weigh_expression(global.init_func, module);
+        module.object_bytes += sizeof(wi::Global) + 4 * sizeof(wi::Ref) + kAllocationBytes;
+    }
+    for (const wi::ElemDesc& elem : desc.elems) {
+        weigh_expression(elem.init_func, module);
+        module.start_cost += elem.elements.size() / kElementsPerFuel;
+        module.object_bytes +=
+            2 * sizeof(wi::ElemSegment) + elem.elements.size() * sizeof(wi::Ref) + kAllocationBytes;
+    }
+    for (const wi::DataDesc& data : desc.datas) {
+        weigh_expression(data.init_func, module);
+        module.start_cost += data.data.size() / kBytesPerFuel;
+        module.object_bytes += 2 * sizeof(wi::DataSegment);
+    }
+    for (const wi::TableDesc& table : desc.tables) {
+        module.start_cost += table.type.limits.initial / kElementsPerFuel;
+        module.object_bytes += sizeof(wi::Table) + 4 * sizeof(wi::Ref) + kAllocationBytes;
+    }
+    module.start_cost += module.initial_pages * kPageBytes / kBytesPerFuel;
+    module.object_bytes += desc.exports.size() * 2 * sizeof(wi::Ref);
+    module.object_bytes += desc.imports.size() * (sizeof(wi::HostFunc) + 8 * kAllocationBytes +
+                                                  kMaxImportValues * sizeof(wi::ValueType));
+}
+
+// Linear memory and active data are left to instantiate(), which says how much room there is from
+// the start.
+void take_out_memory(wi::ModuleDesc& desc, const Limits& limits, Module& module) {
+    for (wi::MemoryDesc& memory : desc.memories) {
+        module.initial_pages = std::exchange(memory.type.limits.initial, 0);
+        module.memory_maximum = memory.type.limits.max;
+        memory.type.limits.max =
+            std::min<std::uint64_t>(memory.type.limits.max, limits.memory_pages);
+    }
+    for (std::size_t i = 0; i < desc.datas.size(); ++i) {
+        if (desc.datas[i].mode != wi::SegmentMode::Active) continue;
+        desc.datas[i].mode = wi::SegmentMode::Passive;
+        module.active_data.push_back(i);
+    }
+}
+
+}  // namespace
 
 Module* load(const std::uint8_t* bytes, std::size_t size, const Limits& limits, LoadError* error) {
     const wabt::ReadBinaryOptions options(wabt::Features{}, nullptr, /*read_debug_names=*/false,
@@ -195,16 +273,13 @@ Module* load(const std::uint8_t* bytes, std::size_t size, const Limits& limits, 
         func.locals.clear();
         func.handlers.clear();
     }
-    for (wi::MemoryDesc& memory : desc.memories) {
-        module->memory_maximum = memory.type.limits.max;
-        memory.type.limits.max =
-            std::min<std::uint64_t>(memory.type.limits.max, limits.memory_pages);
-    }
+    take_out_memory(desc, limits, *module);
     for (wi::TableDesc& table : desc.tables) {
         module->table_maxima.push_back(table.type.limits.max);
         table.type.limits.max =
             std::min<std::uint64_t>(table.type.limits.max, limits.table_elements);
     }
+    weigh(desc, *module);
     module->object.reset(new wi::Module(module->store, std::move(desc)));
     module->object->self_ = wi::Ref{kModuleIndex};
     return module.release();
@@ -212,6 +287,20 @@ Module* load(const std::uint8_t* bytes, std::size_t size, const Limits& limits, 
 
 void unload(Module* module) {
     delete module;
+}
+
+std::uint64_t start_cost(const Module* module) {
+    return module->start_cost;
+}
+
+std::uint64_t instance_bytes(const Module* module, const Limits& limits) {
+    const std::uint64_t pages =
+        std::min<std::uint64_t>(module->memory_maximum, limits.memory_pages);
+    const std::uint64_t elements = module->table_maxima.empty() ? 0 : limits.table_elements;
+    // A memory leaves its first room; tables grow by doubling, and are there twice meanwhile.
+    return pages * kPageBytes + kSmallMemoryBytes + 3 * elements * sizeof(wi::Ref) +
+           kMaxStackValues * sizeof(wi::Value) + limits.call_depth * sizeof(wi::Frame) +
+           kThreadBytes + module->object_bytes;
 }
 
 namespace {
@@ -233,7 +322,7 @@ wabt::Result call_host(Instance& instance, std::uint32_t import, const wi::FuncT
         instance.waiting_import = import;
         instance.waiting_arguments = std::move(bits);
     }
-    *trap = wi::Trap::New(*instance.store, "host");
+    *trap = instance.host_trap;
     return wabt::Result::Error;
 }
 
@@ -252,6 +341,44 @@ wi::RefVec make_imports(Instance& instance) {
         refs.push_back(wi::HostFunc::New(*instance.store, type, std::move(callback)).ref());
     }
     return refs;
+}
+
+// Gives the memory room for that many pages: a little, or at once all that it may ever take. So no
+// more than a little is ever there twice; and nothing of it stays behind.
+void make_room(wi::Memory& memory, std::uint64_t pages) {
+    const std::size_t wanted = pages * kPageBytes;
+    const std::size_t most = memory.type().limits.max * kPageBytes;
+    if (wanted <= memory.data_.capacity()) return;
+    wi::Buffer room;
+    room.reserve(wanted <= kSmallMemoryBytes ? std::min(most, kSmallMemoryBytes) : most);
+    room.assign(memory.data_.begin(), memory.data_.end());
+    memory.data_.swap(room);
+    std::fill(room.begin(), room.end(), wi::u8{0});
+    __asm__ volatile("" : : "r"(room.data()) : "memory");  // the compiler may not leave it out
+}
+
+// Does with memory and active data what the library would have done.
+Stop fill_memory(Instance& instance) {
+    const Module& module = *instance.module;
+    if (instance.object->memories().empty()) return Stop::kFinished;
+    wi::Memory& memory = *instance.store->UnsafeGet<wi::Memory>(instance.object->memories()[0]);
+    instance.memory = &memory;
+    make_room(memory, module.initial_pages);
+    if (wabt::Failed(memory.Grow(module.initial_pages))) return Stop::kMemoryLimit;
+    for (const std::size_t index : module.active_data) {
+        wi::DataSegment& segment = instance.object->datas()[index];
+        const auto init =
+            wi::DefinedFunc::New(*instance.store, instance.object.ref(), segment.desc().init_func);
+        wi::Trap::Ptr trap;
+        wi::Value offset;
+        if (wabt::Failed(
+                instance.object->CallInitFunc(*instance.store, init.ref(), &offset, &trap)) ||
+            wabt::Failed(memory.Init(offset.Get<wi::u32>(), segment, 0, segment.size()))) {
+            return Stop::kOutOfBoundsMemory;
+        }
+        segment.Drop();
+    }
+    return Stop::kFinished;
 }
 
 }  // namespace
@@ -274,10 +401,9 @@ Instance* instantiate(const Module* module, const Limits& limits, const Host& ho
         trap.reset();
         return nullptr;
     }
-    if (!instance->object->memories().empty()) {
-        const wi::Ref ref = instance->object->memories()[0];
-        instance->memory = instance->store->UnsafeGet<wi::Memory>(ref).get();
-    }
+    *stop = fill_memory(*instance);
+    if (*stop != Stop::kFinished) return nullptr;
+    instance->host_trap = wi::Trap::New(*instance->store, "host");
     instance->code = module->object->desc().istream.data_.data();
     instance->start_pending = !module->starts.empty();
     return instance.release();
@@ -325,7 +451,9 @@ void begin(Instance* instance, std::uint32_t export_index, const std::uint64_t* 
     instance->export_index = export_index;
     instance->arguments.assign(arguments, arguments + func->type().params.size());
     instance->host_waits = false;
+    instance->thread.reset();
     instance->thread = std::make_unique<wi::Thread>(*instance->store);
+    instance->thread->values_.reserve(kMaxStackValues);  // for good: it would grow by copying
     // The interpreter takes the capacity for the limit; the constructor reserves its own.
     std::vector<wi::Frame>().swap(instance->thread->frames_);
     instance->thread->frames_.reserve(instance->limits.call_depth);
@@ -358,21 +486,13 @@ std::uint32_t top(const wi::Thread& thread, std::size_t depth) {
 // memory.grow beyond what the module declares is the module's affair: it gets -1. Beyond what the
 // app may have it traps, so that the limit has a name.
 Stop before_memory_grow(Instance& instance, Meter& meter) {
-    const std::uint64_t pages = instance.memory->PageSize() + top(*instance.thread, 0);
+    const std::uint64_t delta = top(*instance.thread, 0);
+    const std::uint64_t pages = instance.memory->PageSize() + delta;
     if (pages > instance.module->memory_maximum) return Stop::kFinished;
     if (pages > instance.limits.memory_pages) return Stop::kMemoryLimit;
-    auto& data = instance.memory->data_;
-    const std::size_t wanted = pages * kPageBytes;
-    std::uint64_t touched = wanted - data.size();
-    if (wanted > data.capacity()) {
-        // Doubling, but never past the limit: the vector's own growth would.
-        const std::size_t most = std::size_t{instance.limits.memory_pages} * kPageBytes;
-        touched += data.size();
-        if (!meter.take(touched / kBytesPerFuel)) return Stop::kFuelExhausted;
-        data.reserve(std::min(most, std::max(wanted, 2 * data.size())));
-        return Stop::kFinished;
-    }
-    return meter.take(touched / kBytesPerFuel) ? Stop::kFinished : Stop::kFuelExhausted;
+    if (!meter.take(delta * kPageBytes / kBytesPerFuel)) return Stop::kFuelExhausted;
+    make_room(*instance.memory, pages);
+    return Stop::kFinished;
 }
 
 Stop before_table_grow(Instance& instance, std::uint32_t table_index, Meter& meter) {
@@ -465,7 +585,8 @@ Stop step(Instance& instance, Meter& meter) {
         thread.refs_.clear();
         if (!meter.take(std::exchange(instance.host_cost, 0))) return Stop::kFuelExhausted;
     }
-    if (thread.values_.size() > kMaxStackValues) return Stop::kStackExhausted;
+    // Not one beyond: the vector would double for it.
+    if (thread.values_.size() >= kMaxStackValues) return Stop::kStackExhausted;
     return Stop::kFinished;
 }
 

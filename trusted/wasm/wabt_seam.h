@@ -68,6 +68,13 @@ struct Host {
 Module* load(const std::uint8_t* bytes, std::size_t size, const Limits& limits, LoadError* error);
 void unload(Module* module);
 
+/// What making an instance costs, in fuel: by the length of all that is in it at start.
+std::uint64_t start_cost(const Module* module);
+
+/// The most memory that one instance takes, whatever it does; linear memory is the limit, if the
+/// module does not declare less.
+std::uint64_t instance_bytes(const Module* module, const Limits& limits);
+
 /// A fresh instance: memory zeroed, segments copied, start function pending. Null, and `stop` says
 /// why, if a segment is out of bounds. `module` must outlive the instance.
 Instance* instantiate(const Module* module, const Limits& limits, const Host& host, Stop* stop);

@@ -119,7 +119,9 @@ Wasi::Answer Wasi::clock_res_get(Args args, HostContext& context) {
     const auto id = static_cast<WasiClockId>(args[0].as_u32());
     if (id == WasiClockId::kProcess || id == WasiClockId::kThread) return Errno::kNotSup;
     if (id != WasiClockId::kRealtime && id != WasiClockId::kMonotonic) return Errno::kInval;
-    const bool stored = context.memory.store(args[1].as_u32(), world_.clock.resolution_ns());
+    const std::uint64_t step = id == WasiClockId::kRealtime ? world_.clock.realtime_step_ns()
+                                                            : world_.clock.monotonic_step_ns();
+    const bool stored = context.memory.store(args[1].as_u32(), step);
     return stored ? Errno::kSuccess : Errno::kFault;
 }
 
@@ -186,7 +188,7 @@ Wasi::Answer Wasi::fd_read(Args args, HostContext& context) {
     std::uint32_t total = 0;
     for (const Iovec& iovec : *iovecs) {
         const std::size_t size = std::min<std::size_t>(iovec.size, input_.size() - input_read_);
-        if (!context.memory.write(iovec.address, ByteView(input_).subspan(input_read_, size))) {
+        if (!context.memory.write(iovec.address, input_.view().subspan(input_read_, size))) {
             return Errno::kFault;
         }
         input_read_ += size;

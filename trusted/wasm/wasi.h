@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/base/bytes.h"
+#include "common/base/secret.h"
 #include "trusted/wasm/engine.h"
 
 namespace eos::wasm {
@@ -28,8 +29,9 @@ class WasiClock {
     virtual std::uint64_t realtime_ns() const = 0;
     /// Nanoseconds from an arbitrary start; never goes back.
     virtual std::uint64_t monotonic_ns() const = 0;
-    /// The step in which both move.
-    virtual std::uint64_t resolution_ns() const = 0;
+    /// The steps in which they move, at most.
+    virtual std::uint64_t realtime_step_ns() const = 0;
+    virtual std::uint64_t monotonic_step_ns() const = 0;
 };
 
 /// Unpredictable bytes.
@@ -77,7 +79,7 @@ struct EnvironmentVariable {
 struct WasiProgram {
     std::vector<std::string> arguments;  ///< the first is the program's name
     std::vector<EnvironmentVariable> environment;
-    Bytes input;                                   ///< standard input, whole
+    SecretBytes input;                             ///< standard input, whole
     std::size_t output_limit_bytes = 1024 * 1024;  ///< writing more is a trap
     enum class Output : std::uint8_t { kCollected, kLog };
     Output output = Output::kCollected;  ///< where standard output goes
@@ -149,7 +151,7 @@ class Wasi : public Host {
     WasiWorld world_;
     std::vector<std::string> arguments_;
     std::vector<std::string> environment_;  // NAME=VALUE, wiped at the end
-    Bytes input_;
+    SecretBytes input_;
     std::size_t input_read_ = 0;
     Bytes output_;
     std::size_t output_limit_;

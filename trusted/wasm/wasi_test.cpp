@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "trusted/wasm/test_heap.h"
 #include "trusted/wasm/test_world.h"
 
 namespace eos::wasm {
@@ -84,8 +85,15 @@ TEST_F(WasiTest, ArgumentsAndEnvironment) {
     EXPECT_EQ(text(100, 7), std::string("A=1\0B=\0", 7));
 }
 
+TEST_F(WasiTest, EachClockSaysItsOwnStep) {
+    EXPECT_EQ(call("clock_res_get", {0, 8}), kSuccess);
+    EXPECT_EQ(at<std::uint64_t>(8), 1'000'000'000u);
+    EXPECT_EQ(call("clock_res_get", {1, 8}), kSuccess);
+    EXPECT_EQ(at<std::uint64_t>(8), 1'000'000u);
+}
+
 TEST_F(WasiTest, PointersOutsideTheMemoryAreFaults) {
-    restart({.arguments = {"app"}, .environment = {}, .input = to_bytes("x")});
+    restart({.arguments = {"app"}, .environment = {}, .input = SecretBytes(to_bytes("x"))});
     const std::uint64_t last = kPageBytes - 1;
     for (std::uint64_t bad : {last, std::uint64_t{kPageBytes}, std::uint64_t{0xffff'ffff}}) {
         EXPECT_EQ(call("args_sizes_get", {0, bad}), kFault);
@@ -112,7 +120,7 @@ TEST_F(WasiTest, PointersOutsideTheMemoryAreFaults) {
 }
 
 TEST_F(WasiTest, ReadsTheInputToItsEnd) {
-    restart({.arguments = {}, .environment = {}, .input = to_bytes("hello")});
+    restart({.arguments = {}, .environment = {}, .input = SecretBytes(to_bytes("hello"))});
     put(0, {100, 3, 200, 10});
     EXPECT_EQ(call("fd_read", {0, 0, 2, 64}), kSuccess);
     EXPECT_EQ(at<std::uint32_t>(64), 5u);
@@ -218,7 +226,7 @@ TEST_F(PollTest, AbsoluteTimesOnEitherClock) {
 }
 
 TEST_F(PollTest, StreamsAreReadyAtOnce) {
-    restart({.arguments = {}, .environment = {}, .input = to_bytes("abc")});
+    restart({.arguments = {}, .environment = {}, .input = SecretBytes(to_bytes("abc"))});
     subscribe(0, 0, 1, 1000);
     subscribe(1, 1, 0);
     subscribe(2, 2, 1);
@@ -240,6 +248,14 @@ TEST_F(PollTest, RefusesNoneAndTooMany) {
 }
 
 // A value lies in the variable itself if it is short, and a moved string leaves its bytes behind.
+TEST_F(WasiTest, TheInputIsWipedWhenTheCallEnds) {
+    constexpr std::size_t kSize = 64 * 1024;
+    restart(
+        {.arguments = {}, .environment = {}, .input = SecretBytes(Bytes(kSize, std::byte{0x5a}))});
+    wasi_.reset();
+    EXPECT_FALSE(testing::freed_memory_holds(std::byte{0x5a}, kSize));
+}
+
 TEST(EnvironmentVariable, ItsValueDoesNotOutliveIt) {
     alignas(EnvironmentVariable) std::byte memory[2][sizeof(EnvironmentVariable)];
     auto* first = new (memory[0]) EnvironmentVariable("N", "hunter2-secret");

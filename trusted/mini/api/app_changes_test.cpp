@@ -161,7 +161,7 @@ TEST_F(AppChanges, AReplacementWhileAnotherWaitsIsNotRefused) {
     EXPECT_EQ(loaded().at("one").code_digest, crypto::sha256(idle_module("1")));
 }
 
-// A load that is under way when the state is destroyed finds no owner, and must not look for one.
+// A load that is under way when the state is destroyed was let in by an owner who is none any more.
 TEST_F(AppChanges, AChangeAfterAFactoryResetIsRefused) {
     auto peer = connect(to_platform(Caller::kOwner));
     peer->send("POST /api/v1/apps/one", "Content-Type: application/vnd.enclave-os.app\r\n",
@@ -169,7 +169,7 @@ TEST_F(AppChanges, AChangeAfterAFactoryResetIsRefused) {
     control->factory_reset(control->snapshot()->instance_id, [](Result<void>) {});
     ASSERT_EQ(control->snapshot()->stage, Stage::kUnowned);
     settle(*peer);
-    EXPECT_EQ(runtime::read_response(peer->sink.written).status, 503);
+    EXPECT_EQ(runtime::read_response(peer->sink.written).status, 403);
 }
 
 TEST_F(AppChanges, WhoHangsUpDuringTheChecksChangesNothing) {

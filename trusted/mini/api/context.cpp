@@ -53,6 +53,14 @@ std::optional<AppRef> find_app(const Snapshot& snapshot, const std::string& name
                   snapshot.workload_trees.find(name)->second->root()};
 }
 
+LoadedApps loaded_apps(const Snapshot& snapshot) {
+    LoadedApps loaded;
+    for (const auto& [name, app] : snapshot.state->apps) loaded.ids.insert(app.app_id);
+    for (const auto& [name, tree] : snapshot.workload_trees)
+        loaded.workload_roots.insert(tree->root());
+    return loaded;
+}
+
 int status_of(const Error& error) {
     const Code& code = error.code();
     if (code == wrong_token || code == wrong_instance || code == runtime::name_not_permitted)

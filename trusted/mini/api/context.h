@@ -84,6 +84,9 @@ void add_all_routes(runtime::Router& router, const ApiContext& context);
 /// The app of that name as a request finds it; nothing if there is none.
 std::optional<AppRef> find_app(const Snapshot& snapshot, const std::string& name);
 
+/// All apps of that moment, as AppRunner::retain() takes them.
+LoadedApps loaded_apps(const Snapshot& snapshot);
+
 /// The status that answers a request refused with this error.
 int status_of(const Error& error);
 

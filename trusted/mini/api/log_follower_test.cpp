@@ -16,7 +16,10 @@ class LogFollowing : public ::testing::Test, protected testing::ApiRig {
         start_owned();
         ASSERT_EQ(load_app("one", testing::idle_module()).status, 201);
     }
-    void say(std::string_view text) { logs.append("one", clock.now(), as_bytes(text)); }
+    void say(std::string_view text) {
+        logs.open({"one", {}});
+        logs.append({"one", {}}, clock.now(), as_bytes(text));
+    }
     std::unique_ptr<testing::ApiPeer> follow(std::string_view query = "?follow=1") {
         auto peer = connect(to_platform(Caller::kOwner));
         peer->send("GET /api/v1/apps/one/logs" + std::string(query));

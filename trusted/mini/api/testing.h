@@ -192,7 +192,7 @@ struct ApiRig : ControlRig {
 
     LocalPort port{*this};
     AppLogs logs;
-    AppRunner apps{clock, random, logs};
+    AppRunner apps{{.clock = clock, .clock_step_ms = 100, .random = random, .logs = logs}};
     runtime::MemoryBudget bodies{128 << 20};
     std::atomic<int> pending_in_all{0};
     runtime::BoundMinter minter{evidence, clock, pending_in_all};

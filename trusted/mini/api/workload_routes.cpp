@@ -47,7 +47,7 @@ Dispatched call_function(const ApiContext& context, RoutedRequest request) {
     return runtime::collect_body(
         request.head.body, limit, context.bodies, std::move(request.exchange),
         [&context, app = *app, function](runtime::Exchange exchange, runtime::CollectedBody body) {
-            context.apps.call(app, function, body.bytes, std::move(exchange));
+            context.apps.call(app, function, std::move(body), std::move(exchange));
         });
 }
 
@@ -65,8 +65,8 @@ Dispatched serve_request(const ApiContext& context, RoutedRequest request) {
     return runtime::collect_body(
         declared, limit, context.bodies, std::move(request.exchange),
         [&context, cgi, app = *app](runtime::Exchange exchange, runtime::CollectedBody body) {
-            cgi->body = std::move(body.bytes);
-            context.apps.serve(app, std::move(*cgi), std::move(exchange));
+            cgi->body = SecretBytes(std::move(body.bytes));
+            context.apps.serve(app, std::move(*cgi), std::move(body.loan), std::move(exchange));
         });
 }
 

@@ -21,9 +21,19 @@ void AppLogs::Ring::push(Line line) {
     }
 }
 
-void AppLogs::append(const std::string& app, UnixTime time, ByteView text) {
+void AppLogs::open(const App& app) {
     std::lock_guard lock(mutex_);
-    Ring& ring = rings_[app];
+    auto [place, fresh] = rings_.try_emplace(app.name);
+    if (!fresh && place->second.app_id == app.id) return;
+    place->second = Ring();
+    place->second.app_id = app.id;
+}
+
+void AppLogs::append(const App& app, UnixTime time, ByteView text) {
+    std::lock_guard lock(mutex_);
+    auto found = rings_.find(app.name);
+    if (found == rings_.end() || found->second.app_id != app.id) return;
+    Ring& ring = found->second;
     std::string_view rest = as_chars(text);
     while (!rest.empty()) {
         std::size_t end = rest.find('\n');
@@ -31,7 +41,7 @@ void AppLogs::append(const std::string& app, UnixTime time, ByteView text) {
         rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
         ring.push({++ring.last, time, std::string(line.substr(0, kMaxLogLineBytes))});
     }
-    auto readers = readers_.find(app);
+    auto readers = readers_.find(app.name);
     if (readers == readers_.end()) return;
     // Under the lock, so that no reader dies meanwhile.
     for (Reader* reader : readers->second) {

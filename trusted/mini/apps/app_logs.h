@@ -44,13 +44,24 @@ class AppLogs {
         std::uint64_t dropped = 0;  ///< lines that made room since the app was loaded
     };
 
-    /// Appends text that may hold several lines; what follows the last line end is a line, too.
-    void append(const std::string& app, UnixTime time, ByteView text);
+    /// An app as it was loaded: when its name is unloaded and loaded again, its id is another.
+    struct App {
+        std::string name;
+        ByteArray<16> id{};
+    };
+
+    /// Makes room for what the app writes; what an earlier load of the name wrote makes way.
+    void open(const App& app);
+
+    /// Appends text that may hold several lines; what follows the last line end is a line, too. Of
+    /// a load that was forgotten since it was opened, nothing is kept.
+    void append(const App& app, UnixTime time, ByteView text);
 
     /// The lines after `sequence`. One that was never reached is of an earlier load of the app: all
     /// lines come after it.
     Page read(const std::string& app, std::uint64_t sequence) const;
 
+    /// Of calls that still run nothing is kept any more, either.
     void forget(const std::string& app);
 
     /// Goes along with one app's log, at its own pace: what it is too slow for is counted, not
@@ -89,6 +100,7 @@ class AppLogs {
 
   private:
     struct Ring {
+        ByteArray<16> app_id{};
         std::deque<Line> lines;
         std::size_t bytes = 0;
         std::uint64_t last = 0;

@@ -13,7 +13,8 @@ constexpr UnixTime kNow{1'788'516'900};
 
 struct Logs : ::testing::Test {
     void append(std::string_view text, const std::string& app = "a") {
-        logs.append(app, kNow, as_bytes(text));
+        logs.open({app, {}});
+        logs.append({app, {}}, kNow, as_bytes(text));
     }
     std::unique_ptr<AppLogs::Reader> follow(std::uint64_t sequence = 0) {
         return *logs.follow("a", sequence, [this] { ++wakes; });
@@ -59,6 +60,21 @@ TEST_F(Logs, ASequenceOfAnEarlierLoadShowsAll) {
     ASSERT_EQ(logs.read("a", 3).lines.size(), 1u);
     EXPECT_EQ(logs.read("a", 3).lines[0].text, "new");
     EXPECT_EQ(follow(3)->next()->line.text, "new");
+}
+
+TEST_F(Logs, WhatAnEarlierLoadStillWritesIsNotKept) {
+    const AppLogs::App earlier{"a", {}}, later{"a", {std::byte{1}}};
+    append("1\n");
+    logs.forget("a");
+    logs.append(earlier, kNow, as_bytes("2\n"));
+    EXPECT_TRUE(logs.read("a", 0).lines.empty());
+    logs.open(later);
+    logs.append(earlier, kNow, as_bytes("3\n"));
+    EXPECT_TRUE(logs.read("a", 0).lines.empty());
+    logs.append(later, kNow, as_bytes("4\n"));
+    ASSERT_EQ(logs.read("a", 0).lines.size(), 1u);
+    logs.open({"a", {std::byte{2}}});
+    EXPECT_TRUE(logs.read("a", 0).lines.empty());
 }
 
 TEST_F(Logs, AReaderIsWokenOnceForEachTimeItWaits) {

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "trusted/mini/apps/app_logs.h"
+#include "trusted/runtime/body.h"
 #include "trusted/runtime/exchange.h"
 #include "trusted/runtime/interfaces.h"
 #include "trusted/runtime/platform_state.h"
@@ -27,8 +28,14 @@ inline constexpr std::size_t kMaxCallsPerApp = 16;
 inline constexpr std::size_t kMaxCallsPerWorker = 64;
 /// A call that takes longer by the clock, asleep or not, is ended.
 inline constexpr std::uint64_t kMaxCallMs = 60'000;
-/// Linear memory that all calls of a worker may take together, by the limits of their apps.
-inline constexpr std::uint64_t kMaxCallMemoryBytes = 2ull << 30;
+/// The linear memory that one app may have.
+inline constexpr std::uint64_t kMaxAppMemoryBytes = 2ull << 30;
+/// Memory that all calls of a worker may take together, each counted with the most it can take:
+/// linear memory, stacks, what the engine keeps, the answer. The rest beyond kMaxAppMemoryBytes is
+/// for that, so that whatever app was loaded can be called.
+inline constexpr std::uint64_t kMaxCallMemoryBytes = kMaxAppMemoryBytes + (512ull << 20);
+/// What an app may take of that with its second call and every further one while others are loaded.
+inline constexpr std::uint64_t kMaxCallMemoryBytesPerApp = kMaxCallMemoryBytes / 2;
 
 /// An app as a request finds it. The parts live as long as the snapshot they come from.
 struct AppRef {
@@ -38,6 +45,12 @@ struct AppRef {
     std::shared_ptr<const SecretBytes> module;
     /// Root of the app's tree: the same code with another configuration is another app.
     crypto::Digest32 workload_root{};
+};
+
+/// What one state of the platform has loaded.
+struct LoadedApps {
+    std::set<ByteArray<16>> ids;  ///< App::app_id: a name that was unloaded comes back with another
+    std::set<crypto::Digest32> workload_roots;
 };
 
 /// What a module turned out to be.
@@ -55,21 +68,30 @@ wasm::Limits engine_limits(const runtime::AppLimits& limits);
 [[nodiscard]] Result<ModuleFacts> inspect_module(ByteView module, const runtime::AppLimits& limits);
 
 /// Checks what the owner configured, in the engine's terms: names, sizes, limits.
-/// errors: those of wasm::check_app_config; app_unusable (more memory than a worker lends).
+/// errors: those of wasm::check_app_config; app_unusable (more memory than kMaxAppMemoryBytes).
 [[nodiscard]] Result<void> check_configuration(const std::string& name, const runtime::App& app);
 
 /// threads: one, the worker's.
 class AppRunner {
   public:
     /// All outlive this.
-    AppRunner(const runtime::Clock& clock, runtime::Random& random, AppLogs& logs);
+    struct Parts {
+        const runtime::Clock& clock;
+        std::uint32_t clock_step_ms;  ///< how far it moves at once, at most; apps are told
+        runtime::Random& random;
+        AppLogs& logs;
+    };
+    explicit AppRunner(const Parts& parts);
     ~AppRunner();
 
-    /// Starts the CGI handler for a request, or answers why not.
-    void serve(const AppRef& app, wasm::CgiRequest request, runtime::Exchange exchange);
+    /// Starts the CGI handler for a request, or answers why not. `loan` counts the request's body;
+    /// it is given back when the call is over.
+    void serve(const AppRef& app, wasm::CgiRequest request, runtime::MemoryBudget::Loan loan,
+               runtime::Exchange exchange);
 
-    /// Starts a function call, or answers why not.
-    void call(const AppRef& app, const std::string& function, ByteView body,
+    /// Starts a function call, or answers why not. The body's loan is given back when the call is
+    /// over: the arguments are as large.
+    void call(const AppRef& app, const std::string& function, runtime::CollectedBody body,
               runtime::Exchange exchange);
 
     /// What the app's module is. Costs what preparing it for the first call costs, once.
@@ -81,10 +103,12 @@ class AppRunner {
     /// When a call that sleeps wants to go on.
     std::optional<std::uint64_t> next_deadline_ms() const;
 
-    /// Forgets prepared apps whose root is not among these.
-    void retain(const std::set<crypto::Digest32>& workload_roots);
+    /// Forgets prepared apps that are not among these, and from now on keeps no other. Calls that
+    /// run go on; a request that was on its way to an app that is gone is answered 404.
+    void retain(LoadedApps loaded);
 
     std::size_t call_count() const { return calls_.size(); }
+    std::size_t prepared_count() const { return prepared_.size(); }
     struct Counters {
         std::uint64_t calls = 0;
         std::uint64_t traps = 0;
@@ -99,15 +123,16 @@ class AppRunner {
     class World;
 
     Result<std::shared_ptr<const Prepared>> prepare(const AppRef& app);
-    bool admit(const AppRef& app, runtime::Exchange& exchange);
-    void run(const AppRef& app, std::shared_ptr<const Prepared> prepared,
-             std::unique_ptr<World> world, Result<std::unique_ptr<wasm::AppCall>> call,
-             runtime::Exchange exchange);
+    std::shared_ptr<const Prepared> admit(const AppRef& app, runtime::Exchange& exchange);
+    std::string_view why_busy(const AppRef& app, std::uint64_t memory_bytes) const;
+    void run(Running running, Result<std::unique_ptr<wasm::AppCall>> call);
     void finish(Running& running, wasm::AppResponse response);
 
     const runtime::Clock& clock_;
+    const std::uint32_t clock_step_ms_;
     runtime::Random& random_;
     AppLogs& logs_;
+    std::optional<LoadedApps> loaded_;                                      // nothing: all are
     std::map<crypto::Digest32, std::shared_ptr<const Prepared>> prepared_;  // by workload root
     std::deque<std::unique_ptr<Running>> calls_;
     Counters counters_;
