@@ -44,8 +44,8 @@ class ReportMaker {
     virtual std::string provider() const = 0;
     /// The attributes of SEV-SNP: auxblob, privlevel, privlevel_floor.
     virtual bool has_privilege_levels() const = 0;
-    /// in: 64 bytes.
-    virtual Result<MadeReport> make(const ByteArray<64>& report_data) = 0;
+    /// in: privilege_level: of SEV-SNP, the VMPL that the report is asked for; else 0.
+    virtual Result<MadeReport> make(const ByteArray<64>& report_data, unsigned privilege_level) = 0;
 };
 
 }  // namespace eos::emulation::tsm

@@ -177,7 +177,7 @@ class TdxMachine final : public ReportMaker {
 
     std::string provider() const override { return "tdx_guest"; }
     bool has_privilege_levels() const override { return false; }
-    Result<MadeReport> make(const ByteArray<64>& report_data) override {
+    Result<MadeReport> make(const ByteArray<64>& report_data, unsigned) override {
         auto report = quoting::emulated_td_report(kind_);
         report.mr_td = emulated_mr_td();
         report.rtmr = registers_.rtmrs();
@@ -199,8 +199,9 @@ class SnpMachine final : public ReportMaker {
 
     std::string provider() const override { return "sev_guest"; }
     bool has_privilege_levels() const override { return true; }
-    Result<MadeReport> make(const ByteArray<64>& report_data) override {
+    Result<MadeReport> make(const ByteArray<64>& report_data, unsigned privilege_level) override {
         report_.report_data = report_data;
+        report_.vmpl = privilege_level;
         const auto unsigned_bytes = encode(report_);
         report_.signature = key_.sign_raw(ByteView(unsigned_bytes).first(snp_arch::kSignedBytes));
         return MadeReport{.outblob = to_bytes(encode(report_)), .auxblob = table_};
@@ -284,6 +285,11 @@ Result<std::unique_ptr<ReportMaker>> load_machine(const fs::path& directory, Mac
                                                   const Registers& registers) {
     const fs::path vendor = directory / vendor_directory(machine);
     if (!is_tdx(machine)) return load_snp(vendor, options);
+    if (options.tcb_status != "UpToDate" || options.snp_key != SnpKey::kVcek) {
+        return fail(not_offered,
+                    "--tcb and --key are SNP's: a TD's status is what its collateral "
+                    "says, see `tsm-emulator collateral --tcb`");
+    }
     const auto kind = machine == Machine::kTdxV4 ? TdReportKind::tdx10 : TdReportKind::tdx15;
     return std::make_unique<TdxMachine>(EOS_TRY(quoting::load_td_platform(vendor)), kind,
                                         registers);

@@ -79,7 +79,7 @@ class Judged {
         const UnixTime minute{kNow.seconds - kNow.seconds % 60};
         const auto key = crypto::P256PrivateKey::generate();
         const auto data = ratls::ReportData::v1_deterministic(key.public_key(), minute);
-        const MadeReport made = maker_->make(data.bytes()).value();
+        const MadeReport made = maker_->make(data.bytes(), 0).value();
         const auto kind = is_tdx(machine_) ? cvm::TeeKind::kTdx : cvm::TeeKind::kSevSnp;
         const auto evidence =
             cvm::check_answer(kind, concat({made.outblob, made.auxblob}), data).value();

@@ -8,7 +8,9 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <optional>
 #include <thread>
+#include <utility>
 
 namespace eos::emulation::tsm {
 
@@ -26,6 +28,24 @@ constexpr std::array<ReportAttribute, 4> kCommon{{{"generation", 0444, Kind::kTe
 constexpr std::array<ReportAttribute, 3> kPrivileged{{{"auxblob", 0444, Kind::kBinary},
                                                       {"privlevel", 0200, Kind::kText},
                                                       {"privlevel_floor", 0444, Kind::kText}}};
+
+/// A number as kstrtouint() takes it with base 0: decimal, 0x…, 0…; a plus in front, a line end
+/// behind.
+std::optional<unsigned> kernel_number(std::string_view text) {
+    if (text.ends_with('\n')) text.remove_suffix(1);
+    if (text.starts_with('+')) text.remove_prefix(1);
+    int base = 10;
+    if (text.starts_with("0x") || text.starts_with("0X")) {
+        base = 16;
+        text.remove_prefix(2);
+    } else if (text.starts_with('0')) {
+        base = 8;
+    }
+    unsigned value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+    if (error != std::errc{} || end != text.data() + text.size()) return {};
+    return value;
+}
 
 }  // namespace
 
@@ -125,7 +145,7 @@ int ReportTree::report(Item& item) {
     std::this_thread::sleep_for(behaviour_.latency);
     const int error = inject(item, report_data);
     if (error < 0) return error;
-    Result<MadeReport> made = maker_.make(report_data);
+    Result<MadeReport> made = maker_.make(report_data, item.privilege_level);
     if (!made) return -EIO;
     item.report = *std::move(made);
     item.has_report = true;
@@ -170,12 +190,10 @@ int ReportTree::write(File& file, ByteView value, std::size_t offset) {
 }
 
 int ReportTree::store_privilege_level(Item& item, ByteView text) {
-    std::string_view digits = as_chars(text);
-    if (!digits.empty() && digits.back() == '\n') digits.remove_suffix(1);
-    unsigned level = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), level);
-    if (error != std::errc{} || end != digits.data() + digits.size()) return -EINVAL;
-    if (level > kMaxPrivilegeLevel) return -EINVAL;
+    if (item.removed) return -ENOENT;
+    const std::optional<unsigned> level = kernel_number(as_chars(text));
+    if (!level || *level > kMaxPrivilegeLevel) return -EINVAL;
+    item.privilege_level = *level;
     ++item.write_generation;
     return static_cast<int>(text.size());
 }
@@ -184,9 +202,12 @@ void ReportTree::close(File& file) {
     const std::lock_guard tsm(tsm_);
     if (!file.written) return;
     file.written = false;
-    file.item->inblob = std::move(file.buffer);
-    file.buffer.clear();
-    ++file.item->write_generation;
+    file.item->inblob = file.buffer;
+    if (!std::exchange(file.counted, true)) {
+        ++file.item->write_generation;
+    } else {
+        file.item->has_report = false;
+    }
 }
 
 }  // namespace eos::emulation::tsm

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: AGPL-3.0-only
 // configfs-tsm as Linux 6.12 has it, in memory. Every function answers as the system call does that
 // it stands for: at least 0, or minus an errno. source: Linux, drivers/virt/coco/tsm.c (report.c in
-// later versions), fs/configfs/file.c; conformance.h checks it.
+// later versions), fs/configfs/file.c; tsm_conformance_main.cpp checks it.
 #pragma once
 
 #include <expected>
@@ -37,6 +37,7 @@ class ReportTree {
         std::uint64_t write_generation = 0;
         std::uint64_t read_generation = 0;
         Bytes inblob;
+        unsigned privilege_level = 0;
         bool has_report = false;
         MadeReport report;
         bool removed = false;
@@ -48,6 +49,7 @@ class ReportTree {
         Bytes buffer;
         bool loaded = false;   ///< buffer is what the file had at the first read
         bool written = false;  ///< buffer takes effect at close
+        bool counted = false;  ///< it did already, at the close of a duplicate
     };
 
     ReportTree(ReportMaker& maker, const Behaviour& behaviour);
@@ -63,7 +65,9 @@ class ReportTree {
     std::expected<std::unique_ptr<File>, int> open(const ReportPath& path, int flags);
     int read(File& file, MutableByteView out, std::size_t offset);
     int write(File& file, ByteView value, std::size_t offset);
-    /// What close(2) does; a binary attribute takes effect now, and its error is dropped.
+    /// What close(2) does; a binary attribute takes effect now, and its error is dropped. The
+    /// kernel waits for the last duplicate's close, which FUSE tells too late: here each takes
+    /// effect, with all that was written through any, and all are one change.
     void close(File& file);
 
   private:

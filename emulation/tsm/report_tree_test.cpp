@@ -18,12 +18,14 @@ namespace {
 class Echo final : public ReportMaker {
   public:
     std::string provider() const override { return "tdx_guest"; }
-    bool has_privilege_levels() const override { return false; }
-    Result<MadeReport> make(const ByteArray<64>& report_data) override {
+    bool has_privilege_levels() const override { return true; }
+    Result<MadeReport> make(const ByteArray<64>& report_data, unsigned level) override {
         ++reports;
+        privilege_level = level;
         return MadeReport{.outblob = to_bytes(report_data), .auxblob = {}};
     }
     int reports = 0;
+    unsigned privilege_level = 0;
 };
 
 /// One entry of a tree with a fault.
@@ -60,6 +62,36 @@ TEST(ReportTree, a_report_is_made_once_per_inblob) {
     scene.write(scene.asked);
     EXPECT_EQ(scene.read("outblob"), 64);
     EXPECT_EQ(scene.maker.reports, 2);
+}
+
+TEST(ReportTree, duplicates_of_a_file_are_one_change) {
+    Scene scene;
+    const Bytes first(32, std::byte{1}), second(32, std::byte{2});
+    auto file = scene.tree.open({"e", "inblob"}, O_WRONLY).value();
+    scene.tree.write(*file, first, 0);
+    scene.tree.close(*file);  // of a duplicate
+    scene.tree.write(*file, second, 32);
+    scene.tree.close(*file);
+    EXPECT_EQ(scene.read("outblob"), 64);
+    EXPECT_EQ(scene.content, concat({first, second}));
+    scene.read("generation");
+    EXPECT_EQ(as_chars(scene.content), "1\n");
+}
+
+TEST(ReportTree, the_privilege_level_is_read_as_the_kernel_does_and_asked_for) {
+    Scene scene;
+    scene.write(scene.asked);
+    auto file = scene.tree.open({"e", "privlevel"}, O_WRONLY).value();
+    for (const char* text : {"2", "2\n", "0x2", "+2", "02"}) {
+        EXPECT_GT(scene.tree.write(*file, as_bytes(std::string_view(text)), 0), 0) << text;
+        EXPECT_EQ(scene.read("outblob"), 64);
+        EXPECT_EQ(scene.maker.privilege_level, 2U) << text;
+    }
+    for (const char* text : {"", "4", "-1", "0x", "08", "2 ", "++2"}) {
+        EXPECT_EQ(scene.tree.write(*file, as_bytes(std::string_view(text)), 0), -EINVAL) << text;
+    }
+    EXPECT_EQ(scene.tree.remove("e"), 0);
+    EXPECT_EQ(scene.tree.write(*file, as_bytes(std::string_view("1")), 0), -ENOENT);
 }
 
 TEST(ReportTree, errors_come_as_ordered) {
