@@ -5,7 +5,9 @@
 #include <optional>
 
 #include "client/evidence_cases.h"
+#include "client/evidence_files.h"
 #include "common/attestation/verify/check.h"
+#include "common/json/json.h"
 
 namespace eos::client {
 
@@ -49,6 +51,16 @@ std::string_view stated_word(std::string_view stated);
 
 /// Verifies what was loaded for a quote or report.
 CaseResult run_loaded(const CaseEvidence& loaded, const EvidenceCase& one);
+
+/// What dstack's service answers to "GetQuote".
+struct DstackAnswer {
+    EvidenceFile quote;
+    std::string event_log;  ///< a JSON list
+};
+
+/// in:      {"quote": hex, "event_log": a JSON list or its text, …}.
+/// errors:  those of the two members.
+[[nodiscard]] Result<DstackAnswer> parse_dstack_answer(const json::Value& answer);
 
 /// Logs (CCEL data areas, its ACPI table, JSON lists) and the quote: in dstack's answer, in a file
 /// of its own, or that of the referred case. Without a quote they are parsed only.

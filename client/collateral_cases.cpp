@@ -318,8 +318,9 @@ std::vector<std::string> whole_chains(const fs::path& folder, ByteView pem) {
 /// any.
 FileOutcome outcome_of_answer(const fs::path& folder, const std::string& name, ByteView text,
                               const EvidenceCase& one) {
-    const std::vector<std::string> chains = likely_chains(folder);
-    FileOutcome out = !chains.empty() && endorsements::parse_signed_answer(text, {})
+    std::vector<std::string> chains;
+    if (endorsements::parse_signed_answer(text, {})) chains = likely_chains(folder);
+    FileOutcome out = !chains.empty()
                           ? outcome_under(name, text, chains, one)
                           : outcome_of_file(name, endorsements::parse_endorsements(text), one);
     out.left_alone = why_left_alone(text);

@@ -92,13 +92,13 @@ Result<CaseResult> run_tsm(const std::filesystem::path& folder, const EvidenceCa
     return out;
 }
 
-/// dstack's older answer: {"quote": hex, "event_log": JSON text, "report_data", "vm_config"}.
-Result<ratls::DstackAttestation> parse_dstack_quote(json::Object& object) {
+/// What dstack's service answered before it had attestations.
+Result<ratls::DstackAttestation> parse_dstack_quote(const json::Value& root) {
+    DstackAnswer answer = EOS_TRY(parse_dstack_answer(root));
     ratls::DstackAttestation out;
-    const std::string quote = EOS_TRY(object.text("quote", 2 * ratls::kMaxForeignEvidenceBytes));
-    out.evidence = unwrap_evidence(to_bytes(quote)).bytes;
-    const std::string log = EOS_TRY(object.text("event_log", attestation::event_log::kMaxLogBytes));
-    out.runtime_log = EOS_TRY(attestation::event_log::parse_runtime_log(as_bytes(log)));
+    out.evidence = std::move(answer.quote.bytes);
+    out.runtime_log =
+        EOS_TRY(attestation::event_log::parse_runtime_log(as_bytes(answer.event_log)));
     return out;
 }
 
@@ -108,7 +108,7 @@ Result<ratls::DstackAttestation> parse_dstack(ByteView file) {
     if (!as_chars(file).starts_with("{")) return ratls::read_dstack_attestation(file);
     const json::Value root = EOS_TRY(json::parse(file, {.size_bytes = kMaxIndexBytes}));
     json::Object object = EOS_TRY(json::Object::of(root, ""));
-    if (object.find("quote") != nullptr) return parse_dstack_quote(object);
+    if (object.find("quote") != nullptr) return parse_dstack_quote(root);
     const std::string text =
         EOS_TRY(object.text("attestation", 2 * ratls::kMaxForeignEvidenceBytes));
     EOS_TRY(object.finish());

@@ -31,15 +31,11 @@ Result<void> add_log(ByteView file, event_log::EventLog& out) {
     return {};
 }
 
-/// dstack's answer: {"quote": hex, "event_log": a JSON list, or its text, …}.
 Result<void> add_answer(ByteView file, Logs& out) {
     const json::Value root = EOS_TRY(json::parse(file, {.size_bytes = event_log::kMaxLogBytes}));
-    json::Object object = EOS_TRY(json::Object::of(root, ""));
-    out.quote =
-        unwrap_evidence(to_bytes(EOS_TRY(object.text("quote", 2 * evidence::kMaxQuoteBytes))));
-    const json::Value* log = EOS_TRY(object.require("event_log"));
-    const std::string text = log->is_string() ? log->get<std::string>() : json::compact(*log);
-    return add_log(as_bytes(text), out.log);
+    DstackAnswer answer = EOS_TRY(parse_dstack_answer(root));
+    out.quote = std::move(answer.quote);
+    return add_log(as_bytes(answer.event_log), out.log);
 }
 
 Result<void> add_file(Bytes file, Logs& out) {
@@ -112,6 +108,14 @@ CaseResult replayed(const evidence::TdxQuote& quote, const event_log::EventLog& 
 }
 
 }  // namespace
+
+Result<DstackAnswer> parse_dstack_answer(const json::Value& answer) {
+    json::Object object = EOS_TRY(json::Object::of(answer, ""));
+    const std::string quote = EOS_TRY(object.text("quote", 2 * evidence::kMaxQuoteBytes));
+    const json::Value* log = EOS_TRY(object.require("event_log"));
+    return DstackAnswer{unwrap_evidence(to_bytes(quote)),
+                        log->is_string() ? log->get<std::string>() : json::compact(*log)};
+}
 
 Result<CaseResult> run_event_logs(const std::filesystem::path& folder, const EvidenceCase& one) {
     if (one.files.empty()) return fail(bad_case, one.id + ": it has no files");

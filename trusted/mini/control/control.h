@@ -25,7 +25,7 @@ using runtime::no_pending_request;
 using runtime::wrong_stage;
 using runtime::wrong_token;
 inline constexpr Code wrong_instance{"trusted/mini", "wrong_instance",
-                                     "meant for another instance: this one was reset since"};
+                                     "meant for another instance than this one"};
 inline constexpr Code too_many_changes{"trusted/mini", "too_many_changes",
                                        "too many changes are waiting"};
 
