@@ -28,6 +28,8 @@ class EndpointCore {
 
     RingProducer& data_out() { return data_out_; }
     RingProducer& rpc_out() { return rpc_out_; }
+    const RingProducer& data_out() const { return data_out_; }
+    const RingProducer& rpc_out() const { return rpc_out_; }
 
     /// Publishes and releases; whether the other side must be woken for it.
     bool flush();
@@ -152,6 +154,13 @@ class HostWorkerEndpoint {
     /// Whether receive would yield something, or room was given after kFull: to spin on, for
     /// AdaptiveSpin::turns() turns, before sleeping.
     bool has_work() const { return core_.has_work(); }
+
+    /// Whether the worker has taken everything that was made visible to it, and a number that
+    /// changes whenever it takes something. Hints, to tell a worker that stands still.
+    bool all_taken() const { return core_.data_out().all_taken() && core_.rpc_out().all_taken(); }
+    std::uint64_t taken_bytes() const {
+        return core_.data_out().taken_bytes() + core_.rpc_out().taken_bytes();
+    }
 
     /// Flushes and announces that this side sleeps. True: sleep until the eventfd is readable, then
     /// call awake(). False: there is work now; do not sleep.

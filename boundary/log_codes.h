@@ -31,6 +31,7 @@ enum class LogCode : std::uint16_t {
     kFactoryReset = 26,
     kCaRotated = 27,
     kStateUnavailable = 28,
+    kStateWriteUnknown = 29,
 
     kEvidenceRequested = 40,
     kEvidenceReady = 41,

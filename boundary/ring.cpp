@@ -110,6 +110,10 @@ bool RingProducer::room_was_given() const {
     return starved_ && load_position(memory_.consumed) != consumed_;
 }
 
+std::uint64_t RingProducer::taken_bytes() const {
+    return load_position(memory_.consumed);
+}
+
 RingConsumer::RingConsumer(const RingMemory& memory)
     : memory_(memory),
       frame_(std::make_unique<std::uint64_t[]>(kMaxFramePayloadBytes / sizeof(std::uint64_t))) {}

@@ -65,6 +65,10 @@ class RingProducer {
     /// Whether the consumer has given room back since that push(). A hint for going to sleep:
     /// push() decides.
     bool room_was_given() const;
+    /// How many bytes the consumer says it has taken since the ring was made, and whether that is
+    /// everything that was published. Hints: the consumer writes what it likes.
+    std::uint64_t taken_bytes() const;
+    bool all_taken() const { return taken_bytes() == published_; }
     /// The one that wanted room has been told of it, and tries again or never.
     void forget_starvation() { starved_ = false; }
 

@@ -264,6 +264,8 @@ TEST_F(Storage, AWriteThatHappenedAndIsDeniedStopsAllOthers) {
         Answer next = owner_.load(host, "other");
         EXPECT_EQ(next.status, 503);
         EXPECT_NE(next.body.find("restart"), std::string::npos) << next.body;
+        EXPECT_EQ(host.count_of(LogCode::kStateWriteUnknown), 2u);  // of each change
+        EXPECT_EQ(host.count_of(LogCode::kStateWriteFailed), 0u);
         EXPECT_EQ(visit(host, {.server_name = kPlatformName}), "served");
         EXPECT_EQ(owner_.apps(host), "hello");
     }

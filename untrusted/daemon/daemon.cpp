@@ -117,7 +117,11 @@ ExitCode Daemon::run() {
         if (ops_) ops_->turn(now);
         switch (supervisor_.state()) {
             case Supervisor::State::kStopped:
-                log_.info("stopped", "in good order");
+                if (supervisor_.stopped_in_good_order()) {
+                    log_.info("stopped", "in good order");
+                } else {
+                    log_.warning("stopped", "not in good order, the lines above say why");
+                }
                 return ExitCode::kStopped;
             case Supervisor::State::kStateRefused:
                 return ExitCode::kStateRefused;

@@ -125,7 +125,7 @@ int main(int argc, char** argv) {
         "No option here decides security: what is trusted is verified by the clients."};
     app.set_version_flag("--version", EOS_VERSION);
     app.footer(
-        "Exit codes: 0 stopped in good order (doctor: nothing fails), 1 cannot run,\n"
+        "Exit codes: 0 stopped when asked (doctor: nothing fails), 1 cannot run,\n"
         "2 bad usage, 3 the enclave refuses its sealed state.\n"
         "The operator guide (docs/operator-guide.md) has the rest.");
     add_options(app, line);

@@ -23,8 +23,8 @@ constexpr std::array<std::pair<std::uint32_t, const char*>, 7> kReasonTexts{{
 
 std::vector<std::string> Health::reasons() const {
     std::vector<std::string> out;
-    for (const std::string* trouble :
-         {&runner_trouble, &quoting_trouble, &reading_trouble, &writing_trouble, &accept_trouble}) {
+    for (const std::string* trouble : {&runner_trouble, &quoting_trouble, &reading_trouble,
+                                       &writing_trouble, &accept_trouble, &worker_trouble}) {
         if (!trouble->empty()) out.push_back(*trouble);
     }
     if (draining) out.emplace_back("the daemon is stopping");

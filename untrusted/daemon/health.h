@@ -17,6 +17,7 @@ struct Health {
     std::string reading_trouble;  ///< of the storage
     std::string writing_trouble;  ///< of the storage; a read that works does not end it
     std::string accept_trouble;
+    std::string worker_trouble;  ///< of the process that runs
     bool draining = false;
     std::vector<boundary::Status> workers;  ///< the last word of each worker of this process
 

@@ -5,6 +5,7 @@
 #include "untrusted/daemon/address.h"
 #include "untrusted/daemon/health.h"
 #include "untrusted/daemon/ops_server.h"
+#include "untrusted/daemon/traffic.h"
 #include "untrusted/daemon/worker_link.h"
 
 namespace eos::daemon {
@@ -86,6 +87,40 @@ TEST_F(Link, AWorkerThatTakesNoAnswersIsNotAskedForMoreRequests) {
         ASSERT_LT(++sent, 1000);
     }
     EXPECT_TRUE(link_.data_has_room());  // connections go on
+}
+
+TEST_F(Link, AWorkerThatTakesNothingForTenSecondsIsStuckAndAnIdleOneIsNot) {
+    const MonotonicTime start{};
+    const auto after = [start](int seconds) { return start + std::chrono::seconds(seconds); };
+    EXPECT_FALSE(link_.is_stuck(start));
+    EXPECT_FALSE(link_.is_stuck(after(3600)));  // nothing was sent
+    for (std::uint64_t id : {1, 2}) {
+        ASSERT_TRUE(link_.send(boundary::DataToTrusted(ConnOpened{.conn_id = id})));
+    }
+    link_.endpoint().flush();
+    EXPECT_FALSE(link_.is_stuck(after(3610)));
+    EXPECT_TRUE(link_.is_stuck(after(3611)));
+    EXPECT_EQ(take_all().size(), 2u);
+    EXPECT_FALSE(link_.is_stuck(after(3612)));
+    EXPECT_FALSE(link_.is_stuck(after(7200)));
+}
+
+TEST_F(Link, NoConnectionIsTakenWhileTheNewsOfTheLastOneWaits) {
+    EventLoop loop;
+    ConnectionIds ids;
+    Counters counters;
+    std::deque<WorkerLink> links;
+    for (int i = 0; i < 2; ++i) links.emplace_back(block_.layout(), 0, signals_);
+    const Traffic traffic(loop, links, ids, counters);
+    const auto fill = [](WorkerLink& link) {
+        while (link.data_has_room()) {
+            ASSERT_TRUE(link.send(boundary::DataToTrusted(ConnOpened{.conn_id = 1})));
+        }
+    };
+    fill(links[0]);
+    EXPECT_TRUE(traffic.can_adopt());
+    fill(links[1]);
+    EXPECT_FALSE(traffic.can_adopt());
 }
 
 TEST(Address, BothWaysAndRefused) {

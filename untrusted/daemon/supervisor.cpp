@@ -37,7 +37,8 @@ void Supervisor::awake() {
 }
 
 TrustedProcess* Supervisor::accepting() {
-    return state_ == State::kRunning ? process_.get() : nullptr;
+    const bool can = state_ == State::kRunning && process_ && process_->traffic().can_adopt();
+    return can ? process_.get() : nullptr;
 }
 
 std::size_t Supervisor::connection_count() const {
@@ -66,6 +67,7 @@ void Supervisor::on_misbehaviour(MonotonicTime now, const Error& error) {
     process_.reset();
     if (state_ != State::kStopping) return plan_next_start(now, text);
     p_.log.error("runner_misbehaved", text);
+    in_good_order_ = false;
     state_ = State::kStopped;
 }
 
@@ -74,9 +76,8 @@ void Supervisor::on_end(MonotonicTime now) {
                              process_->describe_end() + " after " + in_seconds(now - started_);
     const auto reason = process_->exit_reason();
     if (state_ == State::kStopping) {
-        p_.log.write(
-            reason == boundary::Exit::Why::kRequested ? Severity::kInfo : Severity::kWarning,
-            "runner_ended", text);
+        in_good_order_ = reason == boundary::Exit::Why::kRequested;
+        p_.log.write(in_good_order_ ? Severity::kInfo : Severity::kWarning, "runner_ended", text);
         process_->traffic().close_all_after_flush();
         last_flush_ = true;
         stop_by_ = std::max(stop_by_, now + kFlushTime);
@@ -129,6 +130,7 @@ void Supervisor::on_stopping(MonotonicTime now) {
         p_.log.warning("drain_timeout", "the trusted process is ended by force with " +
                                             std::to_string(process_->traffic().count()) +
                                             " connections open");
+        in_good_order_ = false;
     }
     process_.reset();
     state_ = State::kStopped;

@@ -51,6 +51,8 @@ class Supervisor {
     /// The process that takes connections now, or nullptr.
     TrustedProcess* accepting();
     std::size_t connection_count() const;
+    /// Once stopped: whether the trusted side, if it ran, ended by itself because it was asked to.
+    bool stopped_in_good_order() const { return in_good_order_; }
 
   private:
     void start(MonotonicTime now);
@@ -68,6 +70,7 @@ class Supervisor {
     MonotonicTime next_start_{};
     MonotonicTime stop_by_{};
     bool last_flush_ = false;  // stopping, and the process has ended in good order
+    bool in_good_order_ = true;
 };
 
 }  // namespace eos::daemon

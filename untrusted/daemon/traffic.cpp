@@ -33,20 +33,30 @@ Traffic::~Traffic() {
     for (auto& [id, connection] : connections_) connection->reset_on_close();
 }
 
+bool Traffic::can_adopt() const {
+    return std::ranges::any_of(links_, &WorkerLink::data_has_room);
+}
+
+unsigned Traffic::next_worker() {
+    const auto rank = [this](unsigned worker) {
+        const WorkerLink& link = links_[worker];
+        return std::pair(!link.data_has_room(), link.connection_count);
+    };
+    unsigned best = next_worker_;
+    for (unsigned i = 1; i < links_.size(); ++i) {
+        const auto candidate = static_cast<unsigned>((next_worker_ + i) % links_.size());
+        if (rank(candidate) < rank(best)) best = candidate;
+    }
+    next_worker_ = static_cast<unsigned>((best + 1) % links_.size());
+    return best;
+}
+
 void Traffic::adopt(UniqueFd socket, const Peer& peer) {
     const int on = 1;
     ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     ::setsockopt(socket.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 
-    unsigned worker = next_worker_;
-    for (unsigned i = 1; i < links_.size(); ++i) {
-        const auto candidate = static_cast<unsigned>((next_worker_ + i) % links_.size());
-        if (links_[candidate].connection_count < links_[worker].connection_count) {
-            worker = candidate;
-        }
-    }
-    next_worker_ = static_cast<unsigned>((worker + 1) % links_.size());
-
+    const unsigned worker = next_worker();
     const std::uint64_t id = ids_.next();
     ConnectionOwner& owner = *this;
     auto connection = std::make_unique<Connection>(loop_, owner, std::move(socket), id, worker);

@@ -51,8 +51,12 @@ class Traffic : private ConnectionOwner {
     Traffic(EventLoop& loop, std::deque<WorkerLink>& links, ConnectionIds& ids, Counters& counters);
     ~Traffic() override;
 
+    /// Whether a worker has room for the news of another connection. While none has, clients wait
+    /// in the kernel's queue, so that what waits here stays bounded though they come and go.
+    bool can_adopt() const;
+
     /// Takes over an accepted, non-blocking socket and gives it to the worker with the fewest
-    /// connections.
+    /// connections among those that have room for the news.
     void adopt(UniqueFd socket, const Peer& peer);
 
     /// A message of `worker` about a connection.
@@ -71,6 +75,7 @@ class Traffic : private ConnectionOwner {
     std::size_t count() const { return connections_.size(); }
 
   private:
+    unsigned next_worker();
     void on_socket(Connection& connection, std::uint32_t events) override;
 
     Result<Connection*> find(unsigned worker, std::uint64_t id) const;

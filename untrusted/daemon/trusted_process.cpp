@@ -106,6 +106,7 @@ TrustedProcess::~TrustedProcess() {
     p_.loop.remove(notify_.get(), *this);
     if (process_ && !end_) p_.loop.remove(process_->pid_fd(), end_watch_);
     p_.health.workers.clear();
+    p_.health.worker_trouble.clear();
 }
 
 void TrustedProcess::EndWatch::on_events(std::uint32_t /*events*/) {
@@ -141,7 +142,27 @@ Result<void> TrustedProcess::turn(MonotonicTime now) {
         EOS_TRY(link.send_waiting());
         EOS_TRY(receive(link));
     }
+    if (!end_) watch_for_stuck_workers();
     return traffic_->finish_turn(now);
+}
+
+// Said, not mended: whether to end a process that may have state to write is the operator's choice.
+void TrustedProcess::watch_for_stuck_workers() {
+    std::string trouble;
+    for (WorkerLink& link : links_) {
+        if (!link.is_stuck(now_) || !trouble.empty()) continue;
+        trouble = "worker " + std::to_string(link.endpoint().worker()) +
+                  " of the trusted process (pid " + std::to_string(pid()) +
+                  ") has left its messages where they are for more than 10 s; if it is not "
+                  "stopped by a debugger, end it, and the next one is started";
+    }
+    if (trouble == p_.health.worker_trouble) return;
+    if (trouble.empty()) {
+        p_.log.info("worker_stuck", "it takes messages again");
+    } else {
+        p_.log.warning("worker_stuck", trouble);
+    }
+    p_.health.worker_trouble = std::move(trouble);
 }
 
 Result<void> TrustedProcess::last_turn(MonotonicTime now) {

@@ -88,6 +88,7 @@ class TrustedProcess : private EventHandler, private boundary::HostSignals {
     void print_output(std::string_view line);
     bool may_print();
     void write_time();
+    void watch_for_stuck_workers();
     bool has_work() const;
     bool spin();
 

@@ -53,4 +53,10 @@ Result<void> WorkerLink::send_waiting() {
     return {};
 }
 
+bool WorkerLink::is_stuck(MonotonicTime now) {
+    const std::uint64_t taken = std::exchange(taken_bytes_, endpoint_.taken_bytes());
+    if (taken != taken_bytes_ || endpoint_.all_taken() || moved_at_ > now) moved_at_ = now;
+    return now - moved_at_ > kStuckAfter;
+}
+
 }  // namespace eos::daemon

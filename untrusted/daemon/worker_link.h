@@ -6,6 +6,7 @@
 
 #include "boundary/endpoint.h"
 #include "common/base/result.h"
+#include "untrusted/daemon/event_loop.h"
 
 namespace eos::daemon {
 
@@ -32,6 +33,11 @@ class WorkerLink {
     /// While false, no request of this worker is taken from its ring.
     bool takes_requests() const { return rpc_.size() < kMaxWaitingReplies; }
 
+    /// Whether the worker has left messages where they are for longer than kStuckAfter; to be asked
+    /// every turn. An honest worker looks at its rings after a slice of a call, milliseconds later.
+    bool is_stuck(MonotonicTime now);
+    static constexpr Milliseconds kStuckAfter{10'000};
+
     /// Whether anything was sent since the last call: an answer may come soon.
     bool take_sent() { return std::exchange(sent_, false); }
 
@@ -53,6 +59,8 @@ class WorkerLink {
     std::deque<WaitingData> data_;
     std::deque<boundary::RpcToTrusted> rpc_;
     bool sent_ = false;
+    std::uint64_t taken_bytes_ = 0;
+    MonotonicTime moved_at_ = MonotonicTime::max();  // when is_stuck() last saw nothing wait
 };
 
 }  // namespace eos::daemon

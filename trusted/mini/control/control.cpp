@@ -234,7 +234,8 @@ void Control::quote_change(std::shared_ptr<Underway> change) {
 void Control::commit_change(std::shared_ptr<Underway> change) {
     store_->commit(std::move(*change->transaction), [this, change](Result<void> stored) {
         if (!stored) {
-            parts_.log(LogCode::kStateWriteFailed, {});
+            const bool unknown = stored.error().code() == runtime::commit_outcome_unknown;
+            parts_.log(unknown ? LogCode::kStateWriteUnknown : LogCode::kStateWriteFailed, {});
             return end_change(change, std::move(stored));
         }
         state_ = change->after;
