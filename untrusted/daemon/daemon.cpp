@@ -150,7 +150,9 @@ void Daemon::watch_expiry(MonotonicTime now) {
 void Daemon::permit_accepting(MonotonicTime now) {
     if (!listener_) return;
     const std::size_t open = supervisor_.connection_count();
-    const bool can = supervisor_.accepting() != nullptr && open < options_.max_connections;
+    const TrustedProcess* process = supervisor_.accepting();
+    const bool can =
+        process != nullptr && process->traffic().can_adopt() && open < options_.max_connections;
     listener_->permit(can ? options_.max_connections - open : 0, now);
     counters_.accept_pauses = listener_->pause_count();
     if (health_.accept_trouble != listener_->trouble()) {

@@ -28,7 +28,7 @@ void Mailbox::post(Letter letter) {
 
 void Mailbox::on_events(std::uint32_t /*events*/) {
     std::uint64_t count = 0;
-    static_cast<void>(::read(ready_.get(), &count, sizeof(count)));
+    [[maybe_unused]] const ssize_t got = ::read(ready_.get(), &count, sizeof(count));
     std::vector<Letter> letters;
     {
         std::lock_guard lock(mutex_);

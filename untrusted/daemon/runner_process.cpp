@@ -33,7 +33,7 @@ struct ChildPlan {
 
 [[noreturn]] void give_up(int error_fd) {
     const int number = errno;
-    static_cast<void>(::write(error_fd, &number, sizeof(number)));
+    [[maybe_unused]] const ssize_t sent = ::write(error_fd, &number, sizeof(number));
     ::_exit(127);
 }
 

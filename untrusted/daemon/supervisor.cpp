@@ -37,8 +37,7 @@ void Supervisor::awake() {
 }
 
 TrustedProcess* Supervisor::accepting() {
-    const bool can = state_ == State::kRunning && process_ && process_->traffic().can_adopt();
-    return can ? process_.get() : nullptr;
+    return state_ == State::kRunning ? process_.get() : nullptr;
 }
 
 std::size_t Supervisor::connection_count() const {

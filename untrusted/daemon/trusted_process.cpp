@@ -117,7 +117,7 @@ void TrustedProcess::EndWatch::on_events(std::uint32_t /*events*/) {
 
 void TrustedProcess::on_events(std::uint32_t /*events*/) {
     std::uint64_t count = 0;
-    static_cast<void>(::read(notify_.get(), &count, sizeof(count)));
+    [[maybe_unused]] const ssize_t got = ::read(notify_.get(), &count, sizeof(count));
 }
 
 void TrustedProcess::wake(unsigned worker) {

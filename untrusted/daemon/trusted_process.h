@@ -63,6 +63,7 @@ class TrustedProcess : private EventHandler, private boundary::HostSignals {
     void kill() { process_->kill(); }
 
     Traffic& traffic() { return *traffic_; }
+    const Traffic& traffic() const { return *traffic_; }
     pid_t pid() const { return process_->pid(); }
 
   private:
