@@ -15,9 +15,11 @@ namespace eos::emulation::tsm {
 enum class Fault : std::uint8_t {
     kNone,
     kBusy,             ///< EBUSY: an earlier quote is still with the host
-    kInterrupted,      ///< EINTR
-    kTimedOut,         ///< ETIMEDOUT: the host's quoting service does not answer
-    kProviderGone,     ///< ENXIO
+    kInterrupted,      ///< EINTR: as if a signal had come at once
+    kTimedOut,         ///< ETIMEDOUT: host or firmware do not answer
+    kNoDevice,         ///< ENXIO
+    kInputOutput,      ///< EIO: host or firmware refuse
+    kKeyGone,          ///< ENOTTY: SEV-SNP, the guest's key to the firmware was wiped
     kWrongReport,      ///< genuine evidence over report data with one bit flipped
     kWrongGeneration,  ///< as if another process had written to the entry meanwhile
 };
@@ -44,6 +46,8 @@ class ReportMaker {
     virtual std::string provider() const = 0;
     /// The attributes of SEV-SNP: auxblob, privlevel, privlevel_floor.
     virtual bool has_privilege_levels() const = 0;
+    /// The VMPL that the guest's kernel runs at: it gets no report of a lower one.
+    virtual unsigned privilege_level_floor() const = 0;
     /// in: privilege_level: of SEV-SNP, the VMPL that the report is asked for; else 0.
     virtual Result<MadeReport> make(const ByteArray<64>& report_data, unsigned privilege_level) = 0;
 };

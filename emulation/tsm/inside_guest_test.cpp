@@ -5,9 +5,11 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 
 #include "common/attestation/event_log/replay.h"
 #include "common/attestation/evidence/quote.h"
+#include "common/attestation/evidence/snp_evidence.h"
 #include "trusted/virtual/evidence/measurement.h"
 #include "trusted/virtual/evidence/tee_evidence.h"
 
@@ -52,6 +54,48 @@ TEST(Guest, removes_what_a_killed_program_left_behind) {
     EXPECT_TRUE(open_evidence());
     EXPECT_EQ(entries(), 1u);
     std::filesystem::remove(reports / "somebody-else");
+}
+
+/// Loads the driver by its name, or unloads it by "none"; whether that went well.
+bool load(const std::string& driver) {
+    std::ofstream control(environment("TSM_EMULATOR_CONTROL") + "/provider");
+    control << driver << std::endl;
+    return control.good();
+}
+
+TEST(Guest, says_that_the_driver_went_and_goes_on_when_it_is_back) {
+    const std::filesystem::path entry = "/sys/kernel/config/tsm/report/somebody-else";
+    const auto tee = open_evidence().value();
+    const char* driver = tee->kind() == TeeKind::kTdx ? "tdx_guest" : "sev_guest";
+    std::filesystem::create_directory(entry);
+    ASSERT_TRUE(load("none"));
+    EXPECT_EQ(ask(*tee).error().code(), provider_gone);
+    EXPECT_EQ(find_evidence().error().code(), no_tee);
+    EXPECT_FALSE(load(driver)) << "while there are entries";
+    EXPECT_EQ(ask(*tee).error().code(), provider_gone);
+    std::filesystem::remove(entry);
+    EXPECT_TRUE(load(driver));
+    EXPECT_FALSE(load(driver)) << "it is";
+    EXPECT_TRUE(ask(*tee));
+}
+
+TEST(Snp, a_host_without_certificates_leaves_the_report_alone) {
+    const auto tee = open_evidence().value();
+    const Result<FreshEvidence> evidence = ask(*tee);
+    ASSERT_TRUE(evidence) << evidence.error().message();
+    const auto parsed = attestation::evidence::parse_snp_evidence(evidence->bytes).value();
+    EXPECT_EQ(evidence->bytes.size(), parsed.report_bytes.size());
+    EXPECT_TRUE(parsed.table.empty());
+}
+
+TEST(Snp, without_the_key_to_the_firmware_only_a_reboot_helps) {
+    const auto tee = open_evidence().value();
+    EXPECT_EQ(ask(*tee).error().code(), kernel_refused);
+    EXPECT_EQ(ask(*tee).error().code(), firmware_key_gone);
+    ASSERT_TRUE(load("none"));
+    EXPECT_FALSE(load("sev_guest"));
+    EXPECT_EQ(ask(*tee).error().code(), provider_gone);
+    EXPECT_EQ(entries(), 0u);
 }
 
 TEST(Tdx, a_policy_is_in_the_next_quote) {

@@ -177,6 +177,7 @@ class TdxMachine final : public ReportMaker {
 
     std::string provider() const override { return "tdx_guest"; }
     bool has_privilege_levels() const override { return false; }
+    unsigned privilege_level_floor() const override { return 0; }
     Result<MadeReport> make(const ByteArray<64>& report_data, unsigned) override {
         auto report = quoting::emulated_td_report(kind_);
         report.mr_td = emulated_mr_td();
@@ -194,23 +195,29 @@ class TdxMachine final : public ReportMaker {
 /// A guest of SEV-SNP: the firmware fills in the report data and signs, the host adds its table.
 class SnpMachine final : public ReportMaker {
   public:
-    SnpMachine(crypto::P384PrivateKey key, snp_arch::Report report, Bytes table)
-        : key_(std::move(key)), report_(std::move(report)), table_(std::move(table)) {}
+    /// How it was set up from outside.
+    struct Host {
+        Bytes table;  ///< empty: it has no certificates
+        unsigned vmpl = 0;
+    };
+    SnpMachine(crypto::P384PrivateKey key, snp_arch::Report report, Host host)
+        : key_(std::move(key)), report_(std::move(report)), host_(std::move(host)) {}
 
     std::string provider() const override { return "sev_guest"; }
     bool has_privilege_levels() const override { return true; }
+    unsigned privilege_level_floor() const override { return host_.vmpl; }
     Result<MadeReport> make(const ByteArray<64>& report_data, unsigned privilege_level) override {
         report_.report_data = report_data;
         report_.vmpl = privilege_level;
         const auto unsigned_bytes = encode(report_);
         report_.signature = key_.sign_raw(ByteView(unsigned_bytes).first(snp_arch::kSignedBytes));
-        return MadeReport{.outblob = to_bytes(encode(report_)), .auxblob = table_};
+        return MadeReport{.outblob = to_bytes(encode(report_)), .auxblob = host_.table};
     }
 
   private:
     crypto::P384PrivateKey key_;
     snp_arch::Report report_;
-    Bytes table_;
+    Host host_;
 };
 
 Result<std::unique_ptr<ReportMaker>> load_snp(const fs::path& directory,
@@ -222,9 +229,11 @@ Result<std::unique_ptr<ReportMaker>> load_snp(const fs::path& directory,
         EOS_TRY(quoting::read_file(directory / (key_name + "-" + options.tcb_status + ".bin")));
     const auto evidence = EOS_TRY(attestation::evidence::parse_snp_evidence(template_bytes));
     const SecretBytes key(EOS_TRY(quoting::read_file(directory / kChipKeyFile)));
-    return std::make_unique<SnpMachine>(
-        EOS_TRY(crypto::P384PrivateKey::from_pkcs8(key.view())), evidence.report,
-        to_bytes(ByteView(template_bytes).subspan(snp_arch::kReportBytes)));
+    SnpMachine::Host host{.table = {}, .vmpl = options.vmpl};
+    if (options.snp_certificates == SnpCertificates::kFromHost)
+        host.table = to_bytes(ByteView(template_bytes).subspan(snp_arch::kReportBytes));
+    return std::make_unique<SnpMachine>(EOS_TRY(crypto::P384PrivateKey::from_pkcs8(key.view())),
+                                        evidence.report, std::move(host));
 }
 
 }  // namespace
@@ -285,10 +294,10 @@ Result<std::unique_ptr<ReportMaker>> load_machine(const fs::path& directory, Mac
                                                   const Registers& registers) {
     const fs::path vendor = directory / vendor_directory(machine);
     if (!is_tdx(machine)) return load_snp(vendor, options);
-    if (options.tcb_status != "UpToDate" || options.snp_key != SnpKey::kVcek) {
+    if (options != MachineOptions{}) {
         return fail(not_offered,
-                    "--tcb and --key are SNP's: a TD's status is what its collateral "
-                    "says, see `tsm-emulator collateral --tcb`");
+                    "--tcb, --key, --vmpl and --no-certificates are SNP's: a TD's status is what "
+                    "its collateral says, see `tsm-emulator collateral --tcb`");
     }
     const auto kind = machine == Machine::kTdxV4 ? TdReportKind::tdx10 : TdReportKind::tdx15;
     return std::make_unique<TdxMachine>(EOS_TRY(quoting::load_td_platform(vendor)), kind,

@@ -32,10 +32,17 @@ enum class Machine : std::uint8_t { kTdxV4, kTdxV5, kSnpMilan, kSnpGenoa, kSnpTu
 /// Which of AMD's keys signs reports.
 enum class SnpKey : std::uint8_t { kVcek, kVlek };
 
-/// What a machine is like beside its kind.
+/// Whether an SNP machine's host hands out the certificates of its chip.
+enum class SnpCertificates : std::uint8_t { kFromHost, kNone };
+
+/// What a machine is like beside its kind. All of it is SNP's.
 struct MachineOptions {
     std::string tcb_status = "UpToDate";
     SnpKey snp_key = SnpKey::kVcek;
+    SnpCertificates snp_certificates = SnpCertificates::kFromHost;
+    unsigned vmpl = 0;  ///< that the guest's kernel runs at
+
+    bool operator==(const MachineOptions&) const = default;
 };
 
 /// Makes the emulated Intel and three emulated AMDs, with a root each. Slow: RSA keys.

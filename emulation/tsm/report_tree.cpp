@@ -2,14 +2,12 @@
 #include "emulation/tsm/report_tree.h"
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
 #include <optional>
-#include <thread>
 #include <utility>
 
 namespace eos::emulation::tsm {
@@ -49,22 +47,44 @@ std::optional<unsigned> kernel_number(std::string_view text) {
 
 }  // namespace
 
-ReportTree::ReportTree(ReportMaker& maker, const Behaviour& behaviour)
-    : maker_(maker), behaviour_(behaviour) {}
+ReportTree::ReportTree(ReportMaker& maker, const Behaviour& behaviour, Clock clock)
+    : driver_(maker, behaviour, std::move(clock)) {}
+
+/// What was closed before takes effect first.
+ReportTree::Tsm ReportTree::lock_tsm() {
+    Tsm out(tsm_);
+    const std::lock_guard lock(commits_mutex_);
+    for (auto& [item, commit] : commits_) {
+        item->inblob = std::move(commit.inblob);
+        item->write_generation += commit.closes;
+    }
+    commits_.clear();
+    return out;
+}
 
 int ReportTree::make(const std::string& entry) {
-    const std::lock_guard tsm(tsm_);
+    const Tsm tsm = lock_tsm();
     const std::lock_guard names(names_);
-    return items_.try_emplace(entry, std::make_shared<Item>()).second ? 0 : -EEXIST;
+    if (items_.contains(entry)) return -EEXIST;
+    if (!registered_) return -ENXIO;
+    items_.emplace(entry, std::make_shared<Item>());
+    return 0;
 }
 
 int ReportTree::remove(const std::string& entry) {
-    const std::lock_guard tsm(tsm_);
+    std::shared_ptr<Item> item;
+    {
+        const std::lock_guard names(names_);
+        const auto found = items_.find(entry);
+        if (found == items_.end()) return -ENOENT;
+        item = found->second;
+    }
+    {
+        const std::unique_lock fragment(item->fragment);
+        if (std::exchange(item->removed, true)) return -ENOENT;
+    }
     const std::lock_guard names(names_);
-    const auto found = items_.find(entry);
-    if (found == items_.end()) return -ENOENT;
-    found->second->removed = true;
-    items_.erase(found);
+    items_.erase(entry);
     return 0;
 }
 
@@ -83,7 +103,7 @@ std::vector<std::string> ReportTree::entries() const {
 std::vector<const ReportAttribute*> ReportTree::attributes() const {
     std::vector<const ReportAttribute*> out;
     for (const ReportAttribute& attribute : kCommon) out.push_back(&attribute);
-    if (!maker_.has_privilege_levels()) return out;
+    if (!driver_.maker().has_privilege_levels()) return out;
     for (const ReportAttribute& attribute : kPrivileged) out.push_back(&attribute);
     return out;
 }
@@ -105,16 +125,22 @@ std::expected<std::unique_ptr<ReportTree::File>, int> ReportTree::open(const Rep
     const bool writes = access != O_RDONLY;
     if ((reads && (found->mode & 0444) == 0) || (writes && (found->mode & 0222) == 0))
         return std::unexpected(-EACCES);
-    return std::make_unique<File>(File{.item = item->second, .attribute = found});
+    auto out = std::make_unique<File>();
+    out->item = item->second;
+    out->attribute = found;
+    return out;
 }
 
-int ReportTree::read(File& file, MutableByteView out, std::size_t offset) {
-    const std::lock_guard tsm(tsm_);
-    if (file.item->removed) return -ENOENT;
+int ReportTree::read(File& file, MutableByteView out, std::size_t offset,
+                     const Interrupted& interrupted) {
+    const std::lock_guard lock(file.mutex);
     if (!file.loaded) {
-        const int error = load(file);
+        const std::shared_lock fragment(file.item->fragment);
+        if (file.item->removed) return -ENOENT;
+        const int error = load(file, interrupted);
         if (error < 0) return error;
-        file.loaded = true;
+        // configfs asks again for a blob of which there is nothing.
+        file.loaded = file.attribute->kind == Kind::kText || !file.buffer.empty();
     }
     const ByteView rest = ByteView(file.buffer).subspan(std::min(offset, file.buffer.size()));
     const std::size_t size = std::min(rest.size(), out.size());
@@ -122,66 +148,51 @@ int ReportTree::read(File& file, MutableByteView out, std::size_t offset) {
     return static_cast<int>(size);
 }
 
-int ReportTree::load(File& file) {
+int ReportTree::load(File& file, const Interrupted& interrupted) {
+    const Tsm tsm = lock_tsm();
     const std::string name = file.attribute->name;
     Item& item = *file.item;
-    if (name == "generation") file.buffer = to_bytes(std::to_string(item.write_generation) + "\n");
-    if (name == "provider") file.buffer = to_bytes(maker_.provider() + "\n");
-    if (name == "privlevel_floor") file.buffer = to_bytes("0\n");
-    if (file.attribute->kind != Kind::kBinary) return 0;
-    const int error = report(item);
-    if (error < 0) return error;
-    file.buffer = name == "outblob" ? item.report.outblob : item.report.auxblob;
+    if (file.attribute->kind == Kind::kBinary) {
+        const int error = report(item, interrupted);
+        if (error < 0) return error;
+        file.buffer = name == "outblob" ? item.report.outblob : item.report.auxblob;
+        return 0;
+    }
+    if (name == "generation") {
+        file.buffer = to_bytes(std::to_string(item.write_generation) + "\n");
+        return 0;
+    }
+    if (!registered_) return -ENXIO;
+    const ReportMaker& maker = driver_.maker();
+    if (name == "provider") file.buffer = to_bytes(maker.provider() + "\n");
+    if (name == "privlevel_floor")
+        file.buffer = to_bytes(std::to_string(maker.privilege_level_floor()) + "\n");
     return 0;
 }
 
-int ReportTree::report(Item& item) {
+int ReportTree::report(Item& item, const Interrupted& interrupted) {
     if (item.inblob.empty()) return -EINVAL;
+    // No driver is needed for what is there.
     if (item.has_report && item.read_generation == item.write_generation) return 0;
+    if (!registered_) return -ENXIO;
     item.has_report = false;
-    // Both drivers want exactly 64 bytes.
-    if (item.inblob.size() != kMaxInblobBytes) return -EINVAL;
-    auto report_data = to_array<kMaxInblobBytes>(item.inblob);
-    std::this_thread::sleep_for(behaviour_.latency);
-    const int error = inject(item, report_data);
-    if (error < 0) return error;
-    Result<MadeReport> made = maker_.make(report_data, item.privilege_level);
-    if (!made) return -EIO;
-    item.report = *std::move(made);
+    auto answer = driver_.report({.inblob = item.inblob, .privilege_level = item.privilege_level},
+                                 interrupted);
+    if (!answer) return answer.error();
+    if (answer->foreign_write) ++item.write_generation;
+    item.report = std::move(answer->report);
     item.has_report = true;
     item.read_generation = item.write_generation;
     return 0;
 }
 
-int ReportTree::inject(Item& item, ByteArray<64>& report_data) {
-    if (behaviour_.fault == Fault::kNone) return 0;
-    const std::string& file = behaviour_.fault_file;
-    if (!file.empty() && ::access(file.c_str(), F_OK) != 0) return 0;
-    if (++attempts_ % behaviour_.fault_every != 0) return 0;
-    switch (behaviour_.fault) {
-        case Fault::kNone:
-            return 0;
-        case Fault::kBusy:
-            return -EBUSY;
-        case Fault::kInterrupted:
-            return -EINTR;
-        case Fault::kTimedOut:
-            return -ETIMEDOUT;
-        case Fault::kProviderGone:
-            return -ENXIO;
-        case Fault::kWrongReport:
-            report_data[0] ^= std::byte{1};
-            return 0;
-        case Fault::kWrongGeneration:
-            ++item.write_generation;
-            return 0;
-    }
-    return 0;
-}
-
 int ReportTree::write(File& file, ByteView value, std::size_t offset) {
-    const std::lock_guard tsm(tsm_);
-    if (file.attribute->kind == Kind::kText) return store_privilege_level(*file.item, value);
+    const std::lock_guard lock(file.mutex);
+    if (file.attribute->kind == Kind::kText) {
+        const std::shared_lock fragment(file.item->fragment);
+        if (file.item->removed) return -ENOENT;
+        return store_privilege_level(*file.item, value);
+    }
     file.written = true;  // also by a write that fails: closing then stores what came before
     if (offset > kMaxInblobBytes || value.size() > kMaxInblobBytes - offset) return -EFBIG;
     if (file.buffer.size() < offset + value.size()) file.buffer.resize(offset + value.size());
@@ -190,24 +201,42 @@ int ReportTree::write(File& file, ByteView value, std::size_t offset) {
 }
 
 int ReportTree::store_privilege_level(Item& item, ByteView text) {
-    if (item.removed) return -ENOENT;
     const std::optional<unsigned> level = kernel_number(as_chars(text));
-    if (!level || *level > kMaxPrivilegeLevel) return -EINVAL;
+    if (!level) return -EINVAL;
+    const Tsm tsm = lock_tsm();
+    if (!registered_) return -ENXIO;
+    const unsigned floor = driver_.maker().privilege_level_floor();
+    if (*level < floor || *level > kMaxPrivilegeLevel) return -EINVAL;
     item.privilege_level = *level;
     ++item.write_generation;
     return static_cast<int>(text.size());
 }
 
 void ReportTree::close(File& file) {
-    const std::lock_guard tsm(tsm_);
-    if (!file.written) return;
-    file.written = false;
-    file.item->inblob = file.buffer;
-    if (!std::exchange(file.counted, true)) {
-        ++file.item->write_generation;
-    } else {
-        file.item->has_report = false;
-    }
+    if (!std::exchange(file.written, false)) return;
+    const std::lock_guard lock(commits_mutex_);
+    Commit& commit = commits_[file.item];
+    commit.inblob = std::move(file.buffer);
+    ++commit.closes;
+}
+
+std::string ReportTree::provider() {
+    const Tsm tsm = lock_tsm();
+    return registered_ ? driver_.maker().provider() : "";
+}
+
+int ReportTree::unregister_provider() {
+    const Tsm tsm = lock_tsm();
+    return std::exchange(registered_, false) ? 0 : -ENOENT;
+}
+
+int ReportTree::register_provider() {
+    const Tsm tsm = lock_tsm();
+    if (!driver_.can_start()) return -ENODEV;
+    const std::lock_guard names(names_);
+    if (registered_ || !items_.empty()) return -EBUSY;
+    registered_ = true;
+    return 0;
 }
 
 }  // namespace eos::emulation::tsm

@@ -29,6 +29,7 @@ using eos::Result;
 constexpr int kMissing = 77;
 constexpr const char* kReportPath = "/sys/kernel/config/tsm/report";
 constexpr const char* kRegistersPath = "/sys/devices/virtual/misc/tdx_guest/measurements";
+constexpr const char* kControlVariable = "TSM_EMULATOR_CONTROL";
 constexpr const char* kMiscLink = "/sys/class/misc/tdx_guest";
 constexpr const char* kMiscTarget = "../../devices/virtual/misc/tdx_guest";
 
@@ -37,6 +38,9 @@ struct Options {
     std::string tee;
     std::string tcb = "UpToDate";
     std::string key = "vcek";
+    bool no_certificates = false;
+    unsigned vmpl = 0;
+    bool no_provider = false;
     std::string fail;
     std::uint32_t fail_every = 1;
     std::string fail_while;
@@ -51,7 +55,9 @@ const std::map<std::string, tsm::Fault> kFaults{
     {"EBUSY", tsm::Fault::kBusy},
     {"EINTR", tsm::Fault::kInterrupted},
     {"ETIMEDOUT", tsm::Fault::kTimedOut},
-    {"ENXIO", tsm::Fault::kProviderGone},
+    {"ENXIO", tsm::Fault::kNoDevice},
+    {"EIO", tsm::Fault::kInputOutput},
+    {"ENOTTY", tsm::Fault::kKeyGone},
     {"wrong-report", tsm::Fault::kWrongReport},
     {"wrong-generation", tsm::Fault::kWrongGeneration},
 };
@@ -97,17 +103,27 @@ tsm::Behaviour behaviour_of(const Options& options) {
     return out;
 }
 
+tsm::MachineOptions machine_of(const Options& options) {
+    using tsm::SnpCertificates;
+    return {.tcb_status = options.tcb,
+            .snp_key = options.key == "vlek" ? tsm::SnpKey::kVlek : tsm::SnpKey::kVcek,
+            .snp_certificates =
+                options.no_certificates ? SnpCertificates::kNone : SnpCertificates::kFromHost,
+            .vmpl = options.vmpl};
+}
+
 /// A guest: its registers, its machine and the kernel that shows both.
 class Guest {
   public:
     Result<void> boot(const Options& options) {
         const tsm::Machine machine = EOS_TRY(tsm::machine_from_name(options.tee));
         is_tdx_ = tsm::is_tdx(machine);
-        const tsm::MachineOptions like{
-            .tcb_status = options.tcb,
-            .snp_key = options.key == "vlek" ? tsm::SnpKey::kVlek : tsm::SnpKey::kVcek};
-        maker_ = EOS_TRY(tsm::load_machine(options.directory, machine, like, registers_));
+        if (is_tdx_ && options.fail == "ENOTTY")
+            return eos::fail(tsm::not_offered, "--fail ENOTTY is SNP's: a TD has no such key");
+        maker_ =
+            EOS_TRY(tsm::load_machine(options.directory, machine, machine_of(options), registers_));
         tree_.emplace(*maker_, behaviour_of(options));
+        if (options.no_provider) tree_->unregister_provider();
         owner_ = options.owner;
         return {};
     }
@@ -131,10 +147,11 @@ class Guest {
     std::unique_ptr<tsm::FuseServer> server_;
 };
 
-/// Puts the guest's files where Linux has them.
+/// Puts the guest's files where Linux has them, and the name of control/ into the environment.
 Result<void> put_in_place(Guest& guest, const std::string& scratch) {
     EOS_TRY(tsm::mount_empty(scratch));
     const std::string files = scratch + "/files";
+    ::setenv(kControlVariable, (files + "/control").c_str(), 1);
     const std::string staging = scratch + "/staging";
     fs::create_directory(files);
     fs::create_directory(staging);
@@ -244,9 +261,14 @@ void add_run(CLI::App& app, Options& options) {
     command->add_option("--key", options.key, "SNP: which key signs")
         ->check(CLI::IsMember({"vcek", "vlek"}))
         ->capture_default_str();
+    command->add_flag("--no-certificates", options.no_certificates,
+                      "SNP: the host has none; auxblob is empty");
+    command->add_option("--vmpl", options.vmpl, "SNP: that the guest's kernel runs at")
+        ->check(CLI::Range(0, 3));
+    command->add_flag("--no-provider", options.no_provider, "The driver is not loaded");
     command->add_option("--owner", options.owner, "User id that owns the files; in a kernel, root");
     command->add_option("--at", options.at,
-                        "Instead of a command: show report/ and measurements/ in this directory");
+                        "Instead of a command: show report/, measurements/ and control/ there");
     command->add_option("command", options.command, "Behind --");
     command->callback([&options] {
         const Result<int> done = run(options);

@@ -67,6 +67,7 @@ Error device_error(Errno error, std::uint64_t exit_info) {
     const std::string detail =
         "/dev/sev-guest: " + describe(error) + ", exitinfo2 " + std::to_string(exit_info);
     if (error.value == EACCES || error.value == EPERM) return Error(not_permitted, detail);
+    if (error.value == ENOTTY) return Error(firmware_key_gone, detail);
     return Error(kernel_refused, detail);
 }
 

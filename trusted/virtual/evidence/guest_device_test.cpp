@@ -128,6 +128,8 @@ TEST(SevGuestDevice, other_failures_are_said) {
     EXPECT_EQ(guest.ask().error().code(), kernel_refused);
     guest.errors = {EACCES};
     EXPECT_EQ(guest.ask().error().code(), not_permitted);
+    guest.errors = {ENOTTY};
+    EXPECT_EQ(guest.ask().error().code(), firmware_key_gone);
     guest.errors = {EIO};
     guest.exit_info = std::uint64_t{1} << 32;
     EXPECT_EQ(guest.ask().error().code(), answer_too_large);

@@ -46,6 +46,10 @@ inline constexpr Code evidence_deadline{
 inline constexpr Code host_timed_out{
     kEvidenceLibrary, "host_timed_out",
     "the host's quoting service did not answer in time: the cloud's operator must look at it"};
+inline constexpr Code firmware_key_gone{
+    kEvidenceLibrary, "firmware_key_gone",
+    "the guest's key to AMD's firmware (VMPCK) is gone: Linux wipes it when a request to the "
+    "firmware fails, and there is no evidence until the guest has been rebooted"};
 inline constexpr Code kernel_refused{kEvidenceLibrary, "kernel_refused",
                                      "the kernel did not give evidence"};
 inline constexpr Code generation_changed{
@@ -109,8 +113,9 @@ class TeeEvidence {
     /// Evidence over `report_data`. The deadline ends waiting and new attempts; a call into the
     /// kernel that is under way is not cut short.
     /// errors:  provider_gone, provider_changed, not_permitted, evidence_deadline, host_timed_out,
-    ///          kernel_refused, generation_changed, malformed_attribute, answer_too_large,
-    ///          wrong_report, and those of attestation::evidence::parse_evidence().
+    ///          firmware_key_gone, kernel_refused, generation_changed, malformed_attribute,
+    ///          answer_too_large, wrong_report, and those of
+    ///          attestation::evidence::parse_evidence().
     [[nodiscard]] virtual Result<FreshEvidence> evidence(const ratls::ReportData& report_data,
                                                          Deadline deadline) = 0;
 };

@@ -25,7 +25,7 @@ Error error_of(Errno error, const char* doing) {
     const std::string detail = std::string(doing) + ": " + describe(error);
     switch (error.value) {
         case ENXIO:   // no provider is registered
-        case ENOTTY:  // it went away while we asked
+        case ENOTTY:  // it went away while we asked, in older kernels' words
             return Error(provider_gone, detail);
         case EACCES:
         case EPERM:
@@ -35,6 +35,13 @@ Error error_of(Errno error, const char* doing) {
         default:
             return Error(kernel_refused, detail);
     }
+}
+
+/// The same of a blob. SEV-SNP's driver has a meaning of its own for one.
+Error blob_error_of(TeeKind kind, Errno error, const char* name) {
+    if (kind == TeeKind::kSevSnp && error.value == ENOTTY)
+        return Error(firmware_key_gone, std::string(name) + ": " + describe(error));
+    return error_of(error, name);
 }
 
 /// The text of an attribute less its line feed.
@@ -143,7 +150,7 @@ Result<Bytes> TsmReport::read_when_free(const TsmAttribute& attribute, Deadline 
         if (out) return *std::move(out);
         // EBUSY: an earlier quote of this TD is still with the host. EINTR: a signal came.
         if (out.error().value != EBUSY && out.error().value != EINTR)
-            return fail(error_of(out.error(), attribute.name));
+            return fail(blob_error_of(kind_, out.error(), attribute.name));
         if (waiting_.now() + kRetryPause > deadline)
             return fail(evidence_deadline,
                         std::string(attribute.name) + ": " + describe(out.error()));

@@ -109,6 +109,7 @@ TEST(TsmReport, an_snp_host_may_have_no_certificates) {
     const Result<FreshEvidence> evidence = guest.ask();
     ASSERT_TRUE(evidence) << evidence.error().message();
     EXPECT_EQ(evidence->bytes.size(), snp_arch::kReportBytes);
+    EXPECT_TRUE(attestation::evidence::parse_snp_evidence(evidence->bytes)->table.empty());
 }
 
 TEST(TsmReport, refuses_a_malformed_certificate_table) {
@@ -164,6 +165,20 @@ TEST(TsmReport, says_what_an_errno_means) {
         guest.kernel.outblob_errors = {c.error};
         EXPECT_CODE(guest.ask(), c.code);
     }
+}
+
+TEST(TsmReport, says_that_a_guest_without_its_key_to_the_firmware_must_be_rebooted) {
+    SnpGuest guest;
+    guest.kernel.outblob_errors = {EIO, ENOTTY, ENOTTY};
+    EXPECT_CODE(guest.ask(), kernel_refused);
+    for (int again = 0; again < 2; ++again) {
+        const Result<FreshEvidence> evidence = guest.ask();
+        EXPECT_CODE(evidence, firmware_key_gone);
+        const std::string message = evidence.error().message();
+        EXPECT_THAT(message, ::testing::HasSubstr("VMPCK"));
+        EXPECT_THAT(message, ::testing::HasSubstr("rebooted"));
+    }
+    EXPECT_EQ(guest.time.sleeps, 0) << "nothing to wait for";
 }
 
 TEST(TsmReport, without_a_provider_there_is_nothing_to_open) {
