@@ -8,9 +8,11 @@
 #include <map>
 
 #include "client/case_outcomes.h"
+#include "client/collateral_files.h"
 #include "client/files.h"
 #include "common/attestation/endorsements/collateral_containers.h"
 #include "common/attestation/verify/bundle_checks.h"
+#include "common/x509/crl.h"
 #include "common/x509/pem.h"
 
 namespace eos::client {
@@ -125,9 +127,14 @@ Result<std::vector<endorsements::Piece>> pieces_of(const endorsements::Endorseme
 /// that each was issued.
 /// errors:  those of pieces_of(); bad_case (there is nothing in it).
 Result<FileOutcome> verify_pieces(std::string name, const endorsements::Endorsements& from,
-                                  const EvidenceCase& one) {
-    const std::vector<endorsements::Piece> pieces = EOS_TRY(pieces_of(from));
+                                  const EvidenceCase& one, const std::string& root_pem = {}) {
+    std::vector<endorsements::Piece> pieces = EOS_TRY(pieces_of(from));
+    for (endorsements::Piece& piece : pieces) {
+        if (piece.kind == endorsements::PieceKind::intel_root_crl)
+            piece.issuer_chain_pem = root_pem;
+    }
     if (pieces.empty()) return fail(bad_case, "nothing in it is signed");
+    const verify::Roots roots = verify::Roots::of({verify::Vendor::intel, verify::Vendor::amd});
     FileOutcome out{std::move(name), true, "bundle"};
     verify::Check all;
     for (std::size_t i = 0; i < pieces.size(); ++i) {
@@ -135,7 +142,7 @@ Result<FileOutcome> verify_pieces(std::string name, const endorsements::Endorsem
             const Result<endorsements::PieceDates> dates = dates_of(pieces[i]);
             const UnixTime time = one.time ? *one.time : dates ? dates->issued : UnixTime{};
             // A list finds who issued it among the others.
-            all = check_pieces(pieces, verify::Roots::intel(), {.time = time});
+            all = check_pieces(pieces, roots, {.time = time});
         }
         const verify::Check& tree = all.children[i];
         if (tree.verdict == verify::Verdict::pass) continue;
@@ -286,9 +293,9 @@ std::vector<std::string> likely_chains(const fs::path& folder,
 }
 
 FileOutcome outcome_of_file(std::string name, const Result<endorsements::Endorsements>& parsed,
-                            const EvidenceCase& one) {
+                            const EvidenceCase& one, const std::string& root_pem = {}) {
     if (!parsed) return refused(std::move(name), parsed.error());
-    Result<FileOutcome> found = verify_pieces(name, *parsed, one);
+    Result<FileOutcome> found = verify_pieces(name, *parsed, one, root_pem);
     return found ? *std::move(found) : refused(std::move(name), found.error());
 }
 
@@ -305,7 +312,7 @@ FileOutcome outcome_under(const std::string& name, ByteView answer,
 
 /// A chain as it was given or, of a signer alone, with the root.
 std::vector<std::string> whole_chains(const fs::path& folder, ByteView pem) {
-    std::string text(as_chars(pem));
+    std::string text = leaf_first(std::string(as_chars(pem)));
     const auto certificates = x509::parse_pem_certificates(text);
     if (certificates && certificates->size() == 1 && !certificates->front().is_self_issued()) {
         std::vector<std::string> out = likely_chains(folder, {text});
@@ -314,17 +321,64 @@ std::vector<std::string> whole_chains(const fs::path& folder, ByteView pem) {
     return {std::move(text)};
 }
 
+/// The certificates of Intel's that lists may be of: those of the case, then the trust anchors'.
+std::vector<x509::Certificate> list_issuers(const fs::path& folder,
+                                            const std::vector<std::string>& chains) {
+    std::string all;
+    for (const std::string& chain : chains) all += chain;
+    for (const char* prefix : {"intel-pck-", "intel-sgx-root-ca"}) {
+        for (const std::string& anchor : anchors(folder, prefix)) all += anchor;
+    }
+    return x509::parse_pem_certificates(all).value_or(std::vector<x509::Certificate>());
+}
+
+/// PEM of whoever issued a list, by its name; empty if nobody of them did.
+std::string issuer_of(ByteView list, const std::vector<x509::Certificate>& issuers) {
+    const Result<x509::Crl> crl = x509::Crl::parse(list);
+    if (!crl) return {};
+    const auto found = std::ranges::find_if(issuers, [&](const x509::Certificate& one) {
+        return equal(one.subject().der(), crl->issuer().der());
+    });
+    return found == issuers.end() ? std::string() : x509::encode_pem("CERTIFICATE", found->der());
+}
+
+/// Lists that came without their issuers, and whatever else a file holds.
+FileOutcome outcome_of_lists(const fs::path& folder, const std::string& name, ByteView file,
+                             const std::vector<std::string>& chains, const EvidenceCase& one) {
+    Result<endorsements::Endorsements> parsed = read_collateral(file);
+    std::string root;
+    if (parsed) {
+        const auto issuers = list_issuers(folder, chains);
+        if (parsed->root_ca_crl) root = issuer_of(*parsed->root_ca_crl, issuers);
+        if (parsed->pck_crl && parsed->pck_crl_issuer_chain_pem.empty()) {
+            const std::string ca = issuer_of(*parsed->pck_crl, issuers);
+            const auto above = std::ranges::find_if(
+                issuers, [](const x509::Certificate& c) { return c.is_self_issued(); });
+            if (!ca.empty() && above != issuers.end()) {
+                parsed->pck_crl_issuer_chain_pem =
+                    ca + x509::encode_pem("CERTIFICATE", above->der());
+            }
+        }
+    }
+    return outcome_of_file(name, parsed, one, root);
+}
+
 /// An answer of Intel's service by itself: its issuers are those of the trust anchors, if there are
 /// any.
 FileOutcome outcome_of_answer(const fs::path& folder, const std::string& name, ByteView text,
-                              const EvidenceCase& one) {
+                              const std::vector<std::string>& given, const EvidenceCase& one) {
     std::vector<std::string> chains;
-    if (endorsements::parse_signed_answer(text, {})) chains = likely_chains(folder);
-    FileOutcome out = !chains.empty()
-                          ? outcome_under(name, text, chains, one)
-                          : outcome_of_file(name, endorsements::parse_endorsements(text), one);
+    const Result<Bytes> answer = plain_answer(text);
+    if (answer) chains = likely_chains(folder);
+    FileOutcome out = !chains.empty() ? outcome_under(name, *answer, chains, one)
+                                      : outcome_of_lists(folder, name, text, given, one);
     out.left_alone = why_left_alone(text);
     return out;
+}
+
+/// Whether a file is a chain, for the answers beside it.
+bool is_chain(const fs::path& name, ByteView file) {
+    return name.extension() == ".pem" && !read_crl(file);
 }
 
 }  // namespace
@@ -332,18 +386,21 @@ FileOutcome outcome_of_answer(const fs::path& folder, const std::string& name, B
 Result<CaseResult> run_collateral(const fs::path& folder, const EvidenceCase& one) {
     std::vector<std::pair<std::string, Bytes>> chains, others;
     for (const std::string& name : EOS_TRY(files_of(folder, one))) {
-        const bool is_chain = fs::path(name).extension() == ".pem";
-        (is_chain ? chains : others).emplace_back(name, EOS_TRY(read_file(folder / name)));
+        Bytes file = EOS_TRY(read_file(folder / name));
+        (is_chain(name, file) ? chains : others).emplace_back(name, std::move(file));
     }
+    std::vector<std::string> given;
+    for (const auto& [name, chain] : chains) given.push_back(to_string(chain) + "\n");
     std::vector<FileOutcome> outcomes;
     for (const auto& [name, text] : others) {
-        if (!chains.empty() && endorsements::parse_signed_answer(text, {})) {
+        const Result<Bytes> answer = plain_answer(text);
+        if (!chains.empty() && answer) {
             for (const auto& [chain_name, chain] : chains) {
                 outcomes.push_back(
-                    outcome_under(chain_name, text, whole_chains(folder, chain), one));
+                    outcome_under(chain_name, *answer, whole_chains(folder, chain), one));
             }
         } else {
-            outcomes.push_back(outcome_of_answer(folder, name, text, one));
+            outcomes.push_back(outcome_of_answer(folder, name, text, given, one));
         }
     }
     return sum_up(outcomes, one);

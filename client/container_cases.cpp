@@ -5,6 +5,7 @@
 #include <iterator>
 
 #include "client/case_outcomes.h"
+#include "client/collateral_files.h"
 #include "client/evidence_files.h"
 #include "client/files.h"
 #include "common/base/encoding.h"
@@ -14,8 +15,6 @@
 
 namespace eos::client {
 namespace {
-
-namespace endorsements = attestation::endorsements;
 
 /// Without the comment of a licence in front.
 Bytes without_comment(Bytes file) {
@@ -169,7 +168,7 @@ Result<CaseResult> run_container(const std::filesystem::path& folder, const Evid
             loaded.evidence = std::move(evidence.bytes);
             loaded.taken_off = std::move(evidence.taken_off);
         } else {
-            loaded.endorsements = EOS_TRY(endorsements::parse_endorsements(file));
+            loaded.endorsements = EOS_TRY(read_collateral(file));
         }
     }
     return run_loaded(loaded, *other);

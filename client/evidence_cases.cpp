@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "client/case_outcomes.h"
+#include "client/collateral_files.h"
 #include "client/evidence_files.h"
 #include "client/files.h"
 #include "client/foreign_evidence.h"
@@ -81,6 +82,15 @@ bool has_event_logs(const EvidenceCase& one) {
            one.kind.starts_with("dstack quote");
 }
 
+/// Statements, lists and certificates of vendors, without evidence.
+bool is_collateral_alone(const EvidenceCase& one) {
+    constexpr auto kBeginnings = std::to_array<std::string_view>(
+        {"Intel collateral", "Intel CRL", "Intel PCK", "Intel root", "Intel TCB", "Intel QE",
+         "PCK ", "CRL", "AMD CRL", "AMD collateral"});
+    return std::ranges::any_of(
+        kBeginnings, [&](std::string_view one_of) { return one.kind.starts_with(one_of); });
+}
+
 bool is_container(const EvidenceCase& one) {
     return one.kind.starts_with("configfs-tsm ") || one.kind.starts_with("original OE ") ||
            one.kind.starts_with("original containers ") ||
@@ -127,6 +137,7 @@ void hold_against_kind(const EvidenceCase& one, ByteView bytes, CaseResult& out)
 
 Result<CaseResult> run_evidence(const std::filesystem::path& folder, const EvidenceCase& one) {
     const CaseEvidence loaded = EOS_TRY(load_case(folder, one));
+    if (is_json_text(loaded.evidence)) return refused_syntax(Error(json_instead));
     CaseResult out = run_loaded(loaded, one);
     hold_against_kind(one, loaded.evidence, out);
     return out;
@@ -280,20 +291,26 @@ bool is_certificate(const std::filesystem::path& name, ByteView file) {
 Result<CaseEvidence> load_case(const std::filesystem::path& folder, const EvidenceCase& one) {
     if (one.files.empty()) return fail(bad_case, one.id + ": it has no files");
     CaseEvidence out;
-    EvidenceFile evidence = EOS_TRY(read_evidence(folder / one.files.front()));
+    const Bytes first = EOS_TRY(read_file(folder / one.files.front()));
+    CollateralSet collateral;
+    // Some keep both in one object: {"quote": …, "collateral": {…}}.
+    if (is_json_text(first)) (void)collateral.add(first);
+    EvidenceFile evidence = unwrap_evidence(first);
     out.evidence = std::move(evidence.bytes);
     out.taken_off = std::move(evidence.taken_off);
     std::vector<Bytes> certificates;
     for (std::size_t i = 1; i < one.files.size(); ++i) {
         const std::filesystem::path name = one.files[i];
         Bytes file = EOS_TRY(read_file(folder / name));
-        if (is_collateral(name)) {
-            out.endorsements = EOS_TRY(endorsements::parse_endorsements(file));
+        if (is_collateral(name) || read_crl(file)) {
+            const Result<void> added = collateral.add(file);
+            if (!added) return fail(Error(added.error()).within(one.files[i]));
         } else if (is_certificate(name, file)) {
             certificates.push_back(std::move(file));
         }
     }
-    out.endorsements.amd.certificates = std::move(certificates);
+    out.endorsements = EOS_TRY(collateral.finish());
+    std::ranges::move(certificates, std::back_inserter(out.endorsements.amd.certificates));
     return out;
 }
 
@@ -312,7 +329,7 @@ CaseResult run_case(const std::filesystem::path& folder, const EvidenceCase& one
         result = run_event_logs(folder, one);
     } else if (is_container(one)) {
         result = run_container(folder, one);
-    } else if (one.kind.starts_with("Intel collateral")) {
+    } else if (is_collateral_alone(one)) {
         result = run_collateral(folder, one);
     } else if (one.kind.starts_with("TCB info ")) {
         result = run_statement_texts(folder, one);

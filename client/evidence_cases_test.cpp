@@ -113,6 +113,18 @@ TEST_F(Cases, AnIndexIsReadStrictly) {
     EXPECT_EQ(read_cases(folder_).error().code(), bad_time);
 }
 
+TEST_F(Cases, JsonInPlaceOfAQuoteIsSaidToBe) {
+    write("q.json", "{\"hello\": \"world\"}");
+    EvidenceCase one;
+    one.id = "json";
+    one.kind = "TDX quote v4";
+    one.verdict = "UpToDate";
+    one.files = {"q.json"};
+    EXPECT_THAT(run_case(folder_, one).detail, ::testing::HasSubstr("this is JSON text"));
+    one.verdict = "REJECT: does not parse";
+    EXPECT_EQ(run_case(folder_, one).agreement, Agreement::agree);
+}
+
 TEST_F(Cases, WhatCannotBeReadDiffers) {
     write("index.json",
           R"([{"id":"gone","kind":"SNP attestation report v3","verdict":"VALID","files":["x"],

@@ -16,9 +16,9 @@ namespace eos::client {
 
 inline constexpr Code evidence_alone{"client", "evidence_alone",
                                      "this is a quote or report, not a certificate"};
-inline constexpr Code foreign_certificate{
-    "client", "foreign_certificate",
-    "the certificate carries the evidence of another project, which is not taken here"};
+
+inline constexpr Code json_instead{"client", "json_instead",
+                                   "this is JSON text, and no quote or report is found in it"};
 
 /// Evidence, and what it lay in.
 struct EvidenceFile {
@@ -27,15 +27,22 @@ struct EvidenceFile {
     std::string taken_off;
 };
 
-/// Takes off, in this order and each at most once: hexadecimal (with or without 0x), base64 or
-/// base64url, if the file is nothing but such text and white space; Open Enclave's header of a
-/// report, if it counts what follows; zeros behind the end that a quote itself states.
-/// returns: what remains, or the same bytes: whether that is evidence is for the parser to say.
-/// source:  docs/evidence.md; openenclave, include/openenclave/internal/report.h (the header).
+/// Takes off, in this order and each at most once: lines of a comment, "# …"; hexadecimal (with or
+/// without 0x), base64 or base64url, if the file is nothing but such text and white space; a JSON
+/// object around the one member that is evidence, by its name and what it holds (text as before, or
+/// a list of numbers); Open Enclave's header of a report, if it counts what follows; zeros behind
+/// the end that a quote itself states; Open Enclave's claims there, if the report data is their
+/// SHA-256 and zeros. A PCK chain with the root first is turned round. returns: what remains, or
+/// the same bytes: whether that is evidence is for the parser to say. source:  docs/evidence.md;
+/// openenclave, include/openenclave/internal/report.h (the header) and
+///          attestation/custom_claims.h.
 EvidenceFile unwrap_evidence(Bytes file);
 
 /// errors: file_unreadable.
 [[nodiscard]] Result<EvidenceFile> read_evidence(const std::filesystem::path& path);
+
+/// Whether it is well-formed JSON, an object or a list.
+bool is_json_text(ByteView bytes);
 
 /// Whether it is a quote or report by its looks; a quote may be damaged.
 bool is_evidence(ByteView bytes);
@@ -48,11 +55,6 @@ bool holds_certificate(std::string_view file);
 /// in:     remedy: of evidence_alone, what to do.
 /// errors: evidence_alone, those of read_certificates().
 [[nodiscard]] Result<std::vector<x509::Certificate>> read_carrying_certificates(
-    const std::filesystem::path& path, const std::string& remedy);
-
-/// The same of a server of this project's.
-/// errors: as above; foreign_certificate.
-[[nodiscard]] Result<std::vector<x509::Certificate>> read_shown_certificates(
     const std::filesystem::path& path, const std::string& remedy);
 
 }  // namespace eos::client

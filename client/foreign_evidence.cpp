@@ -38,6 +38,18 @@ Result<std::optional<ratls::ConstellationNonce>> constellation_nonce(
     return to_array<kConstellationNonceBytes>(*nonce);
 }
 
+CarriedEvidence carried_by(ratls::ConstellationLeaf leaf) {
+    using Leaf = ratls::ConstellationLeaf;
+    if (auto* report = std::get_if<Leaf::Report>(&leaf.evidence)) {
+        return {std::move(report->evidence), std::move(report->certificates)};
+    }
+    attestation::evidence::AzureVtpmEvidence& azure =
+        std::get<Leaf::Paravisor>(leaf.evidence).evidence;
+    const bool is_snp = azure.hcl.hardware == attestation::evidence::HclHardware::snp_report;
+    return {is_snp ? to_bytes(azure.hcl.hardware_report) : std::move(azure.td_quote),
+            std::move(azure.certificates)};
+}
+
 /// Everything of a tree but the hardware's own nodes and "report_data".
 std::vector<verify::Check> beside_the_hardware(const verify::Check& tree) {
     std::vector<verify::Check> out;
@@ -125,6 +137,16 @@ bool is_foreign(const x509::Certificate& leaf) {
     };
     return is_known(ratls::read_foreign_leaf(leaf)) ||
            is_known(ratls::read_constellation_leaf(leaf));
+}
+
+Result<CarriedEvidence> carried_evidence(const x509::Certificate& leaf) {
+    Result<ratls::ConstellationLeaf> constellation = ratls::read_constellation_leaf(leaf);
+    if (constellation) return carried_by(*std::move(constellation));
+    if (constellation.error().code() != ratls::no_foreign_evidence) {
+        return fail(constellation.error());
+    }
+    ratls::ForeignLeaf foreign = EOS_TRY(ratls::read_foreign_leaf(leaf));
+    return CarriedEvidence{std::move(foreign.quote), std::move(foreign.certificates)};
 }
 
 Result<ForeignVerification> verify_foreign_leaf(const x509::Certificate& leaf,

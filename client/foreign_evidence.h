@@ -44,6 +44,15 @@ attestation::verify::Check check_runtime_log(const attestation::verify::Verifica
 /// Whether another project made it: nothing in it is of this one, and something of theirs.
 bool is_foreign(const x509::Certificate& leaf);
 
+/// What a certificate of another project carries, not verified.
+struct CarriedEvidence {
+    Bytes hardware;                   ///< quote or SNP report
+    std::vector<Bytes> certificates;  ///< of AMD's, DER or PEM, that came with a report
+};
+
+/// errors:  those of read_foreign_leaf() and read_constellation_leaf().
+[[nodiscard]] Result<CarriedEvidence> carried_evidence(const x509::Certificate& leaf);
+
 /// Takes the evidence out of a certificate of another project, and verifies it, its binding to the
 /// certificate's key, and the certificate as ratls::check_without_ca() does.
 /// in:      nonce: the 32 bytes that a certificate of Constellation was made for; else absent.

@@ -3,6 +3,7 @@
 
 #include "client/evidence_files.h"
 #include "client/files.h"
+#include "client/foreign_evidence.h"
 #include "common/attestation/endorsements/pck.h"
 #include "common/attestation/endorsements/vek.h"
 #include "common/attestation/evidence/quote.h"
@@ -20,14 +21,16 @@ using attestation::evidence::SnpTableKind;
 using snp_arch::Product;
 using snp_arch::SigningKey;
 
-Result<Bytes> evidence_in(const std::filesystem::path& file) {
+/// The evidence of a file: itself, or in a certificate of ours or of another project.
+Result<CarriedEvidence> evidence_in(const std::filesystem::path& file) {
     EvidenceFile whole = EOS_TRY(read_evidence(file));
-    if (is_evidence(whole.bytes)) return std::move(whole.bytes);
+    if (is_evidence(whole.bytes)) return CarriedEvidence{std::move(whole.bytes), {}};
     Result<std::vector<x509::Certificate>> chain = read_certificates(file);
-    if (!chain) return std::move(whole.bytes);
+    if (!chain) return CarriedEvidence{std::move(whole.bytes), {}};
+    if (is_foreign(chain->front())) return carried_evidence(chain->front());
     ratls::LeafClaimsView claims = EOS_TRY(ratls::read_leaf(chain->front()));
     if (!claims.evidence) return fail(no_platform, file.string() + ": no evidence in it");
-    return to_bytes(claims.evidence->bytes);
+    return CarriedEvidence{to_bytes(claims.evidence->bytes), {}};
 }
 
 Result<std::vector<Wanted>> needs_of_quote(const attestation::evidence::IntelQuote& quote,
@@ -40,28 +43,50 @@ Result<std::vector<Wanted>> needs_of_quote(const attestation::evidence::IntelQuo
     return needs_of(IntelModel{tee, hex(platform.fmspc), processor ? "processor" : "platform"});
 }
 
-/// Product and kind of key by the certificate that came with a report.
-std::optional<Product> product_of_table(const SnpEvidence& evidence) {
-    for (const SnpTableEntry& entry : evidence.table) {
-        if (entry.kind != SnpTableKind::vcek && entry.kind != SnpTableKind::vlek) continue;
-        Result<x509::Certificate> certificate = x509::Certificate::parse(entry.content);
-        if (!certificate) continue;
-        auto vek = attestation::endorsements::parse_vek_extension(*certificate);
-        if (vek) return vek->product;
+/// The product that a VCEK or VLEK is of.
+std::optional<Product> product_of_key(const x509::Certificate& certificate) {
+    auto vek = attestation::endorsements::parse_vek_extension(certificate);
+    return vek ? std::optional(vek->product) : std::nullopt;
+}
+
+/// The same of the first among certificates, DER or PEM.
+std::optional<Product> product_of_keys(const std::vector<Bytes>& certificates) {
+    for (const Bytes& one : certificates) {
+        if (Result<x509::Certificate> der = x509::Certificate::parse(one)) {
+            if (auto product = product_of_key(*der)) return product;
+            continue;
+        }
+        const auto pem = x509::parse_pem_certificates(as_chars(one));
+        if (!pem) continue;
+        for (const x509::Certificate& certificate : *pem) {
+            if (auto product = product_of_key(certificate)) return product;
+        }
     }
     return {};
 }
 
-Result<std::vector<Wanted>> needs_of_report(const SnpEvidence& evidence,
-                                            std::optional<Product> stated) {
-    const snp_arch::Report& report = evidence.report;
-    std::optional<Product> in_table = product_of_table(evidence);
+/// The certificates of keys that came with a report, in its table or beside it.
+std::vector<Bytes> keys_with(const SnpEvidence& evidence, std::vector<Bytes> beside) {
+    for (const SnpTableEntry& entry : evidence.table) {
+        if (entry.kind == SnpTableKind::vcek || entry.kind == SnpTableKind::vlek)
+            beside.push_back(to_bytes(entry.content));
+    }
+    return beside;
+}
+
+/// The product of a report by what is beside it.
+struct Beside {
+    std::optional<Product> of_its_key;
+    std::optional<Product> stated;
+};
+
+Result<std::vector<Wanted>> needs_of_report(const snp_arch::Report& report, const Beside& beside) {
     std::optional<Product> product = report.product();
-    if (!product) product = in_table ? in_table : stated;
+    if (!product) product = beside.of_its_key ? beside.of_its_key : beside.stated;
     if (!product)
         return fail(no_platform, "the report does not name its product: say --amd-product");
     std::vector<Wanted> out = needs_of(*product, report.signing_key);
-    if (in_table) return out;
+    if (beside.of_its_key) return out;
     if (report.signing_key == SigningKey::vlek)
         return fail(no_platform, "a VLEK is handed on by its provider: give it with the report");
     if (all_zero(report.chip_id))
@@ -90,14 +115,16 @@ std::vector<Wanted> needs_of(Product product, SigningKey kind) {
 
 Result<std::vector<Wanted>> needs_of_file(const std::filesystem::path& file,
                                           std::optional<Product> product) {
-    Bytes bytes = EOS_TRY(evidence_in(file));
+    CarriedEvidence carried = EOS_TRY(evidence_in(file));
     attestation::evidence::Evidence evidence =
-        EOS_TRY(attestation::evidence::parse_evidence(bytes));
+        EOS_TRY(attestation::evidence::parse_evidence(carried.hardware));
     if (auto* sgx = std::get_if<attestation::evidence::SgxQuote>(&evidence.quote()))
         return needs_of_quote(*sgx, "sgx");
     if (auto* tdx = std::get_if<attestation::evidence::TdxQuote>(&evidence.quote()))
         return needs_of_quote(*tdx, "tdx");
-    return needs_of_report(std::get<SnpEvidence>(evidence.quote()), product);
+    const SnpEvidence& snp = std::get<SnpEvidence>(evidence.quote());
+    const std::vector<Bytes> keys = keys_with(snp, std::move(carried.certificates));
+    return needs_of_report(snp.report, {.of_its_key = product_of_keys(keys), .stated = product});
 }
 
 }  // namespace eos::client

@@ -27,10 +27,10 @@ std::vector<Wanted> needs_of(const IntelModel& model);
 std::vector<Wanted> needs_of(snp_arch::Product product, snp_arch::SigningKey kind);
 
 /// What evidence needs to be verified: evidence of any kind, or a certificate (PEM or DER, leaf
-/// first) that carries it. A report whose VCEK did not come with it needs that, too. Nothing is
-/// verified.
+/// first) that carries it, ours or another project's. A report whose VCEK did not come with it
+/// needs that, too. Nothing is verified.
 /// in:      product: of reports that do not say it (version 2).
-/// errors:  file_unreadable, no_platform, those of parse_evidence.
+/// errors:  file_unreadable, no_platform, those of parse_evidence and of carried_evidence().
 [[nodiscard]] Result<std::vector<Wanted>> needs_of_file(const std::filesystem::path& file,
                                                         std::optional<snp_arch::Product> product);
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "client/foreign_evidence.h"
 #include "common/base/encoding.h"
 #include "common/json/json.h"
 
@@ -98,7 +99,15 @@ Policy raised(Policy policy, const Event& event) {
     return policy;
 }
 
-AttestationResult judge(const Event& event, const Exhibit& exhibit, const Policy& policy) {
+Result<AttestationResult> judge(const Event& event, const Exhibit& exhibit, const Policy& policy) {
+    if (exhibit.foreign) {
+        const ForeignVerification verified = EOS_TRY(verify_foreign_leaf(
+            *exhibit.foreign, exhibit.nonce,
+            {event.endorsements, policy.roots, event.time, exhibit.server_name}));
+        return appraise_foreign(verified,
+                                {.event_log = nullptr, .has_anchors = !exhibit.anchors.empty()},
+                                raised(policy, event));
+    }
     return ratls::appraise_leaf({.chain = exhibit.chain,
                                  .anchors = exhibit.anchors,
                                  .server_name = exhibit.server_name,
@@ -151,16 +160,16 @@ std::vector<Event> events_of_real_collateral(const Endorsements& collateral, Uni
     return out;
 }
 
-std::vector<Rehearsed> rehearse(const std::vector<Event>& events,
-                                const std::vector<Exhibit>& exhibits,
-                                const std::vector<NamedPolicy>& policies) {
+Result<std::vector<Rehearsed>> rehearse(const std::vector<Event>& events,
+                                        const std::vector<Exhibit>& exhibits,
+                                        const std::vector<NamedPolicy>& policies) {
     std::vector<Rehearsed> out;
     std::size_t cells = exhibits.size() * policies.size();
     for (const Event& event : events) {
         for (const Exhibit& exhibit : exhibits) {
             for (const NamedPolicy& policy : policies) {
                 Rehearsed cell{event.name, exhibit.name, policy.name,
-                               judge(event, exhibit, policy.policy)};
+                               EOS_TRY(judge(event, exhibit, policy.policy))};
                 if (out.size() >= cells) {
                     const Rehearsed& first = out[out.size() % cells];
                     cell.differs_from_first = first.result.summary() != cell.result.summary();

@@ -22,6 +22,9 @@ struct Exhibit {
     std::optional<ratls::HandshakeEvidence> handshake;
     std::string server_name;
     std::vector<x509::Certificate> anchors;
+    /// Another project's, from a file: judged by the rule of its format, in place of the chain.
+    std::optional<x509::Certificate> foreign = std::nullopt;
+    std::optional<Bytes> nonce = std::nullopt;  ///< that a foreign one was made for
 };
 
 /// A policy under a name of its file.
@@ -64,8 +67,9 @@ struct Rehearsed {
 };
 
 /// Every event × exhibit × policy, in this order.
-std::vector<Rehearsed> rehearse(const std::vector<Event>& events,
-                                const std::vector<Exhibit>& exhibits,
-                                const std::vector<NamedPolicy>& policies);
+/// errors:  those of verify_foreign_leaf(), of foreign exhibits.
+[[nodiscard]] Result<std::vector<Rehearsed>> rehearse(const std::vector<Event>& events,
+                                                      const std::vector<Exhibit>& exhibits,
+                                                      const std::vector<NamedPolicy>& policies);
 
 }  // namespace eos::client

@@ -4,6 +4,7 @@
 #include "client/bundle_file.h"
 #include "client/cli/bundle_report.h"
 #include "client/cli/cli.h"
+#include "client/collateral_files.h"
 #include "client/collateral_source.h"
 #include "client/files.h"
 #include "client/platform_needs.h"
@@ -136,7 +137,7 @@ Result<std::vector<Piece>> import_pieces(const BundleOptions& options, const Fet
     for (const std::string& file : options.imports) {
         auto in_file = [&file](Error error) { return fail(std::move(error).within(file)); };
         Bytes text = EOS_TRY(read_file(file));
-        auto single = attestation::endorsements::parse_endorsements(text);
+        auto single = read_collateral(text);
         if (!single) return in_file(std::move(single.error()));
         std::string source = "file " + std::filesystem::path(file).filename().string();
         auto pieces = attestation::endorsements::to_pieces(*single, plan.now, source);

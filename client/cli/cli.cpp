@@ -4,6 +4,7 @@
 #include <chrono>
 #include <iostream>
 
+#include "client/collateral_files.h"
 #include "client/collateral_memory.h"
 #include "client/event_log_files.h"
 #include "client/files.h"
@@ -129,7 +130,7 @@ Result<Target> make_policy_only_target(const Cli& cli) {
     if (!options.root.empty()) target.anchors = EOS_TRY(read_certificates(options.root));
     if (!options.collateral.empty()) {
         Bytes text = EOS_TRY(read_file(options.collateral));
-        target.endorsements = EOS_TRY(attestation::endorsements::parse_endorsements(text));
+        target.endorsements = EOS_TRY(read_collateral(text));
         target.endorsements.origins.push_back({.text = "file " + options.collateral});
     }
     if (!options.no_memory) {

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "client/cli/cli.h"
+#include "client/collateral_files.h"
 #include "client/evidence_cases.h"
 #include "client/evidence_files.h"
 #include "client/files.h"
@@ -117,6 +118,7 @@ Result<int> show(const Cli& cli, const ShowOptions& options) {
     const Bytes file = EOS_TRY(read_file(options.file));
     if (is_plain_tpm(file)) return show_plain_tpm(cli, file);
     const EvidenceFile evidence = unwrap_evidence(file);
+    if (is_json_text(evidence.bytes)) return fail(json_instead, options.file);
     const UnixTime time = options.at.empty() ? Cli::now() : EOS_TRY(parse_rfc3339(options.at));
     attestation::appraise::Policy open;
     open.name = "show (nothing is demanded)";
@@ -127,7 +129,7 @@ Result<int> show(const Cli& cli, const ShowOptions& options) {
     attestation::endorsements::Endorsements endorsements;
     if (!cli.target.collateral.empty()) {
         Bytes text = EOS_TRY(read_file(cli.target.collateral));
-        endorsements = EOS_TRY(attestation::endorsements::parse_endorsements(text));
+        endorsements = EOS_TRY(read_collateral(text));
     }
     attestation::verify::Verification verification =
         attestation::verify::verify_quote(evidence.bytes, endorsements, open.roots, time);

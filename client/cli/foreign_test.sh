@@ -82,6 +82,16 @@ expect 1 'only certificates go with it' "$whole" --with "$hcl" "${at[@]}"
 expect 1 'evidence show. looks at it' "$vtpm/tpm_evidence.json" "${at[@]}"
 "$enclavectl" evidence show "$vtpm/tpm_evidence.json" | grep -q 'tpm.signature'
 
+# What its platform needs is asked for, and what would become of it rehearsed.
+home=("$enclavectl" --home "$folder/home")
+asked=$("${home[@]}" bundle make --for maa.pem --pcs http://127.0.0.1:1 --out maa.bundle 2>&1) && { echo "FAIL  a bundle from nowhere"; exit 1; }
+grep -q 'intel-pck-crl platform' <<< "$asked" || { echo "FAIL  bundle make --for maa.pem: $asked"; exit 1; }
+row=$("${home[@]}" rehearse sgx.yaml --also ours.yaml --collateral "$corpus/CCF/collateral/ratls-maa-ccf.json" maa.pem)
+grep -Eq 'unchanged +maa\.pem +sgx\.yaml +rejected: .*tcb_info\.dates' <<< "$row" || { echo "FAIL  rehearse: $row"; exit 1; }
+grep -Eq 'collateral-unavailable +maa\.pem +ours\.yaml +rejected: binding\.format' <<< "$row" || { echo "FAIL  rehearse: $row"; exit 1; }
+refused=$("${home[@]}" rehearse sgx.yaml maa.pem --nonce 00 2>&1) && { echo "FAIL  rehearse --nonce was taken"; exit 1; }
+grep -q 'one certificate of Constellation' <<< "$refused" || { echo "FAIL  rehearse --nonce: $refused"; exit 1; }
+
 # What would not be looked at is refused.
 expect 2 '--at is for a file' https://127.0.0.1:1 "${at[@]}"
 expect 2 'this is a server' https://127.0.0.1:1 --policy snp.yaml --nonce 00

@@ -7,9 +7,12 @@
 #include "client/cli/cli.h"
 #include "client/evidence_files.h"
 #include "client/files.h"
+#include "client/foreign_evidence.h"
 #include "client/policy/policy_file.h"
 #include "client/rehearsal.h"
+#include "common/base/encoding.h"
 #include "common/crypto/random.h"
+#include "common/ratls/foreign_constellation.h"
 
 namespace eos::client::cli {
 namespace {
@@ -19,6 +22,7 @@ struct RehearseOptions {
     std::vector<std::string> subjects;
     std::vector<std::string> more_policies;
     std::string drill;
+    std::string nonce;
 };
 
 Result<NamedPolicy> read_policy(const std::string& file) {
@@ -33,9 +37,28 @@ Result<Exhibit> exhibit_of_file(const std::string& file, const Target& target) {
                 .server_name = target.server_name,
                 .anchors = target.anchors};
     constexpr const char* kRemedy = "give the certificate that carries it, or a server";
-    for (const x509::Certificate& certificate : EOS_TRY(read_shown_certificates(file, kRemedy)))
+    std::vector<x509::Certificate> chain = EOS_TRY(read_carrying_certificates(file, kRemedy));
+    if (!chain.empty() && is_foreign(chain.front())) {
+        out.foreign = std::move(chain.front());
+        return out;
+    }
+    for (const x509::Certificate& certificate : chain)
         out.chain.push_back(to_bytes(certificate.der()));
     return out;
+}
+
+// The nonce is for the one certificate of Constellation.
+Result<void> hand_out_nonce(const std::string& text, std::vector<Exhibit>& exhibits) {
+    if (text.empty()) return {};
+    const auto is_made_for_one = [](const Exhibit& exhibit) {
+        return exhibit.foreign && ratls::read_constellation_leaf(*exhibit.foreign).has_value();
+    };
+    if (std::ranges::count_if(exhibits, is_made_for_one) != 1) {
+        return fail(misplaced_option,
+                    "--nonce is for one certificate of Constellation among the evidence");
+    }
+    std::ranges::find_if(exhibits, is_made_for_one)->nonce = EOS_TRY(from_hex(text));
+    return {};
 }
 
 using attestation::endorsements::Endorsements;
@@ -143,8 +166,9 @@ Result<int> run(Cli& cli, const RehearseOptions& options) {
                                ? EOS_TRY(exhibit_of_file(subject, target))
                                : EOS_TRY(exhibit_of_server(cli, subject, target.endorsements)));
     }
+    EOS_TRY(hand_out_nonce(options.nonce, exhibits));
     std::vector<Event> events = EOS_TRY(read_events(cli, options, target));
-    std::vector<Rehearsed> cells = rehearse(events, exhibits, policies);
+    std::vector<Rehearsed> cells = EOS_TRY(rehearse(events, exhibits, policies));
     cli.print(table(events, cells), to_json(events, cells));
     return kExitOk;
 }
@@ -158,13 +182,16 @@ void add_rehearse_command(CLI::App& program, Cli& cli) {
     command->add_option("policy", options->policy, "the appraisal policy")->required();
     command
         ->add_option("evidence", options->subjects,
-                     "certificate files (PEM or DER), or servers: https://HOST[:PORT]")
+                     "certificate files (PEM or DER), also of other projects, or servers: "
+                     "https://HOST[:PORT]")
         ->required();
     command->add_option("--also", options->more_policies, "another policy, to compare");
     CLI::Option* drill =
         command->add_option("--drill", options->drill,
                             "events of an emulated platform, with the collateral of each: "
                             "sgx-quoting-emulator drill");
+    command->add_option("--nonce", options->nonce,
+                        "what the certificate of Constellation was made for (hex)");
     TargetOptions& t = cli.target;
     command->add_option("--server-name", t.server_name,
                         "name to ask for (SNI) and to find in the certificate");

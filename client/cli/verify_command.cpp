@@ -53,6 +53,7 @@ const Result<attestation::event_log::EventLog>* event_log_of(const Target& targe
 Result<AttestationResult> appraise_bare(const Target& target, const VerifyOptions& options) {
     EOS_TRY(refuse_file_options(options, "evidence whose report data you say yourself"));
     const EvidenceFile evidence = EOS_TRY(read_evidence(options.subject));
+    if (is_json_text(evidence.bytes)) return fail(json_instead, options.subject);
     ratls::EvidenceInput input{.evidence = evidence.bytes,
                                .expected = ratls::StatedReportData{EOS_TRY(
                                    array_from_hex<ratls::kReportDataBytes>(options.report_data))}};

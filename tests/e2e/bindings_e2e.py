@@ -6,7 +6,9 @@ usage: bindings_e2e.py BIN_FOLDER APPS_FOLDER LIBRARY NODE_ADDON   (NODE_ADDON: 
 
 Recorded evidence of real hardware is that of EOS_EVIDENCE_DIR; what needs it is skipped, by name, without it.
 """
+import base64
 import calendar
+import hashlib
 import json
 import os
 import re
@@ -22,8 +24,9 @@ from rig import host, make_rig
 BINDINGS = Path(__file__).resolve().parents[2] / "client/bindings"
 HELLO = host("hello")
 EMULATED = "accepted, EMULATED: protects nothing"
-# A real quote that real collateral calls SWHardeningNeeded.
+# A real quote that real collateral calls SWHardeningNeeded; a trust domain's, UpToDate.
 RECORDED = "sgx-automata-evalnum17"
+RECORDED_TD = "tdx4-dcapqvl-near"
 
 
 class Language:
@@ -34,7 +37,7 @@ class Language:
         self.unasked = [unasked]  # what turns stapled collateral off
         text = (BINDINGS / name / "README.md").read_text()
         self.examples = re.findall(rf"^```{fence}\n(.*?)^```$", text, re.M | re.S)
-        assert len(self.examples) == 4, f"{name}: connection, stapled and memory, certificate, evidence"
+        assert len(self.examples) == 5, f"{name}: connection, stapled and memory, certificate, evidence, foreign"
 
     def run(self, number, folder, port, *more):
         """The example as it stands in the README, but for the port and what else is to be replaced."""
@@ -66,23 +69,54 @@ def set_up(rig, apps):
     return folder
 
 
+def recorded(corpus, case):
+    """A row of the corpus: itself, its evidence, the file of its collateral and the second to judge it at."""
+    row = next(r for r in json.loads(Path(corpus, "index.json").read_text()) if r["id"] == case)
+    collateral = next(f for f in row["files"] if "/collateral/" in f)
+    seconds = calendar.timegm(time.strptime(row["time"], "%Y-%m-%dT%H:%M:%SZ"))
+    return row, Path(corpus, row["files"][0]).read_bytes(), Path(corpus, collateral), seconds
+
+
+def openssl(*arguments):
+    return subprocess.run(["openssl", *arguments], check=True, capture_output=True).stdout
+
+
+def record_foreign(folder, corpus):
+    """A certificate as Constellation makes it, around a trust domain's quote that was made for another key."""
+    _, quote, collateral, seconds = recorded(corpus, RECORDED_TD)
+    key, leaf = folder / "constellation.key", folder / "constellation.pem"
+    openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key)
+    spki = openssl("pkey", "-in", key, "-pubout", "-outform", "DER")
+    document = json.dumps({"RawQuote": base64.b64encode(quote).decode(),
+                           "UserData": base64.b64encode(hashlib.sha256(spki).digest()).decode()}).encode()
+    configuration = folder / "constellation.cnf"
+    configuration.write_text("[req]\ndistinguished_name = name\nx509_extensions = more\nprompt = no\n"
+                             f"[name]\nCN = node\n[more]\n1.3.9900.5.99 = DER:{document.hex()}\n")
+    openssl("req", "-x509", "-new", "-key", key, "-config", configuration, "-days", "1", "-out", leaf)
+    policy = {"version": 1, "name": RECORDED_TD, "roots": {"vendor": ["intel"]}, "tees": ["tdx"],
+              "allow_any_identity": "i-understand-any-enclave-is-accepted", "bindings": ["report-data"],
+              "require_leaf_binding": False, "waivers": ["assurance"]}
+    (folder / "policy-foreign.json").write_text(json.dumps(policy))
+    shutil.copy(collateral, folder / "collateral-foreign.json")
+    (folder / "nonce.bin").write_bytes(bytes(range(32)))
+    (folder / "time-foreign.txt").write_text(str(seconds))
+
+
 def record_evidence(folder):
     """One row of the corpus with a policy that fits; its report data, or None without corpus."""
     corpus = os.environ.get("EOS_EVIDENCE_DIR")
     if not corpus:
         return None
-    row = next(r for r in json.loads(Path(corpus, "index.json").read_text()) if r["id"] == RECORDED)
-    quote = Path(corpus, row["files"][0]).read_bytes()
-    collateral = next(f for f in row["files"] if "/collateral/" in f)
+    record_foreign(folder, corpus)
+    row, quote, collateral, seconds = recorded(corpus, RECORDED)
     report_data = quote[368:432]
-    seconds = calendar.timegm(time.strptime(row["time"], "%Y-%m-%dT%H:%M:%SZ"))
     policy = {"version": 1, "name": RECORDED, "roots": {"vendor": ["intel"]},
               "identity": [{"mr_enclave": quote[112:144].hex()}], "bindings": ["report-data"],
               "tcb": {"statuses": ["UpToDate", row["verdict"]], "advisories": row["advisories"]},
               "require_leaf_binding": False, "waivers": ["assurance"]}
     (folder / "policy-evidence.json").write_text(json.dumps(policy))
     (folder / "quote.bin").write_bytes(quote)
-    shutil.copy(Path(corpus, collateral), folder / "collateral-evidence.json")
+    shutil.copy(collateral, folder / "collateral-evidence.json")
     (folder / "report_data.bin").write_bytes(report_data)
     (folder / "time.txt").write_text(str(seconds))
     return report_data
@@ -168,6 +202,22 @@ def check_language(language, rig, folder, twin, report_data):
     done = language.run(3, folder, 0)
     assert done.returncode == 0 and done.stdout == "rejected: report_data\n", done
     (folder / "report_data.bin").write_bytes(report_data)
+    check_foreign(language, folder)
+
+
+def check_foreign(language, folder):
+    """The nonce arrives, and decides; that a key which is bound is accepted, tests in C++ show."""
+    nonce = (folder / "nonce.bin").read_bytes()
+    done = language.run(4, folder, 0)
+    assert done.returncode == 0 and done.stdout.startswith("rejected: ") and "report_data" in done.stdout, done
+    assert "nonce" not in done.stdout, done
+    (folder / "nonce.bin").write_bytes(nonce[:31])
+    done = language.run(4, folder, 0)
+    assert done.returncode != 0 and "nonce: 32 bytes" in done.stderr, done
+    (folder / "nonce.bin").write_bytes(nonce)
+    without = re.search(r"^ *nonce.*\n", language.examples[4], re.M).group()
+    done = language.run(4, folder, 0, (without, ""))
+    assert done.returncode == 0 and "rejected: nonce" in done.stdout, done
 
 
 def main(bin_folder, apps, library, addon):

@@ -166,13 +166,27 @@ typedef struct eos_handshake {
 /// Verifies an RA-TLS certificate with its chain, leaf first (PEM, or one in DER).
 /// in:      server_name: that the leaf must be for; NULL: any. handshake:
 ///          NULL for a stored certificate, whose evidence then must be of the deterministic form,
-///          or be another project's (docs/evidence.md): that is held against the certificate's key
-///          if the policy takes the binding report-data. The caller must see that a peer holds it.
+///          or be another project's: then as eos_verify_foreign_certificate() without a nonce.
 /// returns: the verdict's status, or EOS_E_ARGUMENT, EOS_E_INPUT (no certificate, or another
 ///          project's that is malformed), EOS_E_INTERNAL.
 int eos_verify_certificate(const eos_verifier* verifier, const void* chain, size_t chain_size,
                            const char* server_name, const eos_handshake* handshake, int64_t time,
                            eos_verdict** verdict, eos_error** error);
+
+/// Verifies a certificate of another project (docs/evidence.md), leaf first (PEM, or one in DER):
+/// its evidence is held against the certificate's key, if the policy takes the binding report-data.
+/// That a peer holds the key, and that the nonce was its own, the caller must see.
+/// in:      server_name: that the leaf must be for; NULL: any. nonce: that the certificate was made
+///          for, 32 bytes, which Constellation's receiver sends before it and without which nothing
+///          ties the evidence to the key; NULL with size 0: none, as all other formats have none.
+/// returns: the verdict's status, or EOS_E_ARGUMENT (also: a nonce of another size), EOS_E_INPUT
+///          (no certificate, none of another project, one that is malformed, or a nonce where the
+///          format has none), EOS_E_INTERNAL.
+/// since:   minor version 1 (the file's name: libenclaveos_verify.so.1.1).
+int eos_verify_foreign_certificate(const eos_verifier* verifier, const void* chain,
+                                   size_t chain_size, const char* server_name, const void* nonce,
+                                   size_t nonce_size, int64_t time, eos_verdict** verdict,
+                                   eos_error** error);
 
 /* ---- connections -------------------------------------------------------------------------- */
 

@@ -37,6 +37,14 @@ class EvidenceTest : public ::testing::Test {
         verdict_.reset(made);
         return status;
     }
+    int verify_foreign(ByteView leaf, ByteView nonce, const char* name = nullptr) {
+        eos_verdict* made = nullptr;
+        int status =
+            eos_verify_foreign_certificate(verifier_.get(), leaf.data(), leaf.size(), name,
+                                           nonce.data(), nonce.size(), kTime, &made, error_.out());
+        verdict_.reset(made);
+        return status;
+    }
     static eos_binding stated(const Bytes& bytes) {
         eos_binding out{};
         out.struct_size = sizeof out;
@@ -207,6 +215,80 @@ TEST_F(EvidenceTest, ACertificateOfAnotherProjectIsHeldAgainstItsKey) {
     EXPECT_THAT(error_.code(), HasSubstr("bad_foreign_leaf"));
 }
 
+/// The JSON collateral object of a synthetic Intel.
+std::string collateral_json(const attestation::testing::SyntheticIntel& intel) {
+    const auto all = intel.endorsements();
+    return json::compact({{"root_ca_crl", hex(*all.root_ca_crl)},
+                          {"pck_crl", hex(*all.pck_crl)},
+                          {"tcb_info", to_string(all.tcb_info->body)},
+                          {"tcb_info_signature", hex(all.tcb_info->signature)},
+                          {"tcb_info_issuer_chain", all.tcb_info->issuer_chain_pem},
+                          {"qe_identity", to_string(all.qe_identity->body)},
+                          {"qe_identity_signature", hex(all.qe_identity->signature)},
+                          {"qe_identity_issuer_chain", all.qe_identity->issuer_chain_pem}});
+}
+
+TEST_F(EvidenceTest, ConstellationsCertificateIsHeldAgainstItsKeyAndNonce) {
+    auto policy = scene_.evidence_policy();
+    policy.tees = {"tdx"};
+    policy.identity.clear();
+    policy.allow_any_identity = true;
+    use(policy);
+    scene_.intel.make_tdx(attestation::evidence::TdReportKind::tdx10);
+    scene_.intel.td->report_data = ratls::testing::report_data(ratls::testing::bound());
+    const std::string collateral = collateral_json(scene_.intel);
+    ASSERT_EQ(eos_verifier_set_collateral(verifier_.get(), collateral.data(), collateral.size(),
+                                          error_.out()),
+              EOS_OK);
+    const json::Value document{{"RawQuote", base64(scene_.intel.quote())},
+                               {"UserData", base64(ratls::testing::key_hash())}};
+    const auto leaf = ratls::testing::certificate(
+        {{oid::kConstellationQemuTdx, x509::Critical::kNo, to_bytes(json::compact(document))}});
+    const Bytes nonce = to_bytes(ratls::testing::the_nonce());
+    EXPECT_EQ(verify_foreign(leaf.der(), nonce), EOS_ACCEPTED_EMULATED)
+        << eos_verdict_text(verdict_.get()) << error_.message();
+    EXPECT_EQ(verify_foreign(leaf.der(), Bytes(32)), EOS_NOT_BOUND);
+    EXPECT_THAT(eos_verdict_summary(verdict_.get()), HasSubstr("report_data"));
+    EXPECT_EQ(verify_foreign(leaf.der(), nonce, "other.example.test"), EOS_NOT_BOUND);
+    EXPECT_EQ(verify_foreign(leaf.der(), {}), EOS_NOT_BOUND);
+    EXPECT_THAT(eos_verdict_summary(verdict_.get()), HasSubstr("rejected: nonce"));
+    EXPECT_EQ(verify_chain(as_chars(leaf.der())), EOS_NOT_BOUND);
+    for (std::size_t size : {1, 31, 33, 64}) {
+        EXPECT_EQ(verify_foreign(leaf.der(), Bytes(size)), EOS_E_ARGUMENT) << size;
+        EXPECT_THAT(error_.message(), HasSubstr("nonce: 32 bytes"));
+    }
+    // As long as the nonce is not looked at, there is no verdict.
+    scene_.intel.report.report_data = ratls::testing::report_data(ratls::testing::key_hash());
+    const auto gramine = ratls::testing::certificate(
+        {{oid::kGramineLegacy, x509::Critical::kNo, scene_.intel.quote()}});
+    EXPECT_EQ(verify_foreign(gramine.der(), nonce), EOS_E_INPUT);
+    EXPECT_THAT(error_.code(), HasSubstr("bad_nonce"));
+    EXPECT_EQ(verify_foreign(scene_.deterministic_leaf().der, nonce), EOS_E_INPUT);
+    EXPECT_THAT(error_.message(), HasSubstr("eos_verify_certificate()"));
+}
+
+TEST_F(EvidenceTest, ACertificateOfAnotherProjectNeedsNoNonceButConstellations) {
+    scene_.intel.report.report_data = ratls::testing::report_data(ratls::testing::key_hash());
+    const auto leaf = ratls::testing::certificate(
+        {{oid::kGramineLegacy, x509::Critical::kNo, scene_.intel.quote()}});
+    EXPECT_EQ(verify_foreign(leaf.der(), {}), EOS_ACCEPTED_EMULATED) << error_.message();
+    EXPECT_EQ(verify_foreign({}, {}), EOS_E_ARGUMENT);
+    eos_verdict* verdict = nullptr;
+    const ByteView der = leaf.der();
+    EXPECT_EQ(eos_verify_foreign_certificate(nullptr, der.data(), der.size(), nullptr, nullptr, 0,
+                                             kTime, &verdict, nullptr),
+              EOS_E_ARGUMENT);
+    EXPECT_EQ(eos_verify_foreign_certificate(verifier_.get(), der.data(), der.size(), nullptr,
+                                             nullptr, 32, kTime, &verdict, nullptr),
+              EOS_E_ARGUMENT);
+    EXPECT_EQ(eos_verify_foreign_certificate(verifier_.get(), der.data(), der.size(), nullptr,
+                                             nullptr, 0, 0, &verdict, nullptr),
+              EOS_E_ARGUMENT);
+    EXPECT_EQ(eos_verify_foreign_certificate(verifier_.get(), der.data(), der.size(), nullptr,
+                                             nullptr, 0, kTime, nullptr, nullptr),
+              EOS_E_ARGUMENT);
+}
+
 TEST_F(EvidenceTest, WhatCannotBeReadIsNamed) {
     EXPECT_EQ(verify_chain("no certificate"), EOS_E_INPUT);
     EXPECT_THAT(error_.code(), HasSubstr("common/x509/"));
@@ -271,19 +353,6 @@ TEST_F(EvidenceTest, AMemberThatAFormDoesNotLookAtIsRefused) {
     bad = good;
     bad.struct_size += 8;
     EXPECT_EQ(verify(quote, &bad), EOS_E_ARGUMENT);
-}
-
-/// The JSON collateral object of a synthetic Intel.
-std::string collateral_json(const attestation::testing::SyntheticIntel& intel) {
-    const auto all = intel.endorsements();
-    return json::compact({{"root_ca_crl", hex(*all.root_ca_crl)},
-                          {"pck_crl", hex(*all.pck_crl)},
-                          {"tcb_info", to_string(all.tcb_info->body)},
-                          {"tcb_info_signature", hex(all.tcb_info->signature)},
-                          {"tcb_info_issuer_chain", all.tcb_info->issuer_chain_pem},
-                          {"qe_identity", to_string(all.qe_identity->body)},
-                          {"qe_identity_signature", hex(all.qe_identity->signature)},
-                          {"qe_identity_issuer_chain", all.qe_identity->issuer_chain_pem}});
 }
 
 TEST_F(EvidenceTest, AMemoryFindsOlderCollateralOut) {

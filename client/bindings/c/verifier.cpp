@@ -3,6 +3,7 @@
 #include "client/bindings/c/handles.h"
 #include "client/foreign_evidence.h"
 #include "common/ratls/appraise_leaf.h"
+#include "common/ratls/foreign_constellation.h"
 #include "common/x509/pem.h"
 
 namespace eos::client::bindings::c {
@@ -151,14 +152,22 @@ Result<int> hand_over(const eos_verifier& verifier,
     return (*out)->status;
 }
 
-// A certificate of another project, under no handshake of ours.
+// A certificate of another project, and what it must be.
+struct StoredForeign {
+    const x509::Certificate& leaf;
+    const std::string& server_name;
+    std::optional<Bytes> nonce;
+    UnixTime at;
+};
+
+// Under no handshake of ours.
 Result<attestation::appraise::AttestationResult> appraise_stored_foreign(
-    const eos_verifier& verifier, const x509::Certificate& leaf, const std::string& server_name,
-    UnixTime at) {
+    const eos_verifier& verifier, const StoredForeign& stored) {
     const client::Target& target = verifier.target;
     const auto endorsements = EOS_TRY(endorsements_of(verifier));
-    const ForeignVerification verified = EOS_TRY(verify_foreign_leaf(
-        leaf, std::nullopt, {endorsements, target.policy.roots, at, server_name}));
+    const ForeignVerification verified = EOS_TRY(
+        verify_foreign_leaf(stored.leaf, stored.nonce,
+                            {endorsements, target.policy.roots, stored.at, stored.server_name}));
     return appraise_foreign(
         verified, {.event_log = nullptr, .has_anchors = !target.anchors.empty()}, target.policy);
 }
@@ -303,10 +312,9 @@ int eos_verify_certificate(const eos_verifier* verifier, const void* chain, size
         const std::string name = EOS_TRY(checked_name(server_name, "server_name"));
         // In a handshake with our challenge nobody else's certificate has anything to say.
         if (handshake == nullptr && client::is_foreign(certificates.front())) {
-            return hand_over(
-                *verifier,
-                EOS_TRY(appraise_stored_foreign(*verifier, certificates.front(), name, at)),
-                verdict);
+            const StoredForeign stored{certificates.front(), name, std::nullopt, at};
+            return hand_over(*verifier, EOS_TRY(appraise_stored_foreign(*verifier, stored)),
+                             verdict);
         }
         std::vector<Bytes> der;
         for (const x509::Certificate& certificate : certificates)
@@ -319,5 +327,30 @@ int eos_verify_certificate(const eos_verifier* verifier, const void* chain, size
         const auto collateral = EOS_TRY(collateral_of(*verifier));
         return hand_over(*verifier, ratls::appraise_leaf(input, collateral, target.policy, at),
                          verdict);
+    });
+}
+
+int eos_verify_foreign_certificate(const eos_verifier* verifier, const void* chain,
+                                   size_t chain_size, const char* server_name, const void* nonce,
+                                   size_t nonce_size, int64_t time, eos_verdict** verdict,
+                                   eos_error** error) {
+    if (verdict != nullptr) *verdict = nullptr;
+    return guarded(error, [&]() -> Result<int> {
+        if (verifier == nullptr || verdict == nullptr) {
+            return fail(bad_argument, "verifier or verdict is NULL");
+        }
+        const UnixTime at = EOS_TRY(checked_time(time));
+        const ByteView in = EOS_TRY((Buffer{chain, chain_size, "chain"}.view()));
+        const std::vector<x509::Certificate> certificates = EOS_TRY(parse_certificates(in));
+        const std::string name = EOS_TRY(checked_name(server_name, "server_name"));
+        if (!client::is_foreign(certificates.front())) {
+            return fail(ratls::no_foreign_evidence, "see eos_verify_certificate()");
+        }
+        StoredForeign stored{certificates.front(), name, std::nullopt, at};
+        if (const Buffer given{nonce, nonce_size, "nonce"}; !given.is_absent()) {
+            stored.nonce =
+                to_bytes(EOS_TRY(exactly<std::tuple_size_v<ratls::ConstellationNonce>>(given)));
+        }
+        return hand_over(*verifier, EOS_TRY(appraise_stored_foreign(*verifier, stored)), verdict);
     });
 }

@@ -240,6 +240,20 @@ napi_value verify_certificate(napi_env env, napi_callback_info info) {
     return to_object(env, outcome);
 }
 
+// (verifier, chain, serverName, nonce, time)
+napi_value verify_foreign_certificate(napi_env env, napi_callback_info info) {
+    Arguments in(env, info);
+    Bytes chain = in.bytes(1);
+    std::string name = in.text(2);
+    Bytes nonce = in.bytes(3);
+    Outcome outcome;
+    outcome.status = eos_verify_foreign_certificate(
+        in.handle<eos_verifier>(0), chain.data(), chain.size(), or_null(name),
+        nonce.empty() ? nullptr : nonce.data(), nonce.size(), in.number(4), &outcome.verdict,
+        &outcome.error);
+    return to_object(env, outcome);
+}
+
 // (verifier, host, port, serverName, mode, timeoutMs, time) → promise
 napi_value connect(napi_env env, napi_callback_info info) {
     Arguments in(env, info);
@@ -313,6 +327,7 @@ constexpr Function kFunctions[] = {{"abiVersion", abi_version},
                                    {"createVerifier", create_verifier},
                                    {"verifyEvidence", verify_evidence},
                                    {"verifyCertificate", verify_certificate},
+                                   {"verifyForeignCertificate", verify_foreign_certificate},
                                    {"connect", connect},
                                    {"read", read},
                                    {"write", write},

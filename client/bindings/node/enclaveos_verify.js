@@ -166,6 +166,15 @@ class Verifier {
       bytes(binder, "binder"), seconds(time))).verdict);
   }
 
+  /** A certificate of another project, PEM or DER, if the policy takes the binding report-data. nonce: the 32
+   *  bytes that it was made for, which Constellation's need; other formats have none. */
+  verifyForeignCertificate(chain, { serverName, nonce, time } = {}) {
+    if (nonce?.length === 0) throw new TypeError("nonce: empty");
+    return new Verdict(must(addon.verifyForeignCertificate(
+      this.#handle, bytes(chain, "chain"), text(serverName, "serverName"), bytes(nonce, "nonce"),
+      seconds(time))).verdict);
+  }
+
   /** A Connection. mode: one of MODES. Fails with Rejected, which has the verdict, or VerifyError. */
   async connect({ host, port, serverName, mode = "v2-challenge", timeoutMs = 30000, time }) {
     if (!Object.hasOwn(MODES, mode)) throw new TypeError(`mode: one of ${Object.keys(MODES).join(", ")}`);

@@ -59,6 +59,7 @@ _FUNCTIONS = {
     "eos_verdict_destroy": (None, [c_void_p]),
     "eos_verify_evidence": (c_int, [c_void_p, *_INPUT, POINTER(_Binding), c_int64, _OUT, _OUT]),
     "eos_verify_certificate": (c_int, [c_void_p, *_INPUT, c_char_p, POINTER(_Handshake), c_int64, _OUT, _OUT]),
+    "eos_verify_foreign_certificate": (c_int, [c_void_p, *_INPUT, c_char_p, *_INPUT, c_int64, _OUT, _OUT]),
     "eos_connect": (c_int, [c_void_p, POINTER(_Endpoint), c_int64, _OUT, _OUT, _OUT]),
     "eos_connection_read": (c_int, [c_void_p, c_void_p, c_size_t, POINTER(c_size_t), c_uint32, _OUT]),
     "eos_connection_write": (c_int, [c_void_p, *_INPUT, c_uint32, _OUT]),
@@ -278,6 +279,12 @@ class Verifier:
             handshake = byref(_Handshake(ctypes.sizeof(_Handshake), nonce, len(nonce), binder, len(binder)))
         return self._verdict("eos_verify_certificate", chain, len(chain), _text(server_name), handshake,
                              self._time(time))
+
+    def verify_foreign_certificate(self, chain, server_name=None, nonce=None, time=None):
+        """A certificate of another project, PEM or DER, if the policy takes the binding report-data. nonce: the 32
+        bytes that it was made for, which Constellation's need; other formats have none."""
+        return self._verdict("eos_verify_foreign_certificate", chain, len(chain), _text(server_name), nonce,
+                             0 if nonce is None else len(nonce), self._time(time))
 
     def connect(self, host, port, server_name=None, mode="v2-challenge", timeout=30, time=None):
         """A Connection. mode: one of MODES. Raises Rejected, with the verdict, or VerifyError."""
