@@ -280,7 +280,8 @@ class Stage:
             program.write_text(f"#!/bin/sh\nulimit -n {limit}\nexec {self.bin}/{program.name} \"$@\"\n")
             program.chmod(0o755)
             if limit == 336:
-                proxy = SmallProxy(small, self.work, [(NAME, Upstream(hold).port, "")])
+                # All clients have one address here, and are to have all that there is.
+                proxy = SmallProxy(small, self.work, [(NAME, Upstream(hold).port, "      client_share_percent: 100\n")])
                 continue
             config = self.work / "proxy.yaml"
             SmallProxy.write(Paper(config), [(NAME, 1, "")])

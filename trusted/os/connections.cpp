@@ -20,6 +20,10 @@ constexpr std::uint64_t kLingerMaxMs = 10'000;  ///< in all
 constexpr std::size_t kLingerBytes = 16 * 1024 * 1024;
 constexpr int kPumps = 16;
 
+// The end of the input is heard of also while none is read: somebody may be working for whoever has
+// left. Whoever reads hears of both at once, so this costs no call.
+constexpr std::uint32_t kInput = EPOLLIN | EPOLLRDHUP;
+
 }  // namespace
 
 class Connections::Row final : public EventHandler {
@@ -73,6 +77,7 @@ class Connections::Row final : public EventHandler {
         }
         bool readable = (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0;
         if (phase_ <= Phase::open && readable) read();
+        if ((events & EPOLLRDHUP) != 0) note_end();
         // Nobody is there any more, and nothing can be sent.
         if ((events & (EPOLLERR | EPOLLHUP)) != 0) stream_.abort();
     }
@@ -153,6 +158,12 @@ class Connections::Row final : public EventHandler {
             with_inner([](auto& inner) { inner.input_ended(); });
     }
 
+    /// The peer's half has ended, however much of it waits to be read.
+    void note_end() {
+        if (phase_ == Phase::preface || std::exchange(has_end_, true)) return;
+        if (phase_ == Phase::open) with_inner([](auto& inner) { inner.peer_left(); });
+    }
+
     void read_preface(ByteView bytes) {
         append(preface_bytes_, bytes);
         const auto preface = preface_(preface_bytes_);
@@ -188,7 +199,8 @@ class Connections::Row final : public EventHandler {
     void update_interest() {
         bool reads = phase_ == Phase::lingering ? !stream_.has_ended()
                                                 : phase_ <= Phase::open && stream_.wants_input();
-        std::uint32_t wanted = (reads ? EPOLLIN : 0U) | (stream_.needs_flush() ? EPOLLOUT : 0U);
+        std::uint32_t wanted = (reads ? kInput : 0U) | (has_end_ ? 0U : EPOLLRDHUP) |
+                               (stream_.needs_flush() ? EPOLLOUT : 0U);
         if (wanted == interest_) return;
         interest_ = wanted;
         owner_.loop_.modify(stream_.fd(), interest_, *this);
@@ -205,7 +217,8 @@ class Connections::Row final : public EventHandler {
     Phase phase_ = Phase::preface;
     bool is_admitted_ = false;
     bool is_refused_ = false;  ///< for the limit of one address
-    std::uint32_t interest_ = EPOLLIN;
+    bool has_end_ = false;     ///< of the peer's half: it was told, read or not
+    std::uint32_t interest_ = kInput;
     std::uint64_t deadline_ms_ = 0;
     std::uint64_t linger_end_ms_ = 0;
     std::size_t lingered_bytes_ = 0;

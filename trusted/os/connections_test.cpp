@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "trusted/os/socket_stream.h"
+
 namespace eos::os {
 namespace {
 
@@ -92,6 +94,33 @@ class OneServed final : public NothingServed {
   private:
     std::shared_ptr<runtime::Served> served_ = std::make_shared<runtime::Served>();
     runtime::LeafCache leaves_;
+};
+
+/// Takes nothing.
+class Busy final : public runtime::ConnectionProtocol {
+  public:
+    explicit Busy(int& left) : left_(left) {}
+    std::size_t receive(ByteView) override { return 0; }
+    bool wants_input() const override { return false; }
+    void input_ended() override {}
+    void peer_left() override { ++left_; }
+    void writable() override {}
+    void drain() override {}
+    void tick(std::uint64_t) override {}
+    std::optional<std::uint64_t> next_deadline_ms() const override { return std::nullopt; }
+
+  private:
+    int& left_;
+};
+
+/// Every connection is busy, and cannot be spoken to.
+class BusyServed final : public NothingServed {
+  public:
+    std::unique_ptr<runtime::ConnectionProtocol> start_protocol(const runtime::ConnectionInfo&,
+                                                                runtime::PlaintextSink&) override {
+        return std::make_unique<Busy>(left);
+    }
+    int left = 0;
 };
 
 /// "!x" names the client x; anything else is none.
@@ -218,6 +247,33 @@ TEST_F(ConnectionsTest, WithoutTlsADrainEndsWhatIsIdle) {
     EXPECT_EQ(heard(fd), "end");
     const UniqueFd late = connect_plain();
     EXPECT_EQ(heard(late), "end");
+}
+
+TEST(Connections, WhoLeavesIsNoticedWhileNothingIsRead) {
+    for (const std::size_t waiting : {std::size_t{0}, 3 * SocketStream::kWindowBytes}) {
+        BusyServed services;
+        EventLoop loop;
+        const ratls::ServerContext tls = ratls::ServerContext::make().value();
+        Connections connections(loop, tls, services, {});
+        int ends[2];
+        ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+        const UniqueFd fd(ends[1]);
+        connections.accepted_plain(UniqueFd(ends[0]));
+        const auto turn = [&] {
+            loop.turn(0);
+            connections.turn();
+        };
+        const std::string more(waiting, 'x');
+        ASSERT_EQ(::send(fd.get(), more.data(), more.size(), 0), static_cast<ssize_t>(waiting));
+        for (int i = 0; i < 5; ++i) turn();
+        EXPECT_EQ(services.left, 0);
+        ASSERT_EQ(::shutdown(fd.get(), SHUT_WR), 0);
+        for (int i = 0; i < 5; ++i) turn();
+        EXPECT_GE(services.left, 1) << waiting;
+        EXPECT_EQ(connections.count(), 1U) << "who is busy decides what becomes of it";
+        loop.turn(0);
+        EXPECT_EQ(connections.next_deadline_ms(), std::nullopt) << "nothing happens any more";
+    }
 }
 
 TEST(Connections, ThoseThatDrainAreCountedUntilTheyEnd) {

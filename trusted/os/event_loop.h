@@ -19,7 +19,8 @@ namespace eos::os {
 class EventHandler {
   public:
     virtual ~EventHandler() = default;
-    /// in: EPOLLIN, EPOLLOUT, EPOLLERR, EPOLLHUP. May remove any handler, itself included.
+    /// in: EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLERR, EPOLLHUP. May remove any handler, itself
+    /// included.
     virtual void on_events(std::uint32_t events) = 0;
 };
 

@@ -24,6 +24,11 @@ void PlainConnection::input_ended() {
     run();
 }
 
+void PlainConnection::peer_left() {
+    if (is_over_ || std::exchange(peer_left_, true)) return;
+    run();
+}
+
 void PlainConnection::writable() {
     if (is_over_) return;
     resume();
@@ -82,6 +87,7 @@ void PlainConnection::run() {
         pending_ = taken == pending_.size() ? Bytes() : to_bytes(ByteView(pending_).subspan(taken));
     }
     if (!is_over_ && input_ended_ && pending_.empty()) protocol_->input_ended();
+    if (!is_over_ && peer_left_) protocol_->peer_left();
     is_running_ = false;
     changed_();
 }

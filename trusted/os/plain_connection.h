@@ -22,6 +22,8 @@ class PlainConnection final : private runtime::PlaintextSink {
     void receive(ByteView bytes);
     /// The peer's half ended.
     void input_ended();
+    /// The same as soon as it is known: bytes may still come.
+    void peer_left();
     /// The stream has room again.
     void writable();
     void tick();
@@ -51,6 +53,7 @@ class PlainConnection final : private runtime::PlaintextSink {
     Bytes pending_;                  ///< received, not yet taken by the protocol
     std::uint64_t deadline_ms_ = 0;  ///< of the drain; 0: none
     bool input_ended_ = false;
+    bool peer_left_ = false;
     bool is_draining_ = false;
     bool is_over_ = false;
     bool is_running_ = false;

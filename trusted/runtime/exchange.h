@@ -48,6 +48,10 @@ class RequestHandler {
     virtual void on_end() = 0;
     /// Exchange::write() takes bytes again, after it took fewer than it was given.
     virtual void on_writable() {}
+    /// The peer's half of the transport has ended before the response was finished: most likely
+    /// nobody is there any more. Who says so only by a closure alert inside TLS is, and waits. A
+    /// handler may go on all the same, and is told again. Never of a tunnel: there it is on_end().
+    virtual void on_peer_left() {}
     /// The exchange ended before the response was finished: the peer is gone, too slow, or broke a
     /// limit. The Exchange does nothing any more; the handler is destroyed when this returns.
     virtual void on_abort() {}

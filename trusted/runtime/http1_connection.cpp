@@ -220,6 +220,13 @@ void Http1Connection::input_ended() {
     settle();
 }
 
+void Http1Connection::peer_left() {
+    if (phase_ == Phase::kClosed || !current_ || !current_->handler) return;
+    if (current_->is_tunnel || !is_open(current_->id)) return;
+    current_->handler->on_peer_left();
+    settle();
+}
+
 void Http1Connection::writable() {
     settle();
     // An Exchange may have spoken: the parser may hold an event of input that was taken before.

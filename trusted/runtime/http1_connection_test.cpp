@@ -309,6 +309,42 @@ TEST(Http1Connection, APeerThatOnlyStoppedSendingStillGetsItsAnswer) {
     EXPECT_TRUE(idle.sink.finished);
 }
 
+TEST(Http1Connection, AHandlerMayGiveUpForAPeerThatHasLeft) {
+    HandlerLog log;
+    log.on_peer_left = [](Exchange& exchange) { exchange.abort(); };
+    TestPeer peer;
+    peer.dispatcher.serve = handle_with(log);
+    peer.connection->peer_left();
+    EXPECT_EQ(log.leaves, 0) << "nothing is under way";
+    peer.send(kGet);
+    EXPECT_FALSE(peer.is_over());
+    peer.connection->peer_left();
+    EXPECT_EQ(log.leaves, 1);
+    EXPECT_EQ(log.aborts, 1);
+    EXPECT_TRUE(log.destroyed);
+    EXPECT_TRUE(peer.sink.aborted);
+}
+
+TEST(Http1Connection, AHandlerHearsThatThePeerHasLeftUntilItHasAnswered) {
+    HandlerLog log;
+    TestHandler* handler = nullptr;
+    TestPeer peer;
+    serve_and_remember(peer.dispatcher, log, handler, 1000);
+    peer.send(post("Content-Length: 5", "he"));
+    peer.connection->peer_left();
+    EXPECT_EQ(log.leaves, 1) << "whatever of the request is still to come";
+    peer.send("llo");
+    ASSERT_TRUE(handler->exchange().start(ok_head(), http::BodySize::known(2)));
+    peer.connection->peer_left();
+    EXPECT_EQ(log.leaves, 2);
+    handler->exchange().write(as_bytes("ok"));
+    handler->exchange().finish();
+    peer.connection->peer_left();
+    EXPECT_EQ(log.leaves, 2);
+    peer.run();
+    EXPECT_EQ(read_response(peer.sink.written).body, "ok") << "one that goes on is not disturbed";
+}
+
 TEST(Http1Connection, AHandlerThatAnswersInsideItsOwnCallIsDestroyedOnlyAfterwards) {
     HandlerLog log;
     TestPeer peer;

@@ -138,6 +138,14 @@ void Http2Connection::input_ended() {
     settle();
 }
 
+void Http2Connection::peer_left() {
+    if (phase_ == Phase::kClosed) return;
+    for (auto& [number, stream] : streams_) {
+        if (stream->listens() && !stream->is_tunnel) stream->handler->on_peer_left();
+    }
+    settle();
+}
+
 void Http2Connection::writable() {
     settle();
 }

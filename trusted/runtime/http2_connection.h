@@ -70,6 +70,7 @@ class Http2Connection final : public ConnectionProtocol, private ExchangeBackend
     std::size_t receive(ByteView plaintext) override;
     bool wants_input() const override;
     void input_ended() override;
+    void peer_left() override;
     void writable() override;
     void drain() override;
     void tick(std::uint64_t now_ms) override;

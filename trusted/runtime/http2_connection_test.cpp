@@ -590,6 +590,29 @@ TEST(Http2Connection, APeerThatOnlyStoppedSendingStillGetsItsAnswers) {
     EXPECT_TRUE(peer.sink.finished);
 }
 
+TEST(Http2Connection, EveryHandlerMayGiveUpForAPeerThatHasLeft) {
+    HandledPeer peer;
+    const auto gone = peer.request(request_fields("GET", "/1"));
+    peer.log.on_peer_left = [](Exchange& exchange) { exchange.abort(); };
+    HandlerLog patient;
+    TestHandler* handler = nullptr;
+    serve_and_remember(peer.dispatcher, patient, handler, 1000);
+    const auto answered = peer.request(request_fields("GET", "/2"));
+    peer.connection->peer_left();
+    peer.run();
+    EXPECT_EQ(peer.log.leaves, 1);
+    EXPECT_EQ(peer.log.aborts, 1);
+    EXPECT_TRUE(peer.answers[gone].closed);
+    EXPECT_EQ(peer.answers[gone].error_code, NGHTTP2_INTERNAL_ERROR);
+    EXPECT_EQ(patient.leaves, 1);
+    EXPECT_EQ(patient.aborts, 0);
+    ASSERT_TRUE(handler->exchange().respond(ok_head(), to_bytes("ok")));
+    peer.run();
+    EXPECT_EQ(peer.answers[answered].body, "ok") << "one that goes on is not disturbed";
+    peer.connection->peer_left();
+    EXPECT_EQ(patient.leaves, 1);
+}
+
 TEST(Http2Connection, TheEndOfTheConnectionReachesEveryHandler) {
     auto peer = std::make_unique<HandledPeer>();
     HandlerLog log;

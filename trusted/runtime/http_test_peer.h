@@ -210,12 +210,14 @@ struct HandlerLog {
     http::Headers trailers;
     int ends = 0;
     int aborts = 0;
+    int leaves = 0;
     int writables = 0;
     bool destroyed = false;
     BodyFlow flow = BodyFlow::kMore;
     std::function<void(Exchange&)> on_end;
     std::function<void(Exchange&)> on_body;
     std::function<void(Exchange&)> on_writable;
+    std::function<void(Exchange&)> on_peer_left;
 };
 
 /// Records its calls, and does what the log says.
@@ -240,6 +242,11 @@ class TestHandler final : public RequestHandler {
     void on_writable() override {
         ++log_.writables;
         if (log_.on_writable) log_.on_writable(exchange_);
+    }
+    void on_peer_left() override {
+        ++log_.leaves;
+        EXPECT_TRUE(exchange_.is_open());
+        if (log_.on_peer_left) log_.on_peer_left(exchange_);
     }
     void on_abort() override {
         ++log_.aborts;

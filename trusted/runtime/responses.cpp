@@ -16,6 +16,13 @@ void respond(Exchange& exchange, const http::ResponseHead& head, Bytes body) {
     EOS_ASSERT(result.has_value() || result.error().code() == already_answered);
 }
 
+void respond_for_now(Exchange& exchange, int status, std::string_view text,
+                     unsigned retry_after_s) {
+    http::ResponseHead head = make_head(status, kJsonType);
+    add(head, "retry-after", std::to_string(retry_after_s));
+    respond(exchange, head, error_body(text));
+}
+
 }  // namespace
 
 http::ResponseHead make_head(int status, std::string_view content_type) {
@@ -37,9 +44,11 @@ void respond_error(Exchange& exchange, int status, std::string_view text) {
 }
 
 void respond_busy(Exchange& exchange, std::string_view text, unsigned retry_after_s) {
-    http::ResponseHead head = make_head(503, kJsonType);
-    add(head, "retry-after", std::to_string(retry_after_s));
-    respond(exchange, head, error_body(text));
+    respond_for_now(exchange, 503, text, retry_after_s);
+}
+
+void respond_too_many(Exchange& exchange, std::string_view text, unsigned retry_after_s) {
+    respond_for_now(exchange, 429, text, retry_after_s);
 }
 
 void respond_json(Exchange& exchange, int status, const json::Value& value) {

@@ -25,6 +25,9 @@ void respond_error(Exchange& exchange, int status, std::string_view text);
 /// Answers 503 with Retry-After.
 void respond_busy(Exchange& exchange, std::string_view text, unsigned retry_after_s);
 
+/// Answers 429 with Retry-After: it is this client that has too much.
+void respond_too_many(Exchange& exchange, std::string_view text, unsigned retry_after_s);
+
 /// Answers with a JSON value. An answer that was given already stays.
 void respond_json(Exchange& exchange, int status, const json::Value& value);
 

@@ -60,6 +60,11 @@ void ServerConnection::input_ended() {
     run();
 }
 
+void ServerConnection::peer_left() {
+    if (over_ || std::exchange(peer_left_, true)) return;
+    run();
+}
+
 void ServerConnection::writable() {
     if (over_) return;
     flush();
@@ -75,6 +80,7 @@ void ServerConnection::run() {
     session_->set_now_ms(services_.clock().monotonic_ms());
     if (!protocol_ && !over_) advance_handshake();
     if (protocol_ && !over_) feed_protocol();
+    if (peer_left_ && protocol_ && !over_ && !finishing_) protocol_->peer_left();
     if (!over_) flush();
     running_ = false;
     changed_();

@@ -106,6 +106,9 @@ class ConnectionProtocol {
     virtual bool wants_input() const = 0;
     /// The peer will send nothing more.
     virtual void input_ended() = 0;
+    /// The peer's half of the transport has ended, whatever of it was not received yet. Told again
+    /// whenever something happens since.
+    virtual void peer_left() {}
     /// The sink has room again, or wake() was called.
     virtual void writable() = 0;
     /// Accept no further request; finish after the answer in flight.
@@ -148,8 +151,10 @@ class ServerConnection : private PlaintextSink {
 
     /// Bytes from the network.
     void receive(ByteView ciphertext);
-    /// The peer's half of the transport ended.
+    /// The peer's half of the transport ended, and all of it was received.
     void input_ended();
+    /// The same as soon as it is known: bytes may still come. Optional.
+    void peer_left();
     /// The transport has room again.
     void writable();
     void tick();
@@ -214,6 +219,7 @@ class ServerConnection : private PlaintextSink {
     bool asked_for_leaf_ = false;
     bool awaits_change_ = false;  // of what is served: `shown_` is of before
     bool input_ended_ = false;
+    bool peer_left_ = false;
     bool has_read_all_ = true;  // nothing is left in TLS but, perhaps, part of a record
     bool draining_ = false;
     bool finishing_ = false;

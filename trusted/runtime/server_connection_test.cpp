@@ -551,6 +551,7 @@ class PausingProtocol final : public ConnectionProtocol {
     }
     bool wants_input() const override { return !is_paused; }
     void input_ended() override { ended_at = taken.size(); }
+    void peer_left() override { left_at = taken.size(); }
     void writable() override {}
     void drain() override {}
     void tick(std::uint64_t) override {}
@@ -560,6 +561,7 @@ class PausingProtocol final : public ConnectionProtocol {
     bool is_paused = false;
     std::string taken;
     std::optional<std::size_t> ended_at;
+    std::optional<std::size_t> left_at;  ///< when it heard so last
 };
 
 TEST_F(ServerConnectionTest, AProtocolThatPausesHearsOfTheEndBehindAllThatCameBefore) {
@@ -583,6 +585,38 @@ TEST_F(ServerConnectionTest, AProtocolThatPausesHearsOfTheEndBehindAllThatCameBe
     }
     EXPECT_EQ(protocol.taken.size(), 1 + sent.size());
     EXPECT_EQ(protocol.ended_at, 1 + sent.size());
+}
+
+TEST_F(ServerConnectionTest, AProtocolThatPausesHearsAtOnceThatThePeerHasLeft) {
+    auto made = std::make_unique<PausingProtocol>();
+    PausingProtocol& protocol = *made;
+    services.start = [&](const ConnectionInfo&, PlaintextSink&) { return std::move(made); };
+    connect("mini.example");
+    client->write(as_bytes("xyz"));
+    exchange_bytes();
+    // TLS ends, which is no more than that nothing else will be sent.
+    client->close();
+    exchange_bytes();
+    EXPECT_EQ(protocol.left_at, std::nullopt);
+    connection->peer_left();
+    EXPECT_EQ(protocol.left_at, 1U);
+    EXPECT_EQ(protocol.ended_at, std::nullopt);
+    // And again when it takes what came before: it may be another request.
+    protocol.piece = 2;
+    protocol.is_paused = false;
+    connection->writable();
+    EXPECT_EQ(protocol.left_at, 3U);
+}
+
+TEST_F(ServerConnectionTest, WhoLeavesBeforeTheHandshakeEndsHasLeftTheProtocolBehindIt) {
+    auto made = std::make_unique<PausingProtocol>();
+    PausingProtocol& protocol = *made;
+    services.start = [&](const ConnectionInfo&, PlaintextSink&) {
+        connection->peer_left();
+        return std::move(made);
+    };
+    connect("mini.example");
+    EXPECT_EQ(protocol.left_at, 0U);
 }
 
 }  // namespace

@@ -103,6 +103,8 @@ EOS_CVM_SECTION(PlatformConfig, EOS_CVM_PLATFORM)
     X(TEXT, unix_socket, 0, 107, "the path of a Unix socket, instead of tcp")                  \
     X(CHOICE, protocol, UpstreamProtocol, kHttp1, kUpstreamProtocolWords, "what it speaks")    \
     X(NUMBER, connections, 1'024, 1, 65'536, "connections to it at the same time")             \
+    X(NUMBER, client_share_percent, 75, 1, 100,                                                \
+      "of connections, for one client network; 100: all")                                      \
     X(NUMBER, keepalive, 64, 0, 65'536, "unused connections that are kept; 0: none is reused") \
     X(NUMBER, keepalive_time_s, 60, 1, 3'600, "how long an unused connection is kept")         \
     X(NUMBER, connect_timeout_s, 5, 1, 300, "how long connecting may take")                    \

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/http/serialize.h"
+#include "trusted/os/connections.h"
 #include "trusted/runtime/responses.h"
 #include "trusted/virtual/proxy/request_fields.h"
 
@@ -89,9 +90,15 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
     ForwardedRequest(const ForwardedRequest&) = delete;
     ForwardedRequest& operator=(const ForwardedRequest&) = delete;
 
-    /// Sends the head.
+    /// Sends the head, if the client's network may have one more request under way.
     /// returns: false if the request was refused and answered.
     bool begin(http::RequestHead head) {
+        auto share = parts_.upstreams.admit(*target_->pool, os::network_of(record_.client));
+        if (!share) {
+            refuse_over_share();
+            return false;
+        }
+        share_ = std::move(*share);
         // What may be sent twice may go out on a connection that nobody has looked at.
         may_repeat_ = is_idempotent(head.method) && !has_body(head.body);
         head_ = std::move(head);
@@ -119,6 +126,10 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
     void on_writable() override {
         if (upstream_ != nullptr) upstream_->resume();
     }
+    void on_peer_left() override {
+        leave();
+        exchange_.abort();
+    }
     void on_abort() override { leave(); }
     void on_refused(int status) override {
         leave();
@@ -141,6 +152,13 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
     }
 
   private:
+    void refuse_over_share() {
+        record_.status = 429;
+        record_.outcome = Outcome::kOverShare;
+        runtime::respond_too_many(
+            exchange_, "your network has its share of the connections to this service", 1);
+    }
+
     bool send(Freshness freshness) {
         auto begun = parts_.upstreams.start(target_->pool, *head_, freshness, *this);
         if (begun) {
@@ -151,6 +169,7 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
         } else {
             refuse(400, begun.error().message(), Outcome::kRefused);
         }
+        if (!begun) share_.give_back();
         return begun.has_value();
     }
 
@@ -176,7 +195,7 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
         return taken;
     }
     void on_response_end(http::Headers trailers) override {
-        upstream_ = nullptr;
+        ended();
         record_.outcome = Outcome::kAnswered;
         rewrite_response_trailers(trailers);
         if (!exchange_.finish(trailers)) exchange_.finish();
@@ -186,7 +205,10 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
         upstream_ = nullptr;
         const bool repeats = staleness == Staleness::kNotProcessed ||
                              (staleness == Staleness::kMaybeStale && may_repeat_);
-        if (!repeats || is_repeated_ || !head_ || !exchange_.is_open()) return give_up(failure);
+        if (!repeats || is_repeated_ || !head_ || !exchange_.is_open()) {
+            ended();
+            return give_up(failure);
+        }
         is_repeated_ = true;
         target_->statistics.retries.add();
         if (send(Freshness::kNew) && is_complete_) upstream_->finish(trailers_);
@@ -201,7 +223,13 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
     }
 
     void leave() {
-        if (upstream_ != nullptr) std::exchange(upstream_, nullptr)->abandon();
+        if (upstream_ != nullptr) upstream_->abandon();
+        ended();
+    }
+    /// The upstream has done with it.
+    void ended() {
+        upstream_ = nullptr;
+        share_.give_back();
     }
 
     void record() {
@@ -220,6 +248,7 @@ class ForwardedRequest final : public runtime::RequestHandler, private ResponseH
     std::string websocket_key_;
     http::Headers trailers_;
     UpstreamExchange* upstream_ = nullptr;
+    ClientShares::Lease share_;              ///< while the request is with the upstream
     std::optional<http::RequestHead> head_;  ///< as long as the request may be sent again
     bool may_repeat_ = false;                ///< also when the upstream may have looked at it
     bool is_repeated_ = false;

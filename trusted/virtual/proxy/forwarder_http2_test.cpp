@@ -188,6 +188,57 @@ TEST_F(ForwarderHttp2Test, AClientThatIsSlowlyHeardIsNotTimedOutByItsConnection)
     EXPECT_EQ(outcomes(Outcome::kStalled), 1U);
 }
 
+TEST_F(ForwarderHttp2Test, AClientThatLeavesBreaksItsOwnRequestOff) {
+    client.send(get());
+    Http2Upstream& up = asked();
+    client.connection->peer_left();
+    client.run();
+    until_spoken([&] { return up.requests.at(1).closed; });
+    EXPECT_EQ(up.requests.at(1).error_code, NGHTTP2_CANCEL);
+    EXPECT_EQ(upstreams.count(), 1U) << "the connection is good for others";
+    EXPECT_EQ(outcomes(Outcome::kClientGone), 1U);
+}
+
+/// An upstream that takes two requests on each of two connections.
+struct ForwarderHttp2Share : ForwarderHttp2Test {
+    ForwarderHttp2Share() : ForwarderHttp2Test({{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, 2}}) {
+        route.upstream.connections = 2;
+        serve();
+        client.send(get());
+        asked().answer_head(1, kOk);  // its SETTINGS are known from now on
+        EXPECT_EQ(spoken_answer().status, 200);
+    }
+    ~ForwarderHttp2Share() override {
+        for (auto& peer : peers) peer->connection.reset();
+    }
+    /// The status that a request is answered with at once, or 0.
+    int ask(int last_of_address) {
+        runtime::ConnectionInfo info = workload_connection();
+        info.client_address[15] = static_cast<std::byte>(last_of_address);
+        peers.push_back(std::make_unique<TestPeer>(info, runtime::Http1Limits{}));
+        peers.back()->dispatcher.serve = client.dispatcher.serve;
+        peers.back()->send(get());
+        const std::string& written = peers.back()->sink.written;
+        return written.empty() ? 0 : read_response(written).status;
+    }
+    std::vector<std::unique_ptr<TestPeer>> peers;
+};
+
+TEST_F(ForwarderHttp2Share, IsOfRequestsAndNotOfConnections) {
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_EQ(ask(1), 0);
+        until_spoken([&] { return upstream.connections.size() == std::size_t(i) / 2 + 1; });
+        for (int turns = 0; turns < 5; ++turns) {
+            speak();
+            turn();
+        }
+    }
+    EXPECT_EQ(ask(1), 429);
+    EXPECT_EQ(ask(2), 0);
+    EXPECT_EQ(ask(3), 503);
+    EXPECT_EQ(outcomes(Outcome::kOverShare), 1U);
+}
+
 constexpr std::string_view kUpgrade =
     "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";

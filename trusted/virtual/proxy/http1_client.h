@@ -31,6 +31,7 @@ class Http1Client final : public UpstreamClient, public UpstreamExchange {
 
     // UpstreamClient
     bool can_begin() const override { return is_idle(); }
+    std::optional<std::size_t> capacity() const override { return 1; }
     Result<UpstreamExchange*> begin(const http::RequestHead& head,
                                     ResponseHandler& handler) override;
     /// Nothing of a request that was given up: it may be under way on another connection.

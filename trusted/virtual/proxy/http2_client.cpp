@@ -43,6 +43,11 @@ bool Http2Client::can_begin() const {
     return !is_dead_ && !is_leaving_ && !alive_until_ms_ && streams_.size() < allowed_streams();
 }
 
+std::optional<std::size_t> Http2Client::capacity() const {
+    if (!is_settled_) return std::nullopt;
+    return allowed_streams();
+}
+
 bool Http2Client::is_idle() const {
     return !is_dead_ && !is_leaving_ && !alive_until_ms_ && streams_.empty();
 }

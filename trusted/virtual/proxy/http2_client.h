@@ -49,6 +49,7 @@ class Http2Client final : public UpstreamClient {
     Http2Client& operator=(const Http2Client&) = delete;
 
     bool can_begin() const override;
+    std::optional<std::size_t> capacity() const override;
     Result<UpstreamExchange*> begin(const http::RequestHead& head,
                                     ResponseHandler& handler) override;
     ByteView output() override;

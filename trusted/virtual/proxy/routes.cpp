@@ -7,8 +7,9 @@ namespace eos::cvm::proxy {
 namespace {
 
 constexpr std::array<std::string_view, kOutcomeCount> kOutcomeNames = {
-    "answered",         "client_gone", "unreachable", "connect_timeout", "closed",    "malformed",
-    "response_timeout", "stalled",     "reset",       "overloaded",      "unhealthy", "refused"};
+    "answered",  "client_gone",      "unreachable", "connect_timeout", "closed",
+    "malformed", "response_timeout", "stalled",     "reset",           "overloaded",
+    "unhealthy", "refused",          "over_share"};
 constexpr std::array<std::string_view, 4> kClassNames = {"2xx", "3xx", "4xx", "5xx"};
 
 using Read = std::function<std::uint64_t(const RouteStatistics&)>;

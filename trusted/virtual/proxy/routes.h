@@ -31,8 +31,9 @@ enum class Outcome : std::uint8_t {
     kOverloaded,  ///< every connection to the upstream is taken, or it refuses more requests
     kUnhealthy,   ///< by its health checks
     kRefused,     ///< by the proxy: the request cannot be forwarded
+    kOverShare,   ///< by the proxy: the client's network has its share of the upstream
 };
-inline constexpr std::size_t kOutcomeCount = 12;
+inline constexpr std::size_t kOutcomeCount = 13;
 std::string_view to_string(Outcome outcome);
 
 /// Numbers of one route and one loop. Written by that loop, read by any thread.

@@ -110,6 +110,8 @@ class UpstreamClient {
 
     /// Whether begin() may be called.
     virtual bool can_begin() const = 0;
+    /// How many exchanges there may be at a time; absent: the upstream has not said it yet.
+    virtual std::optional<std::size_t> capacity() const = 0;
     /// Begins a request; a tunnel, if the head names a protocol. A request without a body is
     /// complete; else its body follows.
     /// in:      as rewrite_request() leaves it. `handler` lives until it was told the end, or the

@@ -15,6 +15,7 @@
 
 #include "trusted/os/event_loop.h"
 #include "trusted/virtual/config/config.h"
+#include "trusted/virtual/proxy/client_shares.h"
 #include "trusted/virtual/proxy/upstream_client.h"
 
 namespace eos::cvm::proxy {
@@ -45,6 +46,8 @@ class UpstreamPool {
     const UpstreamTimeouts timeouts_;
     const std::size_t max_open_;
     const std::size_t max_idle_;
+    ClientShares shares_;             ///< of clients' requests that are under way
+    std::size_t per_connection_ = 1;  ///< requests at a time, as the upstream lately said
     std::vector<UpstreamConnection*> available_;  ///< take a request; the one used last at the end
     std::size_t open_ = 0;
     std::size_t idle_ = 0;  ///< of those available: without any request
@@ -69,6 +72,12 @@ class Upstreams {
     Upstreams(const Upstreams&) = delete;
     Upstreams& operator=(const Upstreams&) = delete;
 
+    /// Admits a client's request to the pool, for as long as the lease is held.
+    /// in:      network: the client's, as os::network_of() says.
+    /// errors:  share_taken. Where there is no connection for anybody, start() says so.
+    [[nodiscard]] Result<ClientShares::Lease> admit(UpstreamPool& pool,
+                                                    const ByteArray<16>& network) const;
+
     /// Sends a request on a connection of `pool`, which is opened if there is none. Whatever goes
     /// wrong on its way is told to `handler` later, never inside this call.
     /// in:      as UpstreamClient::begin() has it.
@@ -91,6 +100,7 @@ class Upstreams {
   private:
     friend class UpstreamConnection;
 
+    std::size_t capacity(const UpstreamPool& pool) const;
     bool make_room(UpstreamPool& pool);
     UpstreamConnection* find_available(UpstreamPool& pool, Freshness freshness);
     UpstreamConnection* make(const std::shared_ptr<UpstreamPool>& pool);
@@ -104,58 +114,12 @@ class Upstreams {
     os::EventLoop& loop_;
     const runtime::Clock& clock_;
     const std::size_t max_open_;
+    std::size_t kept_ = 0;  ///< connections without any request, in all pools
     std::map<std::uint64_t, std::unique_ptr<UpstreamConnection>> connections_;
     std::set<std::pair<std::uint64_t, std::uint64_t>> timers_;  ///< when, and which: one each
     std::vector<std::uint64_t> touched_;
     std::uint64_t last_id_ = 0;
     Bytes scratch_;  ///< what one read takes, for all connections
-};
-
-/// One connection: the socket under an UpstreamClient.
-class UpstreamConnection final : public os::EventHandler, private UpstreamTransport {
-  public:
-    UpstreamConnection(Upstreams& owner, std::uint64_t id, std::shared_ptr<UpstreamPool> pool);
-    ~UpstreamConnection() override;
-
-    void on_events(std::uint32_t events) override;
-
-  private:
-    friend class Upstreams;
-
-    void wake() override;
-    void is_lost() override;
-
-    void open();
-    void connect();
-    void connected();
-    void close();
-    void read();
-    void flush();
-    bool is_alive() const;
-    void list();
-    void unlist();
-    void stop_keeping();
-    std::optional<std::uint64_t> next_deadline_ms() const;
-    void tick(std::uint64_t now_ms);
-
-    Upstreams& owner_;
-    const std::uint64_t id_;
-    const std::shared_ptr<UpstreamPool> pool_;
-    const std::unique_ptr<UpstreamClient> client_;
-    os::UniqueFd fd_;
-    std::uint64_t deadline_ms_ = 0;          ///< of connecting, or of being kept
-    std::optional<std::uint64_t> retry_ms_;  ///< when to connect again: there was no room to wait
-    std::optional<std::uint64_t> timer_ms_;
-    bool is_connecting_ = false;
-    bool cannot_open_ = false;
-    bool is_readable_ = false;
-    bool has_hung_up_ = false;  ///< the end of the input is among what can be read
-    bool is_listed_ = false;    ///< among those of the pool that are available
-    bool is_kept_ = false;      ///< without any request
-    bool is_stale_ = false;     ///< takes no request any more
-    bool is_counted_ = true;    ///< among the pool's open ones
-    bool is_touched_ = false;
-    bool is_shut_down_ = false;
 };
 
 }  // namespace eos::cvm::proxy
