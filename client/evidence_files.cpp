@@ -167,7 +167,6 @@ void take_out_of_json(EvidenceFile& file) {
     constexpr auto kNames = std::to_array<std::string_view>(
         {"quote", "Quote", "td_quote", "tdx_quote", "sgx_quote", "raw_quote", "rawQuote",
          "RawQuote", "evidence", "report", "attestation_report", "AttestationReport"});
-    if (!is_json_text(file.bytes)) return;
     const Result<json::Value> root = json::parse(file.bytes, {.size_bytes = kMaxJsonBytes});
     if (!root || !root->is_object()) return;
     std::optional<EvidenceFile> found;

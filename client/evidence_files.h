@@ -32,9 +32,9 @@ struct EvidenceFile {
 /// object around the one member that is evidence, by its name and what it holds (text as before, or
 /// a list of numbers); Open Enclave's header of a report, if it counts what follows; zeros behind
 /// the end that a quote itself states; Open Enclave's claims there, if the report data is their
-/// SHA-256 and zeros. A PCK chain with the root first is turned round. returns: what remains, or
-/// the same bytes: whether that is evidence is for the parser to say. source:  docs/evidence.md;
-/// openenclave, include/openenclave/internal/report.h (the header) and
+/// SHA-256 and zeros. A PCK chain with the root first is turned round.
+/// returns: what remains, or the same bytes: whether that is evidence is for the parser to say.
+/// source:  docs/evidence.md; openenclave, include/openenclave/internal/report.h (the header) and
 ///          attestation/custom_claims.h.
 EvidenceFile unwrap_evidence(Bytes file);
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <variant>
 
 #include "common/attestation/event_log/log_checks.h"
 #include "common/ratls/certificate_checks.h"
@@ -36,6 +37,22 @@ Result<std::optional<ratls::ConstellationNonce>> constellation_nonce(
                     "Constellation's has 32 bytes, this one " + std::to_string(nonce->size()));
     }
     return to_array<kConstellationNonceBytes>(*nonce);
+}
+
+using ReadLeaf = std::variant<ratls::ConstellationLeaf, ratls::ForeignLeaf>;
+
+/// errors:  those of read_foreign_leaf() and read_constellation_leaf().
+Result<ReadLeaf> read_any_leaf(const x509::Certificate& leaf) {
+    Result<ratls::ConstellationLeaf> constellation = ratls::read_constellation_leaf(leaf);
+    if (constellation) return *std::move(constellation);
+    if (constellation.error().code() != ratls::no_foreign_evidence) {
+        return fail(std::move(constellation).error());
+    }
+    return EOS_TRY(ratls::read_foreign_leaf(leaf));
+}
+
+CarriedEvidence carried_by(ratls::ForeignLeaf leaf) {
+    return {std::move(leaf.quote), std::move(leaf.certificates)};
 }
 
 CarriedEvidence carried_by(ratls::ConstellationLeaf leaf) {
@@ -102,20 +119,16 @@ ForeignVerification verify_leaf(const ratls::ForeignLeaf& leaf, const ForeignInp
 Result<ForeignVerification> verify_carried(const x509::Certificate& leaf,
                                            const std::optional<Bytes>& nonce,
                                            const ForeignInput& input) {
-    const Result<ratls::ConstellationLeaf> constellation = ratls::read_constellation_leaf(leaf);
-    if (constellation) {
+    const ReadLeaf read = EOS_TRY(read_any_leaf(leaf));
+    if (const auto* constellation = std::get_if<ratls::ConstellationLeaf>(&read)) {
         ForeignVerification out =
             from_tree(verify_constellation_leaf(*constellation, input.endorsements, input.roots,
                                                 EOS_TRY(constellation_nonce(nonce)), input.time));
         out.key = kCertificatesKey;
         return out;
     }
-    if (constellation.error().code() != ratls::no_foreign_evidence) {
-        return fail(constellation.error());
-    }
-    const ratls::ForeignLeaf foreign = EOS_TRY(ratls::read_foreign_leaf(leaf));
     if (nonce) return fail(bad_nonce, "certificates of this format are not made for one");
-    return verify_leaf(foreign, input);
+    return verify_leaf(std::get<ratls::ForeignLeaf>(read), input);
 }
 
 }  // namespace
@@ -140,13 +153,8 @@ bool is_foreign(const x509::Certificate& leaf) {
 }
 
 Result<CarriedEvidence> carried_evidence(const x509::Certificate& leaf) {
-    Result<ratls::ConstellationLeaf> constellation = ratls::read_constellation_leaf(leaf);
-    if (constellation) return carried_by(*std::move(constellation));
-    if (constellation.error().code() != ratls::no_foreign_evidence) {
-        return fail(constellation.error());
-    }
-    ratls::ForeignLeaf foreign = EOS_TRY(ratls::read_foreign_leaf(leaf));
-    return CarriedEvidence{std::move(foreign.quote), std::move(foreign.certificates)};
+    return std::visit([](auto&& read) { return carried_by(std::move(read)); },
+                      EOS_TRY(read_any_leaf(leaf)));
 }
 
 Result<ForeignVerification> verify_foreign_leaf(const x509::Certificate& leaf,

@@ -153,8 +153,9 @@ void TrustedProcess::watch_for_stuck_workers() {
         if (!link.is_stuck(now_) || !trouble.empty()) continue;
         trouble = "worker " + std::to_string(link.endpoint().worker()) +
                   " of the trusted process (pid " + std::to_string(pid()) +
-                  ") has left its messages where they are for more than 10 s; if it is not "
-                  "stopped by a debugger, end it, and the next one is started";
+                  ") has left its messages where they are for more than " +
+                  std::to_string(WorkerLink::kStuckAfter.count() / 1000) +
+                  " s; if it is not stopped by a debugger, end it, and the next one is started";
     }
     if (trouble == p_.health.worker_trouble) return;
     if (trouble.empty()) {

@@ -17,8 +17,9 @@ inline constexpr Code share_taken{"trusted/virtual/proxy", "share_taken",
 
 /// Units of a capacity, counted by client network. A network may take one more while it has, with
 /// that one, no more than `percent` of what it and nobody has: alone it gets that part of the
-/// whole, and the more the others have the less it is. One that has none is never refused. bound:
-/// an entry for each network that has some, and kSpareEntries. threads: one.
+/// whole, and the more the others have the less it is. One that has none is never refused.
+/// bound:   an entry for each network that has some, and kSpareEntries.
+/// threads: one.
 class ClientShares {
     using Counts = std::map<ByteArray<16>, std::size_t>;
 
